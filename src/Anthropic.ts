@@ -1,0 +1,45 @@
+/**
+ * Anthropic's Messages API as an `LLMClient`, and every server that speaks it, by `baseUrl`.
+ *
+ * ```ts
+ * import { Config, Redacted } from "effect"
+ * import { Anthropic } from "effect-llm"
+ *
+ * // the key from ANTHROPIC_API_KEY
+ * Anthropic.layerConfig({ model: Config.succeed("claude-sonnet-4-6") })
+ *
+ * // or by hand
+ * Anthropic.layer({ apiKey: Redacted.make("sk-ant-..."), model: "claude-sonnet-4-6" })
+ * ```
+ */
+import { anthropicMessages } from "./protocol/anthropicMessages.ts"
+import * as provider from "./protocol/provider.ts"
+
+export interface Options extends provider.CommonOptions {
+  /** The version of the API, `2023-06-01` unless set. */
+  readonly version?: string
+  /** Features in beta to switch on, by the names that Anthropic gives them. */
+  readonly betas?: ReadonlyArray<string>
+}
+
+const layers = provider.layers<Options>({
+  protocol: () => anthropicMessages,
+  baseUrl: "https://api.anthropic.com",
+  suffix: /\/*(\/v1\/messages|\/messages|\/v1)?\/*$/,
+  keyVariables: ["ANTHROPIC_API_KEY"],
+  baseUrlVariable: "ANTHROPIC_BASE_URL",
+  auth: (key) => ({ "x-api-key": key }),
+  headers: ({ betas = [], version = "2023-06-01" }) => ({
+    "anthropic-version": version,
+    "anthropic-beta": betas.length === 0 ? undefined : betas.join(",")
+  })
+})
+
+/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
+export const layer = layers.layer
+
+/**
+ * The provider from configuration: `ANTHROPIC_API_KEY` (or the variable named), `ANTHROPIC_BASE_URL` where set, and
+ * what the options say. What is missing or unusable fails the layer as a `ConfigError`.
+ */
+export const layerConfig = layers.layerConfig

@@ -1,0 +1,49 @@
+/**
+ * Google's Gemini API (generateContent) as an `LLMClient`. The key goes out in a header, never in the URL.
+ *
+ * ```ts
+ * import { Config } from "effect"
+ * import { Gemini } from "effect-llm"
+ *
+ * // the key from GEMINI_API_KEY, else from GOOGLE_AI_API_KEY
+ * Gemini.layerConfig({ model: Config.succeed("gemini-3-flash") })
+ * ```
+ */
+import * as Config from "effect/Config"
+import type { HttpClient } from "effect/http/HttpClient"
+import type * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { LLMClient } from "./LLMClient.ts"
+import { geminiGenerateContent } from "./protocol/geminiGenerateContent.ts"
+import * as provider from "./protocol/provider.ts"
+
+export interface Options extends provider.CommonOptions {}
+
+const layers = provider.layers<Options>({
+  protocol: () => geminiGenerateContent,
+  baseUrl: "https://generativelanguage.googleapis.com",
+  suffix: /\/*(\/v1beta|\/v1)?(\/models)?\/*$/,
+  keyVariables: ["GEMINI_API_KEY", "GOOGLE_AI_API_KEY"],
+  baseUrlVariable: "GEMINI_BASE_URL",
+  auth: (key) => ({ "x-goog-api-key": key })
+})
+
+/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
+export const layer = layers.layer
+
+/**
+ * The provider from configuration: `GEMINI_API_KEY`, else `GOOGLE_AI_API_KEY` (or the variable named),
+ * `GEMINI_BASE_URL` where set, and what the options say. What is missing or unusable fails the layer as a
+ * `ConfigError`.
+ */
+export const layerConfig = layers.layerConfig
+
+/** The provider behind an OAuth proxy at `url`, which wants a key but does not look at it: `GEMINI_API_KEY`, if set. */
+export const layerProxy = (
+  url: string,
+  options?: Omit<Options, "apiKey" | "baseUrl">
+): Layer.Layer<LLMClient, Config.ConfigError, HttpClient> =>
+  layers.layerConfig(Config.map(
+    Config.withDefault(Config.String("GEMINI_API_KEY"), ""),
+    (key): Partial<Options> => ({ ...options, baseUrl: url, apiKey: Redacted.make(key.trim() || "oauth-proxy") })
+  ))

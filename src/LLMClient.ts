@@ -1,0 +1,42 @@
+/**
+ * The one service for calling language models. Providers are layers of it; so are retry and all other middleware,
+ * which take an `LLMClient` and give a better one.
+ *
+ * ```ts
+ * import { Console, Effect } from "effect"
+ * import { Completion, LLMClient } from "effect-llm"
+ *
+ * const program = Effect.gen(function*() {
+ *   const response = yield* LLMClient.completion(Completion.make({ prompt: "Why is the sky blue?" }))
+ *   yield* Console.log(response.text)
+ * })
+ * ```
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { Completion } from "./Completion.ts"
+import type { CompletionResponse } from "./CompletionResponse.ts"
+import type { LLMError } from "./LLMError.ts"
+
+export class LLMClient extends Context.Service<LLMClient, {
+  /** "anthropic", "openai", "gemini", "openrouter": names the span, the limit, the cache entry. */
+  readonly provider: string
+  /** Runs a request and gives the whole answer. */
+  readonly completion: (completion: Completion) => Effect.Effect<CompletionResponse, LLMError>
+}>()("effect-llm/LLMClient") {}
+
+/** What an implementation of the service looks like. */
+export type Service = LLMClient["Service"]
+
+/** Runs a request with the `LLMClient` in the context. */
+export const completion = (completion: Completion): Effect.Effect<CompletionResponse, LLMError, LLMClient> =>
+  LLMClient.use((client) => client.completion(completion))
+
+/**
+ * Makes a middleware layer from a function that replaces some members of a client and keeps the rest.
+ *
+ * The layer is fresh: one value provided over two providers in one graph decorates each of them.
+ */
+export const middleware = (f: (client: Service) => Partial<Service>): Layer.Layer<LLMClient, never, LLMClient> =>
+  Layer.fresh(Layer.effect(LLMClient, Effect.map(LLMClient, (client) => ({ ...client, ...f(client) }))))

@@ -1,0 +1,256 @@
+/**
+ * The turns of a conversation: system, user and assistant messages, and what they hold.
+ *
+ * Everything here is plain data, discriminated by `_tag`, and survives JSON both ways, so that a conversation can be
+ * stored, queued and continued elsewhere. Contents carry what a provider needs back (signatures, ids of its own) in
+ * optional fields, so that a turn can be sent again without loss; leave them alone and append
+ * `CompletionResponse.message` to the history.
+ *
+ * ```ts
+ * import { Message } from "effect-llm"
+ *
+ * const history = [
+ *   Message.user(["What is on this picture?", Message.image(Message.url("https://example.com/cat.png"))]),
+ *   Message.assistant("A cat.")
+ * ]
+ * ```
+ */
+import * as Schema from "effect/Schema"
+
+/** A mark for the provider's prompt cache: everything up to and including the marked content may be cached. */
+export const CacheHint = Schema.Struct({
+  /** How long the provider keeps the entry; its own default when absent. */
+  ttl: Schema.optionalKey(Schema.Literals(["5m", "1h"]))
+})
+export interface CacheHint extends Schema.Schema.Type<typeof CacheHint> {}
+
+const cache = Schema.optionalKey(CacheHint)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sources
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Data behind a URL that the provider fetches itself. Some providers need the `mediaType` to be named. */
+export const Url = Schema.TaggedStruct("Url", { url: Schema.String, mediaType: Schema.optionalKey(Schema.String) })
+export interface Url extends Schema.Schema.Type<typeof Url> {}
+
+/** Data sent with the request, base64 encoded, with its media type, such as `image/png`. */
+export const Base64 = Schema.TaggedStruct("Base64", { data: Schema.String, mediaType: Schema.String })
+export interface Base64 extends Schema.Schema.Type<typeof Base64> {}
+
+/** A file that was uploaded to the provider before. */
+export const FileId = Schema.TaggedStruct("FileId", { id: Schema.String })
+export interface FileId extends Schema.Schema.Type<typeof FileId> {}
+
+export const Source = Schema.Union([Url, Base64, FileId])
+export type Source = typeof Source.Type
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Contents
+// ---------------------------------------------------------------------------------------------------------------------
+
+export const Text = Schema.TaggedStruct("Text", {
+  text: Schema.String,
+  /** The provider's signature of this text (Gemini's `thoughtSignature`). */
+  signature: Schema.optionalKey(Schema.String),
+  /** The provider's citations, verbatim. */
+  citations: Schema.optionalKey(Schema.Array(Schema.Json)),
+  cache
+})
+export interface Text extends Schema.Schema.Type<typeof Text> {}
+
+export const Image = Schema.TaggedStruct("Image", {
+  source: Source,
+  /** How closely the model looks, where the provider lets one choose. */
+  detail: Schema.optionalKey(Schema.Literals(["low", "high", "auto"])),
+  /** The provider's signature of an image that it made. */
+  signature: Schema.optionalKey(Schema.String),
+  cache
+})
+export interface Image extends Schema.Schema.Type<typeof Image> {}
+
+export const Audio = Schema.TaggedStruct("Audio", { source: Source, cache })
+export interface Audio extends Schema.Schema.Type<typeof Audio> {}
+
+export const Video = Schema.TaggedStruct("Video", { source: Source, cache })
+export interface Video extends Schema.Schema.Type<typeof Video> {}
+
+export const Document = Schema.TaggedStruct("Document", {
+  source: Source,
+  title: Schema.optionalKey(Schema.String),
+  /** Asks for citations of this document (Anthropic). */
+  citations: Schema.optionalKey(Schema.Boolean),
+  cache
+})
+export interface Document extends Schema.Schema.Type<typeof Document> {}
+
+/** A JSON value as the result of a tool; sent as JSON where the provider takes JSON, else as its text. */
+export const Json = Schema.TaggedStruct("Json", { value: Schema.Json })
+export interface Json extends Schema.Schema.Type<typeof Json> {}
+
+export const ToolResultContent = Schema.Union([Text, Image, Json])
+export type ToolResultContent = typeof ToolResultContent.Type
+
+/** What a tool answered: `id` and `name` are those of the `ToolCall`. */
+export const ToolResult = Schema.TaggedStruct("ToolResult", {
+  id: Schema.String,
+  name: Schema.String,
+  content: Schema.Array(ToolResultContent),
+  isError: Schema.optionalKey(Schema.Boolean),
+  cache
+})
+export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
+
+/** A complete call of a tool; `arguments` are parsed JSON. */
+export const ToolCall = Schema.TaggedStruct("ToolCall", {
+  /** The provider's id of the call or, where it gives none, one of ours (see `isMintedId`). Never empty. */
+  id: Schema.String,
+  name: Schema.String,
+  arguments: Schema.Json,
+  /** The provider's signature of this call (Gemini's `thoughtSignature`). */
+  signature: Schema.optionalKey(Schema.String),
+  cache
+})
+export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
+
+const reasoningPart = {
+  id: Schema.optionalKey(Schema.String),
+  /** The provider's name for the encoding of this part (OpenRouter's `format`). */
+  format: Schema.optionalKey(Schema.String),
+  /** The provider's index of this part, where it numbers them. */
+  index: Schema.optionalKey(Schema.Int)
+}
+
+export const ReasoningText = Schema.TaggedStruct("Text", {
+  text: Schema.String,
+  signature: Schema.optionalKey(Schema.String),
+  ...reasoningPart
+})
+export interface ReasoningText extends Schema.Schema.Type<typeof ReasoningText> {}
+
+export const ReasoningSummary = Schema.TaggedStruct("Summary", { text: Schema.String, ...reasoningPart })
+export interface ReasoningSummary extends Schema.Schema.Type<typeof ReasoningSummary> {}
+
+/** Reasoning that only the provider can read, to be sent back as it came. */
+export const ReasoningEncrypted = Schema.TaggedStruct("Encrypted", { data: Schema.String, ...reasoningPart })
+export interface ReasoningEncrypted extends Schema.Schema.Type<typeof ReasoningEncrypted> {}
+
+/** Reasoning that the provider withheld for safety, to be sent back as it came. */
+export const ReasoningRedacted = Schema.TaggedStruct("Redacted", { data: Schema.String, ...reasoningPart })
+export interface ReasoningRedacted extends Schema.Schema.Type<typeof ReasoningRedacted> {}
+
+export const ReasoningPart = Schema.Union([ReasoningText, ReasoningSummary, ReasoningEncrypted, ReasoningRedacted])
+export type ReasoningPart = typeof ReasoningPart.Type
+
+/** What the model thought before it answered, its parts in the order in which they came. */
+export const Reasoning = Schema.TaggedStruct("Reasoning", {
+  content: Schema.Array(ReasoningPart),
+  /** The field that held it, where servers differ (`reasoning_content`, `reasoning`), so that it goes back there. */
+  field: Schema.optionalKey(Schema.String)
+})
+export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
+
+/** A block of a provider that has no meaning here, kept verbatim so that it can go back to that provider. */
+export const ProviderBlock = Schema.TaggedStruct("ProviderBlock", { provider: Schema.String, block: Schema.JsonObject })
+export interface ProviderBlock extends Schema.Schema.Type<typeof ProviderBlock> {}
+
+export const UserContent = Schema.Union([Text, Image, Audio, Video, Document, ToolResult])
+export type UserContent = typeof UserContent.Type
+
+export const AssistantContent = Schema.Union([Text, ToolCall, Reasoning, Image, ProviderBlock])
+export type AssistantContent = typeof AssistantContent.Type
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages
+// ---------------------------------------------------------------------------------------------------------------------
+
+export const System = Schema.TaggedStruct("System", { content: Schema.String, cache })
+export interface System extends Schema.Schema.Type<typeof System> {}
+
+export const User = Schema.TaggedStruct("User", { content: Schema.NonEmptyArray(UserContent) })
+export interface User extends Schema.Schema.Type<typeof User> {}
+
+export const Assistant = Schema.TaggedStruct("Assistant", {
+  /** The provider's id of the message. */
+  id: Schema.optionalKey(Schema.String),
+  /** The provider that wrote it. Signatures, ids and blocks mean something only to that one. */
+  provider: Schema.optionalKey(Schema.String),
+  content: Schema.Array(AssistantContent)
+})
+export interface Assistant extends Schema.Schema.Type<typeof Assistant> {}
+
+export const Message = Schema.Union([System, User, Assistant])
+export type Message = typeof Message.Type
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructors
+// ---------------------------------------------------------------------------------------------------------------------
+
+export const url = (url: string, mediaType?: string): Url => ({ _tag: "Url", url, ...(mediaType && { mediaType }) })
+
+export const base64 = (data: string, mediaType: string): Base64 => ({ _tag: "Base64", data, mediaType })
+
+export const fileId = (id: string): FileId => ({ _tag: "FileId", id })
+
+type Options<A> = Omit<A, "_tag" | "source" | "text">
+
+export const text = (text: string, options?: Options<Text>): Text => ({ _tag: "Text", text, ...options })
+
+export const image = (source: Source, options?: Options<Image>): Image => ({ _tag: "Image", source, ...options })
+
+export const audio = (source: Source, options?: Options<Audio>): Audio => ({ _tag: "Audio", source, ...options })
+
+export const video = (source: Source, options?: Options<Video>): Video => ({ _tag: "Video", source, ...options })
+
+export const document = (source: Source, options?: Options<Document>): Document => ({
+  _tag: "Document",
+  source,
+  ...options
+})
+
+export const json = (value: Schema.Json): Json => ({ _tag: "Json", value })
+
+export const toolCall = (fields: Omit<ToolCall, "_tag">): ToolCall => ({ _tag: "ToolCall", ...fields })
+
+const contents = <A>(input: string | A | ReadonlyArray<A | string>): Array<A | Text> =>
+  (Array.isArray(input) ? input as ReadonlyArray<A | string> : [input as A | string])
+    .map((item) => typeof item === "string" ? text(item) : item)
+
+/** A system message; in the history it is sent where the provider takes system text. */
+export const system = (content: string, options?: { readonly cache?: CacheHint }): System => ({
+  _tag: "System",
+  content,
+  ...options
+})
+
+/** A user message of a text, a content, or several of them. */
+export const user = (content: string | UserContent | ReadonlyArray<UserContent | string>): User => ({
+  _tag: "User",
+  content: contents(content) as ReadonlyArray<UserContent> as User["content"]
+})
+
+/** An assistant message of a text, a content, or several of them. */
+export const assistant = (
+  content: string | AssistantContent | ReadonlyArray<AssistantContent | string>,
+  options?: { readonly id?: string; readonly provider?: string }
+): Assistant => ({ _tag: "Assistant", ...options, content: contents(content) })
+
+/** The user message that answers one tool call; `id` and `name` are the call's. */
+export const toolResult = (result: {
+  readonly id: string
+  readonly name: string
+  readonly content: string | ToolResultContent | ReadonlyArray<ToolResultContent | string>
+  readonly isError?: boolean
+}): User => user([{ _tag: "ToolResult", ...result, content: contents(result.content) }])
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tool-call ids
+// ---------------------------------------------------------------------------------------------------------------------
+
+const mintedPrefix = "minted_"
+
+/** An id for the `index`-th call of an answer whose provider gave none; `answer` tells answers apart. */
+export const mintId = (answer: string, index: number): string => `${mintedPrefix}${answer}_${index}`
+
+/** Whether a tool-call id is ours: a provider that does not ask for ids never gets to see it. */
+export const isMintedId = (id: string): boolean => id.startsWith(mintedPrefix)

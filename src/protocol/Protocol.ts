@@ -1,0 +1,83 @@
+/**
+ * The description of a provider's wire: pure functions from a `Completion` to a request, and from a body to an answer.
+ * `transport` runs it, `failure` says what its failures are.
+ */
+import type { Completion } from "../Completion.ts"
+import type { FinishReason } from "../CompletionResponse.ts"
+import type * as Message from "../Message.ts"
+import type { TokenUsage } from "../TokenUsage.ts"
+import type { JsonRecord } from "./json.ts"
+
+/** Which media a provider takes: by kind of source, all media types (`true`) or those listed. */
+export interface Media {
+  readonly Url?: true
+  readonly Base64?: true | ReadonlyArray<string>
+  readonly FileId?: true
+}
+
+export type MediaTag = "Image" | "Audio" | "Video" | "Document"
+
+/** What a provider takes; what is not listed is refused before anything is sent. */
+export interface Accepts {
+  readonly user: { readonly [Tag in MediaTag]?: Media }
+  /** Images that a tool gives as its result. */
+  readonly toolResult?: Media
+  /** Images of earlier answers. */
+  readonly assistant?: Media
+  /** Several names in `ToolChoice.Specific`. */
+  readonly severalToolNames?: true
+  /** URLs must come with their media type, except those that begin with one of these. */
+  readonly urlWithoutMediaType?: ReadonlyArray<string>
+}
+
+/** What is sent: a path below the base URL, headers, and the JSON body. */
+export interface WireRequest {
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body: JsonRecord
+}
+
+/** What a body says, before it is judged: `failure` decides whether it is an answer. */
+export interface Answer {
+  readonly choice: Array<Message.AssistantContent>
+  readonly finishReason: FinishReason
+  readonly usage: TokenUsage
+  readonly id?: string | undefined
+  readonly model?: string | undefined
+  readonly cost?: number | undefined
+  /** The provider's own word for the end. */
+  readonly finish?: string | undefined
+  /** The stop sequence that ended the answer, where the provider says which. */
+  readonly stopSequence?: string | undefined
+  /** Whether the answer was cut at a limit. */
+  readonly truncated?: boolean
+  /** A tool call whose arguments are not JSON, though the answer was not cut. */
+  readonly malformedCall?: string | undefined
+  /** There was no turn at all: no choice, no candidate. */
+  readonly absent?: boolean
+  /** Why a filter took the answer, in the provider's words. */
+  readonly filter?: string | undefined
+}
+
+export interface Protocol {
+  /** "anthropic", "openai", "gemini" or "openrouter". */
+  readonly provider: string
+  readonly accepts: Accepts
+  /** The request for a completion; `model` is resolved, and the completion was found fit to be sent. */
+  readonly request: (completion: Completion, model: string) => WireRequest
+  /**
+   * What a whole body says; undefined when it lacks what every answer has. `mintId` names the n-th tool call that came
+   * without an id.
+   */
+  readonly response: (body: JsonRecord, mintId: (index: number) => string) => Answer | undefined
+}
+
+/** A table of finish reasons, by the provider's words. */
+export type FinishReasons = Readonly<Record<string, Exclude<FinishReason["_tag"], "Other">>>
+
+/** Looks a word up; none is `None`, an unknown one is `Other`. */
+export const finishReason = (table: FinishReasons, word: string | undefined): FinishReason => {
+  if (word === undefined) return { _tag: "None" }
+  const tag = Object.hasOwn(table, word) ? table[word] : undefined
+  return tag === undefined ? { _tag: "Other", reason: word } : { _tag: tag }
+}

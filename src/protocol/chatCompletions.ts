@@ -1,0 +1,464 @@
+/**
+ * Chat Completions, as OpenAI, OpenRouter and every compatible server speak it. Sources: OpenAI API reference, "Chat";
+ * OpenRouter API reference, "Chat completion", "Reasoning tokens".
+ */
+import * as Completion from "../Completion.ts"
+import type * as Message from "../Message.ts"
+import * as TokenUsage from "../TokenUsage.ts"
+import type { ToolChoice } from "../Tool.ts"
+import { cacheControl, decodeText, present, resultText } from "./encode.ts"
+import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { strict } from "./jsonSchema.ts"
+import { type Accepts, finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
+
+/** How servers of this protocol differ. */
+interface Dialect {
+  readonly provider: "openai" | "openrouter"
+  readonly accepts: Accepts
+  /** Reasoning is one text in a field of the message, or a list of details. */
+  readonly reasoning: "field" | "details"
+  /** Whether contents may carry Anthropic's cache marks. */
+  readonly cacheMarks: boolean
+  /** Where `maxTokens` goes for a model. */
+  readonly maxTokens: (model: string) => "max_tokens" | "max_completion_tokens"
+  /** Some servers call no tools when they are asked for structured output at the same time. */
+  readonly schemaAfterTools: boolean
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Request
+// ---------------------------------------------------------------------------------------------------------------------
+
+const dataUrl = (source: Message.Base64): string => `data:${source.mediaType};base64,${source.data}`
+
+const urlOf = (source: Message.Source): string =>
+  source._tag === "Url" ? source.url : source._tag === "Base64" ? dataUrl(source) : source.id
+
+// The format's name, where it is not what stands behind the slash.
+const audioFormats: Readonly<Record<string, string>> = {
+  "audio/mpeg": "mp3",
+  "audio/x-wav": "wav",
+  "audio/wave": "wav",
+  "audio/vnd.wave": "wav",
+  "audio/x-aiff": "aiff",
+  "audio/mp4": "m4a",
+  "audio/x-m4a": "m4a"
+}
+
+const isPlainText = (source: Message.Source): source is Message.Base64 =>
+  source._tag === "Base64" && source.mediaType.startsWith("text/")
+
+const fileExtensions: Readonly<Record<string, string>> = { "application/pdf": "pdf" }
+
+const file = ({ source, title }: Message.Document): JsonRecord => {
+  if (source._tag === "FileId") return { file_id: source.id }
+  const extension = fileExtensions[source.mediaType ?? "application/pdf"]
+  return {
+    filename: title ?? (extension === undefined ? "document" : `document.${extension}`),
+    file_data: urlOf(source)
+  }
+}
+
+const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>): JsonRecord => {
+  switch (content._tag) {
+    case "Text":
+      return { type: "text", text: content.text }
+    case "Image":
+      return { type: "image_url", image_url: { url: urlOf(content.source), ...present("detail", content.detail) } }
+    case "Audio": {
+      const { data, mediaType } = content.source as Message.Base64
+      return { type: "input_audio", input_audio: { data, format: audioFormats[mediaType] ?? mediaType.split("/")[1] } }
+    }
+    case "Video":
+      return { type: "video_url", video_url: { url: urlOf(content.source) } }
+    case "Document":
+      return isPlainText(content.source)
+        ? { type: "text", text: decodeText(content.source.data) }
+        : { type: "file", file: file(content) }
+  }
+}
+
+// A single text without a mark goes as a plain string, which every server takes.
+const content = (parts: ReadonlyArray<JsonRecord>): unknown =>
+  parts.length === 1 && parts[0]!["type"] === "text" && parts[0]!["cache_control"] === undefined
+    ? parts[0]!["text"]
+    : parts
+
+const toolMessage = (result: Message.ToolResult): JsonRecord => ({
+  role: "tool",
+  tool_call_id: result.id,
+  content: result.content.flatMap((item) => item._tag === "Image" ? [] : [resultText(item)]).join("\n")
+})
+
+const reasoningDetail = (part: Message.ReasoningPart, position: number): JsonRecord => {
+  const common = { id: part.id ?? null, format: part.format ?? null, index: part.index ?? position }
+  switch (part._tag) {
+    case "Text":
+      return { type: "reasoning.text", text: part.text, ...present("signature", part.signature), ...common }
+    case "Summary":
+      return { type: "reasoning.summary", summary: part.text, ...common }
+    case "Encrypted":
+    case "Redacted":
+      return { type: "reasoning.encrypted", data: part.data, ...common }
+  }
+}
+
+const reasoningFields = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>): JsonRecord => {
+  const reasoning = contents.filter((content) => content._tag === "Reasoning")
+  const parts = reasoning.flatMap((content) => content.content)
+  if (parts.length === 0) return {}
+  if (dialect.reasoning === "details") return { reasoning_details: parts.map(reasoningDetail) }
+  const text = parts.flatMap((part) => part._tag === "Text" || part._tag === "Summary" ? [part.text] : []).join("\n")
+  return text === "" ? {} : { [reasoning[0]?.field ?? "reasoning_content"]: text }
+}
+
+const assistantMessage = (dialect: Dialect, message: Message.Assistant): ReadonlyArray<JsonRecord> => {
+  const native = message.provider === undefined || message.provider === dialect.provider
+  const parts = message.content.flatMap((content) =>
+    content._tag === "Text" && content.text !== "" ? [{ type: "text", text: content.text }] : []
+  )
+  const calls = message.content.filter((content) => content._tag === "ToolCall")
+  const reasoning = native ? reasoningFields(dialect, message.content) : {}
+  const blocks = message.content.flatMap((content) =>
+    content._tag === "ProviderBlock" && content.provider === dialect.provider ? [content.block] : []
+  )
+  const encoded = {
+    role: "assistant",
+    ...(parts.length > 0 && { content: content(parts) }),
+    ...reasoning,
+    ...(calls.length > 0 && {
+      tool_calls: calls.map((call) => ({
+        id: call.id,
+        type: "function",
+        function: { name: call.name, arguments: JSON.stringify(call.arguments) }
+      }))
+    }),
+    ...Object.assign({}, ...blocks) as JsonRecord
+  }
+  const says = parts.length > 0 || calls.length > 0 || blocks.length > 0
+  // Most servers refuse a message of reasoning alone.
+  return says || (dialect.reasoning === "details" && Object.keys(reasoning).length > 0) ? [encoded] : []
+}
+
+const userMessages = (dialect: Dialect, message: Message.User): ReadonlyArray<JsonRecord> => {
+  const results = message.content.filter((content) => content._tag === "ToolResult")
+  const others = message.content.filter((content) => content._tag !== "ToolResult")
+  const parts = others.map((content) => ({ ...userPart(content), ...(dialect.cacheMarks && cacheControl(content)) }))
+  // The results of a turn stand directly behind its calls.
+  return [...results.map(toolMessage), ...(parts.length > 0 ? [{ role: "user", content: content(parts) }] : [])]
+}
+
+const systemMessage = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }): JsonRecord => ({
+  role: "system",
+  content: content([{ type: "text", text, ...(dialect.cacheMarks && cacheControl(marked)) }])
+})
+
+const messages = (dialect: Dialect, completion: Completion.Completion): ReadonlyArray<JsonRecord> => [
+  ...(completion.preamble ? [systemMessage(dialect, completion.preamble, {})] : []),
+  ...Completion.messages(completion).flatMap((message): ReadonlyArray<JsonRecord> => {
+    switch (message._tag) {
+      case "System":
+        return message.content === "" ? [] : [systemMessage(dialect, message.content, message)]
+      case "User":
+        return userMessages(dialect, message)
+      case "Assistant":
+        return assistantMessage(dialect, message)
+    }
+  })
+]
+
+const named = (name: string): JsonRecord => ({ type: "function", function: { name } })
+
+const toolChoice = (choice: ToolChoice): unknown => {
+  switch (choice._tag) {
+    case "Auto":
+    case "None":
+    case "Required":
+      return choice._tag.toLowerCase()
+    case "Specific":
+      return choice.names.length === 1
+        ? named(choice.names[0]!)
+        : { type: "allowed_tools", allowed_tools: { mode: "required", tools: choice.names.map(named) } }
+  }
+}
+
+const request = (dialect: Dialect): Protocol["request"] => (completion, model) => {
+  const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
+  const sent = messages(dialect, completion)
+  const withSchema = outputSchema !== undefined
+    && !(dialect.schemaAfterTools && tools.length > 0 && !sent.some((message) => message["role"] === "tool"))
+  return {
+    path: "/chat/completions",
+    body: {
+      model,
+      messages: sent,
+      ...(tools.length > 0 && {
+        tools: tools.map((tool) => ({
+          type: "function",
+          function: { name: tool.name, description: tool.description, parameters: tool.parameters },
+          ...(dialect.cacheMarks && cacheControl(tool))
+        }))
+      }),
+      ...(completion.toolChoice && { tool_choice: toolChoice(completion.toolChoice) }),
+      ...(maxTokens !== undefined && { [dialect.maxTokens(model)]: maxTokens }),
+      ...present("temperature", temperature),
+      ...(stopSequences.length > 0 && { stop: stopSequences }),
+      ...(withSchema && {
+        response_format: {
+          type: "json_schema",
+          json_schema: {
+            name: (string(outputSchema["title"]) ?? "response").replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64),
+            strict: true,
+            schema: strict(outputSchema)
+          }
+        }
+      })
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Response
+// ---------------------------------------------------------------------------------------------------------------------
+
+const finishReasons = {
+  stop: "Stop",
+  eos: "Stop",
+  stop_sequence: "Stop",
+  end_turn: "Stop",
+  completed: "Stop",
+  length: "MaxTokens",
+  max_tokens: "MaxTokens",
+  max_output_tokens: "MaxTokens",
+  model_length: "MaxTokens",
+  tool_calls: "ToolUse",
+  tool_use: "ToolUse",
+  function_call: "ToolUse",
+  content_filter: "ContentFilter",
+  safety: "ContentFilter",
+  blocklist: "ContentFilter",
+  prohibited_content: "ContentFilter",
+  spii: "ContentFilter"
+} satisfies FinishReasons
+
+/** Usage: cached and reasoning tokens are inside of the two sums, except where a server leaves reasoning out. */
+export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
+  const prompt = object(usage["prompt_tokens_details"])
+  const completion = object(usage["completion_tokens_details"])
+  const input = number(usage["prompt_tokens"]) ?? 0
+  const output = number(usage["completion_tokens"]) ?? (number(usage["total_tokens"]) ?? 0) - input
+  const reasoning = number(completion["reasoning_tokens"]) ?? number(usage["reasoning_tokens"]) ?? 0
+  return TokenUsage.make({
+    inputTokens: input,
+    outputTokens: reasoning > output ? output + reasoning : output,
+    cachedInputTokens: number(prompt["cached_tokens"]) ?? number(usage["prompt_cache_hit_tokens"])
+      ?? number(usage["cached_tokens"]) ?? 0,
+    cacheWriteTokens: number(prompt["cache_write_tokens"]) ?? number(usage["cache_creation_input_tokens"]) ?? 0,
+    reasoningTokens: reasoning
+  })
+}
+
+const detailPart = (detail: JsonRecord): ReadonlyArray<Message.ReasoningPart> => {
+  const common = {
+    ...present("id", string(detail["id"])),
+    ...present("format", string(detail["format"])),
+    ...present("index", number(detail["index"]))
+  }
+  const text = string(detail["text"])
+  const signature = string(detail["signature"])
+  switch (detail["type"]) {
+    case "reasoning.text":
+      return text === undefined && signature === undefined
+        ? []
+        : [{ _tag: "Text", text: text ?? "", ...present("signature", signature), ...common }]
+    case "reasoning.summary":
+      return [{ _tag: "Summary", text: string(detail["summary"]) ?? "", ...common }]
+    case "reasoning.encrypted":
+      return [{ _tag: "Encrypted", data: string(detail["data"]) ?? "", ...common }]
+    default:
+      return []
+  }
+}
+
+/** The reasoning of a message: its details where there are some, else the text, with the field that held it. */
+const decodeReasoning = (message: JsonRecord): ReadonlyArray<Message.Reasoning> => {
+  const details = array(message["reasoning_details"]).filter(isObject).flatMap(detailPart)
+  const field = ["reasoning_content", "reasoning"].find((name) => string(message[name]) !== undefined)
+  const common = { _tag: "Reasoning", ...present("field", field) } as const
+  if (details.length > 0) return [{ ...common, content: details }]
+  return field === undefined ? [] : [{ ...common, content: [{ _tag: "Text", text: String(message[field]) }] }]
+}
+
+// Mistral writes reasoning as parts of the content.
+const thinkingPart = (part: JsonRecord): Message.Reasoning => ({
+  _tag: "Reasoning",
+  content: array(part["thinking"]).map(object).map((item) => ({ _tag: "Text", text: string(item["text"]) ?? "" }))
+})
+
+const contentPart = (part: JsonRecord): ReadonlyArray<Message.AssistantContent> => {
+  if (part["type"] === "thinking") return [thinkingPart(part)]
+  const text = string(part["text"]) ?? string(part["refusal"])
+  return text === undefined ? [] : [{ _tag: "Text", text }]
+}
+
+const decodeContent = (message: JsonRecord): ReadonlyArray<Message.AssistantContent> => {
+  const text = string(message["content"])
+  const parts = text === undefined
+    ? array(message["content"]).filter(isObject).flatMap(contentPart)
+    : [{ _tag: "Text", text } as const]
+  const refusal = string(message["refusal"])
+  return refusal === undefined || parts.some((part) => part._tag === "Text")
+    ? parts
+    : [...parts, { _tag: "Text", text: refusal }]
+}
+
+const decodeImage = (image: JsonRecord): ReadonlyArray<Message.Image> => {
+  const url = string(object(image["image_url"])["url"])
+  if (url === undefined) return []
+  const [, mediaType, data] = /^data:([^;,]+);base64,(.*)$/s.exec(url) ?? []
+  return [{
+    _tag: "Image",
+    source: mediaType === undefined || data === undefined
+      ? { _tag: "Url", url }
+      : { _tag: "Base64", data, mediaType }
+  }]
+}
+
+/** A call of a tool before its arguments are known to be whole. */
+export interface RawCall {
+  readonly id: string | undefined
+  readonly name: string | undefined
+  readonly arguments: unknown
+}
+
+/** Arguments as servers write them: a JSON text, or already the value; none at all is no arguments. */
+const decodeArguments = (value: unknown, truncated: boolean): unknown => {
+  if (value === undefined || value === null) return truncated ? undefined : {}
+  if (typeof value !== "string") return value
+  if (value.trim() === "") return truncated ? undefined : {}
+  return parseJson(value)
+}
+
+const decodeCalls = (calls: ReadonlyArray<RawCall>, truncated: boolean, mintId: (index: number) => string) => {
+  const whole: Array<Message.ToolCall> = []
+  let malformed: string | undefined
+  calls.forEach(({ arguments: raw, id, name }, index) => {
+    // A call without a name cannot be run.
+    if (name === undefined) return
+    const value = decodeArguments(raw, truncated)
+    if (value !== undefined) {
+      whole.push({ _tag: "ToolCall", id: id ?? mintId(index), name, arguments: value as Message.ToolCall["arguments"] })
+    } else if (!truncated) malformed = `the arguments of the call of ${name} are not JSON`
+  })
+  return { whole, malformed }
+}
+
+const rawCalls = (message: JsonRecord): Array<RawCall> => {
+  const legacy = message["function_call"]
+  return [...array(message["tool_calls"]).filter(isObject), ...(isObject(legacy) ? [{ function: legacy }] : [])]
+    .map((call: JsonRecord) => ({
+      id: string(call["id"]),
+      name: string(object(call["function"])["name"]),
+      arguments: object(call["function"])["arguments"]
+    }))
+}
+
+const response = (dialect: Dialect): Protocol["response"] => (body, mintId) => {
+  if (!Array.isArray(body["choices"])) return undefined
+  const choice = body["choices"].filter(isObject).find(({ index }) => index === 0 || index === undefined)
+    ?? body["choices"].find(isObject)
+  const message = object(choice?.["message"])
+  const finish = string(choice?.["finish_reason"])
+  const native = string(choice?.["native_finish_reason"])?.toLowerCase()
+  // A router's own word says what ended the turn; only the upstream's word says that it was cut.
+  const truncated = finishReason(finishReasons, finish)._tag === "MaxTokens"
+    || finishReason(finishReasons, native)._tag === "MaxTokens"
+  const { malformed, whole } = decodeCalls(rawCalls(message), truncated, mintId)
+  const reported = object(body["usage"])
+  const audio = message["audio"]
+  return {
+    choice: [
+      ...decodeReasoning(message),
+      ...decodeContent(message),
+      ...whole,
+      ...array(message["images"]).filter(isObject).flatMap(decodeImage),
+      ...(isObject(audio)
+        ? [{ _tag: "ProviderBlock", provider: dialect.provider, block: { audio } } as Message.ProviderBlock]
+        : [])
+    ],
+    finishReason: truncated ? { _tag: "MaxTokens" } : finishReason(finishReasons, finish ?? native),
+    finish: finish ?? native,
+    malformedCall: malformed,
+    absent: choice === undefined,
+    usage: usage(reported),
+    cost: number(reported["cost"]) ?? number(object(reported["cost"])["total_cost"]),
+    id: string(body["id"]),
+    model: string(body["model"])
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Dialects
+// ---------------------------------------------------------------------------------------------------------------------
+
+const make = (dialect: Dialect): Protocol => ({
+  provider: dialect.provider,
+  accepts: dialect.accepts,
+  request: request(dialect),
+  response: response(dialect)
+})
+
+// Models from gpt-5 on and the o-series refuse the older name; compatible servers know only that one.
+const newerModel = /^(ft:)?(gpt-([5-9]|\d\d+)|o\d+)([.:-]|$)/
+
+const openAiAccepts: Accepts = {
+  user: {
+    Image: { Url: true, Base64: true },
+    Audio: { Base64: ["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/mp3", "audio/mpeg"] },
+    Document: {
+      Base64: ["application/pdf", "text/plain", "text/markdown", "text/html", "text/csv", "text/xml"],
+      FileId: true
+    }
+  },
+  severalToolNames: true
+}
+
+const openAiDialect: Dialect = {
+  provider: "openai",
+  accepts: openAiAccepts,
+  reasoning: "field",
+  cacheMarks: false,
+  maxTokens: (model) =>
+    newerModel.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens",
+  schemaAfterTools: false
+}
+
+/** OpenAI's own API. */
+export const openAi: Protocol = make(openAiDialect)
+
+/** Any other server of the protocol, by base URL: takes more contents, and is asked for no newer features. */
+export const compatible: Protocol = make({
+  ...openAiDialect,
+  accepts: {
+    user: { ...openAiAccepts.user, Audio: { Base64: true }, Video: { Url: true, Base64: true } }
+  },
+  schemaAfterTools: true
+})
+
+export const openRouter: Protocol = make({
+  provider: "openrouter",
+  accepts: {
+    user: {
+      Image: { Url: true, Base64: true },
+      Audio: { Base64: true },
+      Video: { Url: true, Base64: true },
+      Document: { Url: true, Base64: true }
+    },
+    // Images that a model made are not sent back: they are left out of its message.
+    assistant: { Url: true, Base64: true }
+  },
+  reasoning: "details",
+  cacheMarks: true,
+  maxTokens: () => "max_tokens",
+  schemaAfterTools: false
+})

@@ -1,0 +1,179 @@
+/**
+ * What the provider modules share: options, where they come from, and the layers made of them.
+ */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { HttpClient } from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { LLMClient } from "../LLMClient.ts"
+import type { Protocol } from "./Protocol.ts"
+import * as transport from "./transport.ts"
+
+/** How long one attempt may take; what is left out keeps its default. */
+export interface TimeoutOptions {
+  /** Until the first part of a streamed answer; 5 minutes unless set. */
+  readonly firstPart?: Duration.Input
+  /** Between two parts of a streamed answer; 2 minutes unless set. */
+  readonly idle?: Duration.Input
+  /** For the whole answer, streamed or not; 30 minutes unless set. */
+  readonly total?: Duration.Input
+}
+
+/** The options that every provider has. */
+export interface CommonOptions {
+  /** The API key; not needed when `baseUrl` is local. */
+  readonly apiKey?: Redacted.Redacted
+  /** Where the API is, for gateways and compatible servers; the provider's own address unless set. */
+  readonly baseUrl?: string
+  /** The model of completions that name none. */
+  readonly model?: string
+  /** Further HTTP headers of every request. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** How long one attempt may take; `false` lets it take for ever. */
+  readonly timeouts?: TimeoutOptions | false
+  /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */
+  readonly tracePropagation?: boolean
+}
+
+/** What a provider is, besides its protocol. */
+export interface Definition<Options extends CommonOptions> {
+  readonly protocol: (baseUrl: URL) => Protocol
+  readonly baseUrl: string
+  /** What a base URL may end with that the path of a request brings along. */
+  readonly suffix: RegExp
+  /** The environment variables of the key; the first that is set counts. */
+  readonly keyVariables: ReadonlyArray<string>
+  readonly baseUrlVariable: string
+  readonly auth: (key: string) => Readonly<Record<string, string>>
+  readonly headers?: (options: Options) => Readonly<Record<string, string | undefined>>
+}
+
+const localHost = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|0\.0\.0\.0)$/
+
+/** Whether a URL is of this machine, where servers need no key. */
+export const isLocal = (url: URL): boolean => localHost.test(url.hostname)
+
+const parseUrl = (text: string): Result.Result<URL, string> => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return url === undefined || !/^https?:$/.test(url.protocol)
+    ? Result.fail("baseUrl is malformed: give an absolute URL that begins with http:// or https://")
+    : url.username !== "" || url.password !== ""
+    ? Result.fail("baseUrl holds credentials: give them as apiKey or headers")
+    : Result.succeed(url)
+}
+
+const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
+
+const toTimeouts = (options: TimeoutOptions | false | undefined): transport.Timeouts | undefined =>
+  options === false ? undefined : {
+    firstPart: Duration.fromInputUnsafe(options?.firstPart ?? defaults.firstPart),
+    idle: Duration.fromInputUnsafe(options?.idle ?? defaults.idle),
+    total: Duration.fromInputUnsafe(options?.total ?? defaults.total)
+  }
+
+const present = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))
+
+// Keys from files and shells often end in a newline.
+const keyOf = (options: CommonOptions): string =>
+  options.apiKey === undefined ? "" : Redacted.value(options.apiKey).trim()
+
+const or = (names: ReadonlyArray<string>): string => names.join(" or ")
+
+const toEndpoint = <Options extends CommonOptions>(
+  definition: Definition<Options>,
+  options: Options,
+  keyVariables: ReadonlyArray<string>
+): Result.Result<transport.Endpoint, string> =>
+  Result.flatMap(parseUrl((options.baseUrl ?? definition.baseUrl).replace(definition.suffix, "")), (baseUrl) => {
+    const key = keyOf(options)
+    if (key === "" && !isLocal(baseUrl)) {
+      return Result.fail(`apiKey is missing: give the option apiKey, or set ${or(keyVariables)}`)
+    }
+    if (!/^[\x21-\x7e]*$/.test(key)) {
+      return Result.fail(
+        "apiKey holds characters that no key has, such as a space or a line break: check where it comes from"
+      )
+    }
+    return Result.succeed({
+      protocol: definition.protocol(baseUrl),
+      baseUrl,
+      model: options.model,
+      headers: {
+        ...(key !== "" && definition.auth(key)),
+        ...present(definition.headers?.(options) ?? {}),
+        ...options.headers
+      },
+      timeouts: toTimeouts(options.timeouts),
+      tracePropagation: options.tracePropagation ?? false
+    })
+  })
+
+const client = (endpoint: Effect.Effect<transport.Endpoint, Config.ConfigError>) =>
+  Layer.effect(LLMClient, Effect.flatMap(endpoint, transport.make))
+
+const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))
+
+// The first of the variables that holds more than blanks.
+const firstOf = (names: ReadonlyArray<string>): Effect.Effect<string | undefined, Config.ConfigError> =>
+  Effect.map(
+    Effect.forEach(names, (name) => Config.withDefault(Config.String(name), "")),
+    (values) => values.find((value) => value.trim() !== "")
+  )
+
+const fromEnvironment = <Options extends CommonOptions>(
+  definition: Definition<Options>,
+  given: Partial<Options>,
+  keyVariables: ReadonlyArray<string>
+): Effect.Effect<transport.Endpoint, Config.ConfigError> =>
+  Effect.gen(function*() {
+    const baseUrl = given.baseUrl ?? (yield* firstOf([definition.baseUrlVariable]))
+    const key = given.apiKey === undefined ? yield* firstOf(keyVariables) : undefined
+    const options = {
+      ...given,
+      ...(baseUrl !== undefined && { baseUrl }),
+      ...(key !== undefined && { apiKey: Redacted.make(key) })
+    } as Options
+    return yield* Effect.mapError(Effect.fromResult(toEndpoint(definition, options, keyVariables)), configError)
+  })
+
+/** Where `layerConfig` looks besides its options. */
+export interface Variables {
+  /** The environment variable that holds the key, in place of the provider's usual one. */
+  readonly apiKeyEnv?: string
+}
+
+/** The two layers of a provider. */
+export interface Layers<Options extends CommonOptions> {
+  readonly layer: (options: Options) => Layer.Layer<LLMClient, never, HttpClient>
+  readonly layerConfig: (
+    options?: Config.Wrap<Partial<Options>>,
+    variables?: Variables
+  ) => Layer.Layer<LLMClient, Config.ConfigError, HttpClient>
+}
+
+/** Makes the layers of a provider from its definition. */
+export const layers = <Options extends CommonOptions>(
+  definition: Definition<Options>,
+  keyVariables: (variables: Variables) => ReadonlyArray<string> = ({ apiKeyEnv }) =>
+    apiKeyEnv === undefined ? definition.keyVariables : [apiKeyEnv]
+): Layers<Options> => ({
+  layer: (options) =>
+    Layer.effect(
+      LLMClient,
+      Result.match(toEndpoint(definition, options, definition.keyVariables), {
+        onSuccess: transport.make,
+        onFailure: (problem) =>
+          Effect.succeed(transport.refusing(definition.protocol(new URL(definition.baseUrl)), problem))
+      })
+    ),
+  layerConfig: (options, variables = {}) =>
+    client(Effect.flatMap(
+      Config.unwrap((options ?? {}) as Config.Wrap<Partial<Options>>),
+      (given) => fromEnvironment(definition, given, keyVariables(variables))
+    ))
+})

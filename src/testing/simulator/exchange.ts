@@ -1,0 +1,124 @@
+/**
+ * The plain data that goes in and out of the simulated protocols, and what one protocol must say to be simulated.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Result from "effect/Result"
+import type { Json, JsonObject } from "./json.ts"
+import type { Ask, Reply } from "./reply.ts"
+
+export type Provider = "anthropic" | "openai" | "openrouter" | "gemini"
+
+export interface Headers {
+  readonly [name: string]: string | undefined
+}
+
+/** An HTTP request as plain data. Header names are in lower case. */
+export interface SimulatedRequest {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Headers
+  readonly body: string
+}
+
+export interface SimulatedResponse {
+  readonly status: number
+  readonly headers: { readonly [name: string]: string }
+  readonly body: string
+}
+
+/** A request that found its protocol. */
+export interface Call {
+  readonly request: SimulatedRequest
+  /** The body, which is a JSON object. */
+  readonly body: JsonObject
+  /** The model that the path names; the empty string where the body names it. */
+  readonly pathModel: string
+  /** What ids are made from: the same request has the same. */
+  readonly seed: string
+  readonly unknownFields: "reject" | "ignore"
+}
+
+/** What a provider says when it refuses, before it is put in that provider's words. */
+export interface Rejection {
+  readonly status: number
+  readonly message: string
+  /** The provider's own word for the kind of error. */
+  readonly type?: string
+  readonly code?: string | null
+  /** The field that is to blame. */
+  readonly param?: string | null
+  readonly details?: ReadonlyArray<Json>
+  /** What the upstream of a router answered. */
+  readonly upstream?: Json
+  readonly headers?: { readonly [name: string]: string }
+  /** A page of the gateway in front of the provider, instead of JSON. */
+  readonly html?: string
+}
+
+/** A failure that the simulator is told to answer with, one for one request. */
+export type Failure =
+  | {
+    /** 429 as the provider sends it; `retryAfter` is the provider's own hint. */
+    readonly _tag: "RateLimit"
+    readonly retryAfter?: Duration.Input
+  }
+  | {
+    /** The provider's own body for the status; 500 unless given. */
+    readonly _tag: "ServerError"
+    readonly status?: 500 | 502 | 503 | 504 | 529
+  }
+  | {
+    /** 200, stopped normally, without text or tool calls. */
+    readonly _tag: "Empty"
+  }
+
+export interface Rendered {
+  readonly headers: { readonly [name: string]: string }
+  readonly body: Json
+}
+
+/** One simulated protocol. All of it is pure. */
+export interface Dialect {
+  readonly provider: Provider
+  /** Whether the request asks for a stream. */
+  readonly streams: (call: Call) => boolean
+  /** The key that was sent, or undefined. */
+  readonly key: (request: SimulatedRequest) => string | undefined
+  readonly missingKey: Rejection
+  readonly invalidKey: Rejection
+  /** For a body that is not a JSON object, and for one to be streamed. */
+  readonly invalid: (message: string) => Rejection
+  readonly notFound: (request: SimulatedRequest) => Rejection
+  /** Reads and validates a request as the provider would. */
+  readonly read: (call: Call) => Result.Result<Ask, Rejection>
+  readonly render: (reply: Reply, call: Call) => Rendered
+  /** A refusal in the provider's words. */
+  readonly refuse: (rejection: Rejection, seed: string) => Rendered
+  /** 429, with the hint in milliseconds where there is one. */
+  readonly rateLimit: (retryAfterMillis: number | undefined) => Rejection
+  readonly serverError: (status: number) => Rejection
+}
+
+/** A rule over a decoded body: what is wrong, or undefined. */
+export type Rule<Body> = (body: Body) => Rejection | undefined
+
+/** The first refusal among the rules. */
+export const firstRejection = <Body>(rules: ReadonlyArray<Rule<Body>>, body: Body): Rejection | undefined => {
+  for (const rule of rules) {
+    const rejection = rule(body)
+    if (rejection !== undefined) return rejection
+  }
+  return undefined
+}
+
+/** A model by this name is unknown to every provider. */
+export const isUnknownModel = (model: string): boolean => /does-not-exist|nonexistent/.test(model)
+
+export const bearer = (headers: Headers): string | undefined =>
+  /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? "")?.[1]
+
+/** Whole seconds, rounded up, as `retry-after` has them. */
+export const wholeSeconds = (millis: number): string => String(Math.ceil(millis / 1000))
+
+export const gatewayPage = (status: number, title: string): string =>
+  `<html>\r\n<head><title>${status} ${title}</title></head>\r\n<body>\r\n<center><h1>${status} ${title}</h1></center>\r\n</body>\r\n</html>\r\n`

@@ -1,0 +1,58 @@
+/**
+ * What the simulated protocols share of JSON: guards, reading one body, estimated tokens, and ids made from a text.
+ */
+import * as Hash from "effect/Hash"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+
+export type Json = Schema.Json
+
+export interface JsonObject {
+  readonly [key: string]: unknown
+}
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
+
+/** The JSON object that a body's text holds, or undefined when it holds none. */
+export const parseObject = (text: string): JsonObject | undefined => {
+  const parsed = decodeJson(text)
+  return Result.isSuccess(parsed) && isObject(parsed.success) ? parsed.success : undefined
+}
+
+/** An estimate that needs no tokenizer: one token for each four UTF-16 code units, rounded up. */
+export const tokens = (text: string): number => Math.ceil(text.length / 4)
+
+/** The estimated tokens of a value as JSON; 0 for an absent one. */
+export const tokensOf = (value: unknown): number => value === undefined ? 0 : tokens(JSON.stringify(value))
+
+/** At most `limit` tokens of a text, never ending in half of a surrogate pair. */
+export const truncate = (text: string, limit: number): string =>
+  text.slice(0, limit * 4).replace(/[\uD800-\uDBFF]$/, "")
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+/** `length` letters and digits that depend on the seed alone. */
+export const idOf = (seed: string, length: number): string => {
+  const letters: Array<string> = []
+  let state = Hash.string(seed) >>> 0
+  for (let index = 0; index < length; index++) {
+    if (index % 4 === 0) state = Hash.string(`${seed}#${index}`) >>> 0
+    letters.push(alphabet[state % alphabet.length] ?? "0")
+    state = Math.floor(state / alphabet.length)
+  }
+  return letters.join("")
+}
+
+/** The texts of the parts that have one, joined by newlines; a string stands for itself. */
+export const textOf = (content: unknown): string => {
+  if (typeof content === "string") return content
+  if (!Array.isArray(content)) return ""
+  return content.flatMap((part) => isObject(part) && typeof part.text === "string" ? [part.text] : []).join("\n")
+}
+
+/** The first value that stands more than once. */
+export const firstDuplicate = (values: ReadonlyArray<string>): string | undefined =>
+  values.find((value, index) => values.indexOf(value) !== index)

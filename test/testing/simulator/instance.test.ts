@@ -1,0 +1,87 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Instance from "../../../src/testing/simulator/instance.ts"
+import * as Pattern from "../../../src/testing/simulator/pattern.ts"
+
+const tree = {
+  $defs: {
+    tree: {
+      type: "object",
+      properties: { value: { type: "string" }, children: { type: "array", items: { $ref: "#/$defs/tree" } } },
+      required: ["value", "children"]
+    },
+    chain: {
+      anyOf: [{ type: "null" }, { type: "object", properties: { next: { $ref: "#/$defs/chain" } }, required: ["next"] }]
+    },
+    endless: { type: "object", properties: { self: { $ref: "#/$defs/endless" } }, required: ["self"] }
+  }
+}
+
+const cases: ReadonlyArray<readonly [name: string, schema: unknown, value: unknown]> = [
+  ["only what is required", {
+    type: "object",
+    properties: { a: { type: "string" }, b: { type: "null" } },
+    required: ["a"]
+  }, { a: "a" }],
+  ["a const", { const: 7 }, 7],
+  ["the first of an enum", { enum: ["x", "y"] }, "x"],
+  ["the first type that is not null", { type: ["null", "boolean"] }, false],
+  ["a least integer", { type: "integer", exclusiveMinimum: 3 }, 4],
+  ["a greatest number", { type: "number", maximum: -2.5 }, -2.5],
+  ["a multiple", { type: "integer", minimum: 11, multipleOf: 5 }, 15],
+  ["a date", { type: "string", format: "date" }, "2026-01-01"],
+  ["a long text", { type: "string", minLength: 6 }, "textxx"],
+  ["a short text", { type: "string", maxLength: 2 }, "te"],
+  ["a text that matches", { type: "string", pattern: "^[A-Z]{2}-\\d+$" }, "AA-0"],
+  ["an empty array", { type: "array", items: { type: "string" } }, []],
+  ["as many items as it must have", { type: "array", minItems: 2, items: { type: "integer" } }, [0, 0]],
+  ["items that differ", { type: "array", minItems: 2, uniqueItems: true, items: { type: "integer" } }, [0, 1]],
+  ["a tuple", { type: "array", prefixItems: [{ type: "integer" }, { type: "boolean" }] }, [0, false]],
+  ["a reference", { ...tree, $ref: "#/$defs/tree" }, { value: "value", children: [] }],
+  ["the first member that is not null", { anyOf: [{ type: "null" }, { type: "integer" }] }, 0],
+  ["all of several", {
+    allOf: [
+      { type: "object", properties: { a: { type: "integer" } }, required: ["a"] },
+      { properties: { b: { type: "boolean" } }, required: ["b"] }
+    ]
+  }, { a: 0, b: false }],
+  ["Google's dialect", {
+    type: "OBJECT",
+    properties: { a: { type: "ARRAY", items: { type: "STRING" } } },
+    required: ["a"]
+  }, { a: [] }]
+]
+
+describe("instance", () => {
+  it.each(cases)("%s", (_, schema, value) => {
+    assert.deepStrictEqual(Instance.make(schema), value)
+  })
+
+  it("ends a recursion that may end", () => {
+    assert.include(JSON.stringify(Instance.make({ ...tree, $ref: "#/$defs/chain" })), '{"next":null}')
+  })
+
+  it("ends a recursion that may not", () => {
+    assert.isBelow(JSON.stringify(Instance.make({ ...tree, $ref: "#/$defs/endless" })).length, 200)
+  })
+})
+
+describe("pattern", () => {
+  it.each([
+    "^\\d{3}-\\d{4}$",
+    "^(?:red|green)$",
+    "^[^a-z]+$",
+    "^#[0-9a-fA-F]{6}$",
+    "^https?://[\\w.-]+(/.*)?$",
+    "[\\]x]y",
+    "^\\+?[1-9]\\d{1,14}$",
+    "^[a-z0-9]+(?:-[a-z0-9]+)*$",
+    "^(\\w+)@(?<host>[a-z]+\\.com)$"
+  ])("matches %s", (pattern) => {
+    assert.match(Pattern.sample(pattern) ?? "no sample", new RegExp(pattern, "u"))
+  })
+
+  it("has no sample for what it does not read", () => {
+    assert.isUndefined(Pattern.sample("^(?=a)b$"))
+    assert.isUndefined(Pattern.sample("(a)\\1"))
+  })
+})
