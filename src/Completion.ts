@@ -47,8 +47,13 @@ export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/C
 
 type Fields = { readonly [K in keyof typeof Completion.fields]: Completion[K] }
 
-// The constructor of a Schema class parses and throws; a request is checked once, when it is run.
-const from = (fields: Partial<Fields>): Completion => Object.assign(Object.create(Completion.prototype), fields)
+// The constructor of a Schema class parses and throws; a request is checked once, when it is run. A field that is
+// undefined is left out, since it would not survive JSON.
+const from = (fields: Partial<Fields>): Completion =>
+  Object.assign(
+    Object.create(Completion.prototype),
+    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  )
 
 const set = <K extends keyof Fields>(key: K) => (value: NonNullable<Fields[K]>) => (self: Completion): Completion =>
   from({ ...self, [key]: value })
@@ -68,10 +73,10 @@ export interface Options extends Partial<Omit<Given, "prompt" | "outputSchema">>
 
 /** Builds a request. A text is a user message; a Schema as `outputSchema` becomes its JSON Schema. */
 export const make = (options: Options): Completion => {
-  const { outputSchema, prompt, ...rest } = options
+  const { history = [], outputSchema, prompt, tools = [], ...rest } = options
   return from({
-    history: [],
-    tools: [],
+    history,
+    tools,
     ...rest,
     prompt: message(prompt),
     ...(outputSchema && { outputSchema: Tool.toJsonSchema(outputSchema) })

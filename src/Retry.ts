@@ -16,7 +16,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as CompletionResponse from "./CompletionResponse.ts"
@@ -94,19 +95,21 @@ const hinted = ({ duration, input }: { readonly duration: Duration.Duration; rea
     : Effect.map(Random.next, (share) => Math.ceil(Duration.toMillis(retryAfter) * (1 + share / 10)))
 }
 
+const isWait = (input: Duration.Input): boolean =>
+  Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
+
 const complete = (policy: Partial<Policy>): Policy => {
   const full = { ...defaultPolicy, ...policy }
+  const refuse = (option: string, what: string): never => {
+    throw new Error(`Retry policy ${option}: give ${what}`)
+  }
   for (const kind of kinds) {
     const { attempts, base, cap } = full[kind]
-    const wrong = !Number.isSafeInteger(attempts) || attempts < 1
-      ? "attempts: give a whole number of at least 1"
-      : Duration.isNegative(Duration.fromInputUnsafe(base))
-      ? "base: give a duration that is not negative"
-      : Duration.isNegative(Duration.fromInputUnsafe(cap))
-      ? "cap: give a duration that is not negative"
-      : undefined
-    if (wrong !== undefined) throw new Error(`Retry policy ${kind}.${wrong}`)
+    if (!Number.isSafeInteger(attempts) || attempts < 1) refuse(`${kind}.attempts`, "a whole number of at least 1")
+    if (!isWait(base)) refuse(`${kind}.base`, "a duration that is not negative")
+    if (!isWait(cap)) refuse(`${kind}.cap`, "a duration that is not negative")
   }
+  if (!isWait(full.maxRetryAfter)) refuse("maxRetryAfter", "a duration that is not negative")
   return full
 }
 
@@ -166,7 +169,8 @@ export const make = (client: Service, policy?: Partial<Policy>): Service => ({
  * fails the layer as a defect that names what is wrong.
  */
 export const layer = (policy?: Partial<Policy>): Layer.Layer<LLMClient, never, LLMClient> =>
-  Layer.suspend(() => layerSchedule(schedule(policy)))
+  // The policy is read in here: around a fresh layer, Layer.suspend would be memoized and one for all providers again.
+  middleware((client) => decorate(client, schedule(policy)))
 
 /**
  * Retries the calls of the client below by your own schedule, which also decides about hints. `ClientError` and failures

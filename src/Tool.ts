@@ -11,6 +11,8 @@
  * })
  * ```
  */
+import * as Equal from "effect/Equal"
+import type { JsonSchema } from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import { CacheHint } from "./Message.ts"
 
@@ -40,12 +42,23 @@ export const none: ToolChoice = { _tag: "None" }
 export const required: ToolChoice = { _tag: "Required" }
 export const specific = (...names: ReadonlyArray<string>): ToolChoice => ({ _tag: "Specific", names })
 
+// The name in a reference to a definition, which is a JSON Pointer in a URL fragment.
+const definitionOf = (ref: string): string =>
+  decodeURIComponent(ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
+
+const noArguments = { type: "object", properties: {}, additionalProperties: false }
+
 /** The JSON Schema (draft 2020-12) of the JSON form of a Schema, its definitions under `$defs`. */
 export const jsonSchema = (schema: Schema.Constraint): Schema.JsonObject => {
   const { definitions, schema: root } = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  const { $ref, ...rest } = root
-  // Providers want an object at the root: a root reference gives way to what it refers to.
-  const resolved = typeof $ref === "string" ? { ...definitions[$ref.replace("#/$defs/", "")], ...rest } : root
+  // Providers want an object at the root: a reference there gives way to what it refers to, and "anything but null",
+  // as which a struct without fields comes, to an object without properties.
+  const atRoot = (node: JsonSchema): JsonSchema => {
+    const { $ref, not, ...rest } = node
+    if (typeof $ref === "string") return { ...atRoot(definitions[definitionOf($ref)] ?? {}), ...rest }
+    return Equal.equals(not, { type: "null" }) ? { ...noArguments, ...rest } : node
+  }
+  const resolved = atRoot(root)
   // A JSON Schema document is JSON by construction; its type is merely wider.
   return (Object.keys(definitions).length === 0 ? resolved : { ...resolved, $defs: definitions }) as Schema.JsonObject
 }

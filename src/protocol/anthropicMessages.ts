@@ -5,8 +5,8 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
-import { cacheControl, decodeText, present, resultText } from "./encode.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf, verbatim } from "./encode.ts"
+import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
 import { closed } from "./jsonSchema.ts"
 import { finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
 
@@ -23,12 +23,18 @@ const outputLimits = [
   ["claude-opus-4-6", 128_000],
   ["claude-opus-4-5", 64_000],
   ["claude-opus-4", 32_000],
+  ["claude-sonnet-4-6", 128_000],
   ["claude-sonnet-4", 64_000],
   ["claude-haiku-4", 64_000],
   ["claude-3-7-sonnet", 64_000],
   ["claude-3-5", 8192],
   ["claude-3", 4096],
   ["claude-2", 4096],
+  ["claude-opus-5", 128_000],
+  ["claude-sonnet-5", 128_000],
+  ["claude-haiku-5", 128_000],
+  ["claude-fable-5", 128_000],
+  ["claude-mythos-5", 128_000],
   // Every Claude since the fourth generation takes this much.
   ["claude-", 32_000]
 ] as const satisfies ReadonlyArray<readonly [string, number]>
@@ -45,59 +51,74 @@ export const defaultMaxTokens = (model: string): number => {
   return outputLimits.find(([start]) => name.startsWith(start))?.[1] ?? fallbackLimit
 }
 
-const source = (source: Message.Source): JsonRecord => {
+const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
+
+const documentTypes = ["application/pdf", "text/plain"] as const
+
+// The types of media were held against the tables above before.
+const source = <MediaType extends string>(source: Message.Source) => {
   switch (source._tag) {
     case "Url":
-      return { type: "url", url: source.url }
+      return { type: "url", url: source.url } as const
     case "Base64":
-      return source.mediaType === "text/plain"
-        ? { type: "text", media_type: "text/plain", data: decodeText(source.data) }
-        : { type: "base64", media_type: source.mediaType, data: source.data }
+      return { type: "base64", media_type: source.mediaType as MediaType, data: source.data } as const
     case "FileId":
-      return { type: "file", file_id: source.id }
+      return { type: "file", file_id: source.id } as const
   }
 }
 
-const text = (content: Message.Text): JsonRecord => ({
+const documentSource = (from: Message.Source) =>
+  from._tag === "Base64" && from.mediaType === "text/plain"
+    ? { type: "text", media_type: "text/plain", data: decodeText(from.data) } as const
+    : source<"application/pdf">(from)
+
+const text = (content: Message.Text) => ({
   type: "text",
   text: content.text,
-  ...present("citations", content.citations),
+  ...present("citations", content.citations && verbatim(content.citations)),
   ...cacheControl(content)
-})
+} as const)
 
-const image = (content: Message.Image): JsonRecord => ({
+const image = (content: Message.Image) => ({
   type: "image",
-  source: source(content.source),
+  source: source<typeof imageTypes[number]>(content.source),
   ...cacheControl(content)
-})
+} as const)
 
-const toolResult = (result: Message.ToolResult): JsonRecord => {
-  const content = result.content.flatMap((item) =>
-    item._tag === "Image" ? [image(item)] : resultText(item) === "" ? [] : [{ type: "text", text: resultText(item) }]
-  )
+const document = (content: Message.Document) => ({
+  type: "document",
+  source: documentSource(content.source),
+  ...present("title", content.title),
+  ...(content.citations === true && { citations: { enabled: true } }),
+  ...cacheControl(content)
+} as const)
+
+const resultBlock = (item: Message.ToolResultContent) =>
+  item._tag === "Image"
+    ? [image(item)]
+    : resultText(item) === ""
+    ? []
+    : [{ type: "text", text: resultText(item) } as const]
+
+const toolResult = (result: Message.ToolResult) => {
+  const content = result.content.map(resultBlock).flat()
   return {
     type: "tool_result",
     tool_use_id: result.id,
     ...(content.length > 0 && { content }),
     ...(result.isError === true && { is_error: true }),
     ...cacheControl(result)
-  }
+  } as const
 }
 
-const userBlock = (content: Message.UserContent): ReadonlyArray<JsonRecord> => {
+const userBlock = (content: Message.UserContent) => {
   switch (content._tag) {
     case "Text":
       return content.text === "" ? [] : [text(content)]
     case "Image":
       return [image(content)]
     case "Document":
-      return [{
-        type: "document",
-        source: source(content.source),
-        ...present("title", content.title),
-        ...(content.citations === true && { citations: { enabled: true } }),
-        ...cacheControl(content)
-      }]
+      return [document(content)]
     case "ToolResult":
       return [toolResult(content)]
     // Refused before.
@@ -107,16 +128,15 @@ const userBlock = (content: Message.UserContent): ReadonlyArray<JsonRecord> => {
   }
 }
 
-// The input of a call is an object, whatever another provider's model wrote.
-const toolInput = (value: unknown): JsonRecord =>
-  isObject(value) ? value : typeof value === "string" ? object(parseJson(value)) : {}
-
-const reasoningBlock = (part: Message.ReasoningPart): ReadonlyArray<JsonRecord> => {
+const reasoningBlock = (part: Message.ReasoningPart) => {
   switch (part._tag) {
     case "Text":
-      return [{ type: "thinking", thinking: part.text, ...present("signature", part.signature) }]
+      // Without its signature the provider refuses it.
+      return part.signature === undefined
+        ? []
+        : [{ type: "thinking", thinking: part.text, signature: part.signature } as const]
     case "Redacted":
-      return [{ type: "redacted_thinking", data: part.data }]
+      return [{ type: "redacted_thinking", data: part.data } as const]
     // Other providers' forms, which Anthropic cannot read.
     case "Summary":
     case "Encrypted":
@@ -124,38 +144,44 @@ const reasoningBlock = (part: Message.ReasoningPart): ReadonlyArray<JsonRecord> 
   }
 }
 
-const assistantBlock = (native: boolean) => (content: Message.AssistantContent): ReadonlyArray<JsonRecord> => {
+const assistantBlock = (native: boolean) => (content: Message.AssistantContent) => {
   switch (content._tag) {
     case "Text":
       return content.text === "" ? [] : [text(content)]
     case "ToolCall":
-      return [{
-        type: "tool_use",
-        id: content.id,
-        name: content.name,
-        input: toolInput(content.arguments),
-        ...cacheControl(content)
-      }]
+      return [
+        {
+          type: "tool_use",
+          id: content.id,
+          name: content.name,
+          input: callArguments(content.arguments),
+          ...cacheControl(content)
+        } as const
+      ]
     case "Reasoning":
-      return native ? content.content.flatMap(reasoningBlock) : []
+      return native ? content.content.map(reasoningBlock).flat() : []
     case "ProviderBlock":
-      return content.provider === provider ? [content.block] : []
+      return content.provider === provider ? [verbatim(content.block)] : []
     // Refused before.
     case "Image":
       return []
   }
 }
 
-const systemBlock = (content: string, marked: { readonly cache?: Message.CacheHint }): JsonRecord => ({
+const systemBlock = (content: string, marked: { readonly cache?: Message.CacheHint }) => ({
   type: "text",
   text: content,
   ...cacheControl(marked)
-})
+} as const)
 
-interface Turn {
-  readonly role: string
-  readonly content: Array<JsonRecord>
-}
+type SystemBlock = ReturnType<typeof systemBlock>
+type UserBlock = ReturnType<typeof userBlock>[number]
+type AssistantBlock = ReturnType<ReturnType<typeof assistantBlock>>[number]
+
+type Turn =
+  | { readonly role: "system"; readonly content: ReadonlyArray<SystemBlock> }
+  | { readonly role: "user"; readonly content: Array<UserBlock> }
+  | { readonly role: "assistant"; readonly content: ReadonlyArray<AssistantBlock> }
 
 // Models from Opus 4.8 take system text in the middle of a conversation, after a user's turn and before the model's.
 const takesSystemAt = (
@@ -172,7 +198,7 @@ const takesSystemAt = (
 }
 
 const conversation = (completion: Completion.Completion, model: string) => {
-  const system: Array<JsonRecord> = []
+  const system: Array<SystemBlock> = []
   const turns: Array<Turn> = []
   if (completion.preamble) system.push(systemBlock(completion.preamble, {}))
   const messages = Completion.messages(completion)
@@ -187,62 +213,65 @@ const conversation = (completion: Completion.Completion, model: string) => {
         return
       }
       case "User": {
-        const content = message.content.flatMap(userBlock)
+        const content = message.content.map(userBlock).flat()
         // Results of one turn belong into one message, and come before everything else in it.
-        if (last?.role === "user") last.content.push(...content)
-        else turns.push({ role: "user", content })
-        turns.at(-1)!.content.sort((a, b) => Number(b["type"] === "tool_result") - Number(a["type"] === "tool_result"))
+        const all = (last?.role === "user" ? [...last.content, ...content] : content)
+          .sort((a, b) => Number(b.type === "tool_result") - Number(a.type === "tool_result"))
+        if (last?.role === "user") turns.pop()
+        if (all.length > 0) turns.push({ role: "user", content: all })
         return
       }
       case "Assistant": {
         const native = message.provider === undefined || message.provider === provider
-        turns.push({ role: "assistant", content: message.content.flatMap(assistantBlock(native)) })
+        const content = message.content.map(assistantBlock(native)).flat()
+        // An empty turn, such as an empty answer to a tool result, is refused by the provider.
+        if (content.length > 0) turns.push({ role: "assistant", content })
         return
       }
     }
   })
-  // An empty turn, such as an empty answer to a tool result, is refused by the provider.
-  return { system, messages: turns.filter((turn) => turn.content.length > 0) }
+  return { system, messages: turns }
 }
 
-const toolChoice = (choice: ToolChoice): JsonRecord => {
+const toolChoice = (choice: ToolChoice) => {
   switch (choice._tag) {
     case "Auto":
-      return { type: "auto" }
+      return { type: "auto" } as const
     case "None":
-      return { type: "none" }
+      return { type: "none" } as const
     case "Required":
-      return { type: "any" }
+      return { type: "any" } as const
     case "Specific":
-      return { type: "tool", name: choice.names[0] }
+      return { type: "tool", name: choice.names[0]! } as const
   }
 }
 
-const request = (completion: Completion.Completion, model: string) => {
+/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+export const encode = (completion: Completion.Completion, model: string) => {
   const { messages, system } = conversation(completion, model)
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
+  const choice = toolChoiceOf(completion, provider)
   return {
-    path: "/v1/messages",
-    body: {
-      model,
-      max_tokens: maxTokens ?? defaultMaxTokens(model),
-      ...(system.length > 0 && { system }),
-      messages,
-      ...(tools.length > 0 && {
-        tools: tools.map((tool) => ({
-          name: tool.name,
-          description: tool.description,
-          input_schema: { type: "object", ...tool.parameters },
-          ...cacheControl(tool)
-        }))
-      }),
-      ...(completion.toolChoice && { tool_choice: toolChoice(completion.toolChoice) }),
-      ...present("temperature", temperature),
-      ...(stopSequences.length > 0 && { stop_sequences: stopSequences }),
-      ...(outputSchema && { output_config: { format: { type: "json_schema", schema: closed(outputSchema) } } })
-    }
+    model,
+    max_tokens: maxTokens ?? defaultMaxTokens(model),
+    ...(system.length > 0 && { system }),
+    messages,
+    ...(tools.length > 0 && {
+      tools: tools.map((tool) => ({
+        name: tool.name,
+        description: tool.description,
+        input_schema: { type: "object", ...tool.parameters } as const,
+        ...cacheControl(tool)
+      }))
+    }),
+    ...(choice && { tool_choice: toolChoice(choice) }),
+    ...present("temperature", temperature),
+    ...(stopSequences.length > 0 && { stop_sequences: stopSequences }),
+    ...(outputSchema && { output_config: { format: { type: "json_schema", schema: closed(outputSchema) } as const } })
   }
 }
+
+const request: Protocol["request"] = (completion, model) => ({ path: "/v1/messages", body: encode(completion, model) })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Response
@@ -252,6 +281,7 @@ const finishReasons = {
   end_turn: "Stop",
   stop_sequence: "Stop",
   max_tokens: "MaxTokens",
+  model_context_window_exceeded: "MaxTokens",
   tool_use: "ToolUse",
   refusal: "ContentFilter"
 } satisfies FinishReasons
@@ -270,7 +300,7 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
 }
 
 /** One block of an answer. */
-export const decodeBlock = (block: JsonRecord): ReadonlyArray<Message.AssistantContent> => {
+export const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
   switch (block["type"]) {
     case "text": {
       const citations = array(block["citations"]) as NonNullable<Message.Text["citations"]>
@@ -279,13 +309,16 @@ export const decodeBlock = (block: JsonRecord): ReadonlyArray<Message.AssistantC
         ? []
         : [{ _tag: "Text", text, ...(citations.length > 0 && { citations }) }]
     }
-    case "tool_use":
-      return [{
+    case "tool_use": {
+      const name = string(block["name"])
+      // A call without a name cannot be run.
+      return name === undefined ? [] : [{
         _tag: "ToolCall",
-        id: String(block["id"]),
-        name: String(block["name"]),
-        arguments: (block["input"] ?? {}) as Message.ToolCall["arguments"]
+        id: string(block["id"]) ?? mint(),
+        name,
+        arguments: callArguments(block["input"]) as Message.ToolCall["arguments"]
       }]
+    }
     case "thinking":
       return [{
         _tag: "Reasoning",
@@ -302,15 +335,16 @@ export const decodeBlock = (block: JsonRecord): ReadonlyArray<Message.AssistantC
   }
 }
 
-const response: Protocol["response"] = (body) => {
+const response: Protocol["response"] = (body, mintId) => {
   if (!Array.isArray(body["content"])) return undefined
   const blocks = body["content"].filter(isObject)
   const finish = string(body["stop_reason"])
   // The block that the limit cut is the last one; a call in it is not whole, even if what there is of it parses.
-  const cut = finish === "max_tokens" && blocks.at(-1)?.["type"] === "tool_use"
+  const reason = finishReason(finishReasons, finish)
+  const cut = reason._tag === "MaxTokens" && blocks.at(-1)?.["type"] === "tool_use"
   return {
-    choice: (cut ? blocks.slice(0, -1) : blocks).flatMap(decodeBlock),
-    finishReason: finishReason(finishReasons, finish),
+    choice: (cut ? blocks.slice(0, -1) : blocks).flatMap((block, index) => decodeBlock(block, () => mintId(index))),
+    finishReason: reason,
     finish,
     stopSequence: string(body["stop_sequence"]),
     filter: string(object(body["stop_details"])["category"]) ?? string(object(body["stop_details"])["explanation"]),
@@ -324,10 +358,10 @@ export const anthropicMessages: Protocol = {
   provider,
   accepts: {
     user: {
-      Image: { Url: true, Base64: ["image/jpeg", "image/png", "image/gif", "image/webp"], FileId: true },
-      Document: { Url: true, Base64: ["application/pdf", "text/plain"], FileId: true }
+      Image: { Url: true, Base64: imageTypes, FileId: true },
+      Document: { Url: true, Base64: documentTypes, FileId: true }
     },
-    toolResult: { Url: true, Base64: ["image/jpeg", "image/png", "image/gif", "image/webp"], FileId: true }
+    toolResult: { Url: true, Base64: imageTypes, FileId: true }
   },
   request,
   response

@@ -6,17 +6,17 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
-import { cacheControl, decodeText, present, resultText } from "./encode.ts"
+import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { strict } from "./jsonSchema.ts"
 import { type Accepts, finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
 
 /** How servers of this protocol differ. */
-interface Dialect {
+export interface Dialect {
   readonly provider: "openai" | "openrouter"
   readonly accepts: Accepts
-  /** Reasoning is one text in a field of the message, or a list of details. */
-  readonly reasoning: "field" | "details"
+  /** How reasoning goes back: as one text in a field of the message, as a list of details, or not at all. */
+  readonly reasoning: "field" | "details" | "none"
   /** Whether contents may carry Anthropic's cache marks. */
   readonly cacheMarks: boolean
   /** Where `maxTokens` goes for a model. */
@@ -50,7 +50,7 @@ const isPlainText = (source: Message.Source): source is Message.Base64 =>
 
 const fileExtensions: Readonly<Record<string, string>> = { "application/pdf": "pdf" }
 
-const file = ({ source, title }: Message.Document): JsonRecord => {
+const file = ({ source, title }: Message.Document) => {
   if (source._tag === "FileId") return { file_id: source.id }
   const extension = fileExtensions[source.mediaType ?? "application/pdf"]
   return {
@@ -59,69 +59,104 @@ const file = ({ source, title }: Message.Document): JsonRecord => {
   }
 }
 
-const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>): JsonRecord => {
+const inputAudio = (source: Message.Source) => {
+  // Anything but data was refused before, and so was, where it matters, any other format.
+  const { data, mediaType } = source as Message.Base64
+  return { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
+}
+
+const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => {
   switch (content._tag) {
     case "Text":
-      return { type: "text", text: content.text }
+      return { type: "text", text: content.text } as const
     case "Image":
-      return { type: "image_url", image_url: { url: urlOf(content.source), ...present("detail", content.detail) } }
-    case "Audio": {
-      const { data, mediaType } = content.source as Message.Base64
-      return { type: "input_audio", input_audio: { data, format: audioFormats[mediaType] ?? mediaType.split("/")[1] } }
-    }
+      return {
+        type: "image_url",
+        image_url: { url: urlOf(content.source), ...present("detail", content.detail) }
+      } as const
+    case "Audio":
+      return { type: "input_audio", input_audio: inputAudio(content.source) } as const
     case "Video":
-      return { type: "video_url", video_url: { url: urlOf(content.source) } }
+      return { type: "video_url", video_url: { url: urlOf(content.source) } } as const
     case "Document":
       return isPlainText(content.source)
-        ? { type: "text", text: decodeText(content.source.data) }
-        : { type: "file", file: file(content) }
+        ? { type: "text", text: decodeText(content.source.data) } as const
+        : { type: "file", file: file(content) } as const
   }
 }
 
-// A single text without a mark goes as a plain string, which every server takes.
-const content = (parts: ReadonlyArray<JsonRecord>): unknown =>
-  parts.length === 1 && parts[0]!["type"] === "text" && parts[0]!["cache_control"] === undefined
-    ? parts[0]!["text"]
-    : parts
+type Marked = ReturnType<typeof cacheControl>
 
-const toolMessage = (result: Message.ToolResult): JsonRecord => ({
-  role: "tool",
-  tool_call_id: result.id,
-  content: result.content.flatMap((item) => item._tag === "Image" ? [] : [resultText(item)]).join("\n")
+// What may carry a cache mark does so where the server knows them.
+const mark = (dialect: Dialect, content: { readonly cache?: Message.CacheHint }): Marked =>
+  dialect.cacheMarks ? cacheControl(content) : {}
+
+type TextPart = { readonly type: "text"; readonly text: string } & Marked
+
+const textPart = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }): TextPart => ({
+  type: "text",
+  text,
+  ...mark(dialect, marked)
 })
 
-const reasoningDetail = (part: Message.ReasoningPart, position: number): JsonRecord => {
+// A single text without a mark goes as a plain string, which every server takes.
+const content = <Part extends { readonly type: string } & Marked>(parts: ReadonlyArray<Part | TextPart>) => {
+  const [first] = parts
+  return parts.length === 1 && first?.type === "text" && "text" in first && first.cache_control === undefined
+    ? first.text
+    : parts
+}
+
+const toolMessage = (dialect: Dialect) => (result: Message.ToolResult) => {
+  const text = result.content.flatMap((item) => item._tag === "Image" ? [] : [resultText(item)]).join("\n")
+  return { role: "tool", tool_call_id: result.id, content: content([textPart(dialect, text, result)]) } as const
+}
+
+const reasoningDetail = (part: Message.ReasoningPart, position: number) => {
   const common = { id: part.id ?? null, format: part.format ?? null, index: part.index ?? position }
   switch (part._tag) {
     case "Text":
-      return { type: "reasoning.text", text: part.text, ...present("signature", part.signature), ...common }
+      return { type: "reasoning.text", text: part.text, ...present("signature", part.signature), ...common } as const
     case "Summary":
-      return { type: "reasoning.summary", summary: part.text, ...common }
+      return { type: "reasoning.summary", summary: part.text, ...common } as const
     case "Encrypted":
     case "Redacted":
-      return { type: "reasoning.encrypted", data: part.data, ...common }
+      return { type: "reasoning.encrypted", data: part.data, ...common } as const
   }
 }
 
-const reasoningFields = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>): JsonRecord => {
+// The fields that servers put reasoning into; it goes back into the one it came from.
+const reasoningNames = ["reasoning_content", "reasoning"] as const
+
+const reasoningFields = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>) => {
   const reasoning = contents.filter((content) => content._tag === "Reasoning")
   const parts = reasoning.flatMap((content) => content.content)
-  if (parts.length === 0) return {}
-  if (dialect.reasoning === "details") return { reasoning_details: parts.map(reasoningDetail) }
   const text = parts.flatMap((part) => part._tag === "Text" || part._tag === "Summary" ? [part.text] : []).join("\n")
-  return text === "" ? {} : { [reasoning[0]?.field ?? "reasoning_content"]: text }
+  const field = reasoningNames.find((name) => name === reasoning[0]?.field) ?? "reasoning_content"
+  return {
+    ...(dialect.reasoning === "details" && parts.length > 0 && { reasoning_details: parts.map(reasoningDetail) }),
+    ...present(field, dialect.reasoning === "field" && text !== "" ? text : undefined)
+  }
 }
 
-const assistantMessage = (dialect: Dialect, message: Message.Assistant): ReadonlyArray<JsonRecord> => {
+// What a server's own answer held besides goes back verbatim, except for audio, of which it wants no more than the id.
+const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
+  Object.fromEntries(
+    blocks.flatMap(({ block }) => Object.entries(block)).map(([key, value]) => {
+      const id = key === "audio" ? string(object(value)["id"]) : undefined
+      return [key, id === undefined ? value : { id }]
+    })
+  )
+
+const assistantMessages = (dialect: Dialect, message: Message.Assistant) => {
   const native = message.provider === undefined || message.provider === dialect.provider
   const parts = message.content.flatMap((content) =>
-    content._tag === "Text" && content.text !== "" ? [{ type: "text", text: content.text }] : []
+    content._tag === "Text" && content.text !== "" ? [textPart(dialect, content.text, content)] : []
   )
   const calls = message.content.filter((content) => content._tag === "ToolCall")
   const reasoning = native ? reasoningFields(dialect, message.content) : {}
-  const blocks = message.content.flatMap((content) =>
-    content._tag === "ProviderBlock" && content.provider === dialect.provider ? [content.block] : []
-  )
+  const blocks = message.content.filter((content) => content._tag === "ProviderBlock")
+    .filter((block) => block.provider === dialect.provider)
   const encoded = {
     role: "assistant",
     ...(parts.length > 0 && { content: content(parts) }),
@@ -130,90 +165,89 @@ const assistantMessage = (dialect: Dialect, message: Message.Assistant): Readonl
       tool_calls: calls.map((call) => ({
         id: call.id,
         type: "function",
-        function: { name: call.name, arguments: JSON.stringify(call.arguments) }
-      }))
+        function: { name: call.name, arguments: JSON.stringify(callArguments(call.arguments)) }
+      } as const))
     }),
-    ...Object.assign({}, ...blocks) as JsonRecord
-  }
+    ...ownFields(blocks)
+  } as const
   const says = parts.length > 0 || calls.length > 0 || blocks.length > 0
   // Most servers refuse a message of reasoning alone.
   return says || (dialect.reasoning === "details" && Object.keys(reasoning).length > 0) ? [encoded] : []
 }
 
-const userMessages = (dialect: Dialect, message: Message.User): ReadonlyArray<JsonRecord> => {
+const userMessages = (dialect: Dialect, message: Message.User) => {
   const results = message.content.filter((content) => content._tag === "ToolResult")
-  const others = message.content.filter((content) => content._tag !== "ToolResult")
-  const parts = others.map((content) => ({ ...userPart(content), ...(dialect.cacheMarks && cacheControl(content)) }))
+  const parts = message.content.flatMap((content) =>
+    content._tag === "ToolResult" || (content._tag === "Text" && content.text === "")
+      ? []
+      : [{ ...userPart(content), ...mark(dialect, content) }]
+  )
   // The results of a turn stand directly behind its calls.
-  return [...results.map(toolMessage), ...(parts.length > 0 ? [{ role: "user", content: content(parts) }] : [])]
+  return [
+    ...results.map(toolMessage(dialect)),
+    ...(parts.length > 0 ? [{ role: "user", content: content(parts) } as const] : [])
+  ]
 }
 
-const systemMessage = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }): JsonRecord => ({
-  role: "system",
-  content: content([{ type: "text", text, ...(dialect.cacheMarks && cacheControl(marked)) }])
-})
+const systemMessages = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }) =>
+  text === "" ? [] : [{ role: "system", content: content([textPart(dialect, text, marked)]) } as const]
 
-const messages = (dialect: Dialect, completion: Completion.Completion): ReadonlyArray<JsonRecord> => [
-  ...(completion.preamble ? [systemMessage(dialect, completion.preamble, {})] : []),
-  ...Completion.messages(completion).flatMap((message): ReadonlyArray<JsonRecord> => {
-    switch (message._tag) {
-      case "System":
-        return message.content === "" ? [] : [systemMessage(dialect, message.content, message)]
-      case "User":
-        return userMessages(dialect, message)
-      case "Assistant":
-        return assistantMessage(dialect, message)
-    }
-  })
-]
-
-const named = (name: string): JsonRecord => ({ type: "function", function: { name } })
-
-const toolChoice = (choice: ToolChoice): unknown => {
-  switch (choice._tag) {
-    case "Auto":
-    case "None":
-    case "Required":
-      return choice._tag.toLowerCase()
-    case "Specific":
-      return choice.names.length === 1
-        ? named(choice.names[0]!)
-        : { type: "allowed_tools", allowed_tools: { mode: "required", tools: choice.names.map(named) } }
+const messagesOf = (dialect: Dialect) => (message: Message.Message) => {
+  switch (message._tag) {
+    case "System":
+      return systemMessages(dialect, message.content, message)
+    case "User":
+      return userMessages(dialect, message)
+    case "Assistant":
+      return assistantMessages(dialect, message)
   }
 }
 
-const request = (dialect: Dialect): Protocol["request"] => (completion, model) => {
-  const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
-  const sent = messages(dialect, completion)
+const named = (name: string) => ({ type: "function", function: { name } } as const)
+
+const plainChoices = { Auto: "auto", None: "none", Required: "required" } as const
+
+const toolChoice = (choice: ToolChoice) =>
+  choice._tag !== "Specific"
+    ? plainChoices[choice._tag]
+    : choice.names.length === 1
+    ? named(choice.names[0]!)
+    : { type: "allowed_tools", allowed_tools: { mode: "required", tools: choice.names.map(named) } } as const
+
+/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+export const encode = (dialect: Dialect) => (completion: Completion.Completion, model: string) => {
+  const { maxTokens, outputSchema, preamble = "", stopSequences = [], temperature, tools } = completion
+  const messages = [
+    systemMessages(dialect, preamble, {}),
+    ...Completion.messages(completion).map(messagesOf(dialect))
+  ].flat()
+  const choice = toolChoiceOf(completion, dialect.provider)
   const withSchema = outputSchema !== undefined
-    && !(dialect.schemaAfterTools && tools.length > 0 && !sent.some((message) => message["role"] === "tool"))
+    && !(dialect.schemaAfterTools && tools.length > 0 && !messages.some((message) => message.role === "tool"))
   return {
-    path: "/chat/completions",
-    body: {
-      model,
-      messages: sent,
-      ...(tools.length > 0 && {
-        tools: tools.map((tool) => ({
-          type: "function",
-          function: { name: tool.name, description: tool.description, parameters: tool.parameters },
-          ...(dialect.cacheMarks && cacheControl(tool))
-        }))
-      }),
-      ...(completion.toolChoice && { tool_choice: toolChoice(completion.toolChoice) }),
-      ...(maxTokens !== undefined && { [dialect.maxTokens(model)]: maxTokens }),
-      ...present("temperature", temperature),
-      ...(stopSequences.length > 0 && { stop: stopSequences }),
-      ...(withSchema && {
-        response_format: {
-          type: "json_schema",
-          json_schema: {
-            name: (string(outputSchema["title"]) ?? "response").replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64),
-            strict: true,
-            schema: strict(outputSchema)
-          }
+    model,
+    messages,
+    ...(tools.length > 0 && {
+      tools: tools.map((tool) => ({
+        type: "function",
+        function: { name: tool.name, description: tool.description, parameters: tool.parameters },
+        ...mark(dialect, tool)
+      } as const))
+    }),
+    ...(choice && { tool_choice: toolChoice(choice) }),
+    ...present(dialect.maxTokens(model), maxTokens),
+    ...present("temperature", temperature),
+    ...(stopSequences.length > 0 && { stop: stopSequences }),
+    ...(withSchema && {
+      response_format: {
+        type: "json_schema",
+        json_schema: {
+          name: (string(outputSchema["title"]) ?? "response").replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64),
+          strict: true,
+          schema: strict(outputSchema)
         }
-      })
-    }
+      } as const
+    })
   }
 }
 
@@ -246,11 +280,14 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   const prompt = object(usage["prompt_tokens_details"])
   const completion = object(usage["completion_tokens_details"])
   const input = number(usage["prompt_tokens"]) ?? 0
-  const output = number(usage["completion_tokens"]) ?? (number(usage["total_tokens"]) ?? 0) - input
+  const total = number(usage["total_tokens"])
+  const output = number(usage["completion_tokens"]) ?? (total ?? 0) - input
   const reasoning = number(completion["reasoning_tokens"]) ?? number(usage["reasoning_tokens"]) ?? 0
+  // The total tells: servers that count reasoning inside may report a few tokens more of it than of the whole.
+  const beside = total === undefined ? reasoning > output : total === input + output + reasoning
   return TokenUsage.make({
     inputTokens: input,
-    outputTokens: reasoning > output ? output + reasoning : output,
+    outputTokens: beside ? output + reasoning : output,
     cachedInputTokens: number(prompt["cached_tokens"]) ?? number(usage["prompt_cache_hit_tokens"])
       ?? number(usage["cached_tokens"]) ?? 0,
     cacheWriteTokens: number(prompt["cache_write_tokens"]) ?? number(usage["cache_creation_input_tokens"]) ?? 0,
@@ -283,7 +320,7 @@ const detailPart = (detail: JsonRecord): ReadonlyArray<Message.ReasoningPart> =>
 /** The reasoning of a message: its details where there are some, else the text, with the field that held it. */
 const decodeReasoning = (message: JsonRecord): ReadonlyArray<Message.Reasoning> => {
   const details = array(message["reasoning_details"]).filter(isObject).flatMap(detailPart)
-  const field = ["reasoning_content", "reasoning"].find((name) => string(message[name]) !== undefined)
+  const field = reasoningNames.find((name) => string(message[name]) !== undefined)
   const common = { _tag: "Reasoning", ...present("field", field) } as const
   if (details.length > 0) return [{ ...common, content: details }]
   return field === undefined ? [] : [{ ...common, content: [{ _tag: "Text", text: String(message[field]) }] }]
@@ -404,12 +441,13 @@ const response = (dialect: Dialect): Protocol["response"] => (body, mintId) => {
 const make = (dialect: Dialect): Protocol => ({
   provider: dialect.provider,
   accepts: dialect.accepts,
-  request: request(dialect),
+  request: (completion, model) => ({ path: "/chat/completions", body: encode(dialect)(completion, model) }),
   response: response(dialect)
 })
 
-// Models from gpt-5 on and the o-series refuse the older name; compatible servers know only that one.
-const newerModel = /^(ft:)?(gpt-([5-9]|\d\d+)|o\d+)([.:-]|$)/
+// Models from gpt-5 on and the o-series refuse the older name, which is the only one that other servers know. What Azure
+// calls gpt-35 is 3.5.
+const newerModel = /^(ft:)?(gpt-(?!35\b)([5-9]|\d\d+)|o\d+)([.:-]|$)/
 
 const openAiAccepts: Accepts = {
   user: {
@@ -426,7 +464,7 @@ const openAiAccepts: Accepts = {
 const openAiDialect: Dialect = {
   provider: "openai",
   accepts: openAiAccepts,
-  reasoning: "field",
+  reasoning: "none",
   cacheMarks: false,
   maxTokens: (model) =>
     newerModel.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens",
@@ -442,6 +480,7 @@ export const compatible: Protocol = make({
   accepts: {
     user: { ...openAiAccepts.user, Audio: { Base64: true }, Video: { Url: true, Base64: true } }
   },
+  reasoning: "field",
   schemaAfterTools: true
 })
 

@@ -10,7 +10,7 @@ import * as LLMError from "../LLMError.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import type { Answer } from "./Protocol.ts"
 import { rateLimits, retryHint } from "./retryHint.ts"
-import { redactJson } from "./secrets.ts"
+import { redactAnswer, redactJson } from "./secrets.ts"
 
 /** What went wrong, as the transport saw it. */
 export type Signal =
@@ -122,17 +122,17 @@ const words: Readonly<Record<string, Verdict>> = {
   content_filter: client("ContentFilter"),
   content_policy_violation: client("ContentFilter"),
 
-  invalid_request: client("InvalidRequest"),
   invalid_prompt: client("InvalidRequest")
 }
 
-/** Words that say no more than a status does, and are believed only where there is none. */
-const weakWords: Readonly<Record<string, Verdict>> = {
-  invalid_request_error: client("InvalidRequest"),
-  INVALID_ARGUMENT: client("InvalidRequest"),
-  FAILED_PRECONDITION: client("InvalidRequest"),
-  OUT_OF_RANGE: client("InvalidRequest")
-}
+/** Words that say no more than the status 400 does, and stand for it where there is no status. */
+const weakWords: ReadonlySet<string> = new Set([
+  "invalid_request",
+  "invalid_request_error",
+  "INVALID_ARGUMENT",
+  "FAILED_PRECONDITION",
+  "OUT_OF_RANGE"
+])
 
 const statuses: Readonly<Record<number, Verdict>> = {
   401: client("Authentication"),
@@ -172,7 +172,7 @@ const messageRules: ReadonlyArray<MessageRule> = [
   {
     pattern: /request too large.*?\blimit:? ([\d,_]+).*?\brequested:? ([\d,_]+)/is,
     verdict: client("TooLarge"),
-    statuses: [429],
+    statuses: [413, 429],
     provider: "openai",
     holds: ([, limit, requested]) => amount(requested) > amount(limit)
   },
@@ -199,7 +199,7 @@ const failedFinishes: Readonly<Record<string, Verdict>> = {
 // Errors in a body
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isStatus = (code: number | undefined): boolean => code !== undefined && code >= 400 && code < 600
+const isStatus = (code: number | undefined): boolean => Number.isInteger(code) && code! >= 400 && code! < 600
 
 /** The error object of a body, however it is wrapped; undefined when the body holds none. */
 export const errorIn = (body: unknown): JsonRecord | undefined => {
@@ -253,18 +253,19 @@ const read = (error: JsonRecord, status: number | undefined): Reading => {
     ...details.map((detail) => detail["reason"])
   ]
   const found = candidates.flatMap((word) => numeric(word) === undefined ? string(word) ?? [] : [])
-  const codes = [error["code"], error["status"], status].map(numeric)
+  const codes = [error["code"], error["status"]].map(numeric)
   const own = codes.find((code) => code !== undefined && !isStatus(code))
+  const reasons = array(metadata["reasons"]).flatMap((reason) => string(reason) ?? [])
   return {
     words: found,
     status: codes.find(isStatus) ?? status,
-    code: found.find((word) => Object.hasOwn(words, word)) ?? found[0] ?? own?.toString(),
-    description: messageOf(error) ?? ""
+    code: found.find((word) => lookUp(word) !== undefined) ?? found[0] ?? own?.toString(),
+    description: [messageOf(error) ?? "", reasons.join(", ")].filter((part) => part !== "").join(": ")
   }
 }
 
-const lookUp = (table: Readonly<Record<string, Verdict>>, word: string): Verdict | undefined =>
-  Object.hasOwn(table, word) ? table[word] : word.startsWith("billing_") ? client("Quota") : undefined
+const lookUp = (word: string): Verdict | undefined =>
+  Object.hasOwn(words, word) ? words[word] : word.startsWith("billing_") ? client("Quota") : undefined
 
 // Google's quota failures: by the violated quota, not by the delay that comes with it.
 const googleQuota = (error: JsonRecord): Verdict | undefined => {
@@ -282,31 +283,28 @@ const googleQuota = (error: JsonRecord): Verdict | undefined => {
 }
 
 const decide = (error: JsonRecord, reading: Reading, { provider }: Context): Verdict => {
-  const { description, status, words: found } = reading
-  const bare = status === undefined && found.length === 0
-  for (const rule of messageRules) {
-    if (rule.provider !== undefined && rule.provider !== provider) continue
-    if (!rule.statuses.includes(status) || (status === undefined && !bare)) continue
-    const match = rule.pattern.exec(description)
-    if (match !== null && (rule.holds?.(match) ?? true)) return rule.verdict
-  }
+  const { description, words: found } = reading
+  const status = reading.status ?? (found.some((word) => weakWords.has(word)) ? 400 : undefined)
   const metadata = object(error["metadata"])
   if (status === 403 && string(metadata["limit_source"]) !== undefined) return client("Quota")
   if (status === 403 && Array.isArray(metadata["reasons"])) return client("ContentFilter")
   const verdicts = found.flatMap((word) => {
-    const verdict = lookUp(words, word)
+    const verdict = lookUp(word)
     return verdict === undefined ? [] : [verdict]
   })
-  const rate = verdicts.filter(([tag]) => tag === "RateLimit")
   // A quota that is spent is often reported together with words for a rate limit, which it is not.
   const other = verdicts.find(([tag]) => tag !== "RateLimit")
   if (other !== undefined) return other
-  if (rate.length > 0 || status === 429) {
-    return googleQuota(error) ?? rate.find(([, reason]) => reason !== "Unknown") ?? limited
+  for (const rule of messageRules) {
+    if (rule.provider !== undefined && rule.provider !== provider) continue
+    if (!rule.statuses.includes(status) || (status === undefined && found.length > 0)) continue
+    const match = rule.pattern.exec(description)
+    if (match !== null && (rule.holds?.(match) ?? true)) return rule.verdict
   }
-  if (status === undefined) {
-    return found.map((word) => lookUp(weakWords, word)).find((verdict) => verdict !== undefined) ?? server
+  if (verdicts.length > 0 || status === 429) {
+    return googleQuota(error) ?? verdicts.find(([, reason]) => reason !== "Unknown") ?? limited
   }
+  if (status === undefined) return server
   return statuses[status] ?? (status >= 500 ? server : client("InvalidRequest"))
 }
 
@@ -404,6 +402,7 @@ const requestId = (headers: NonNullable<Context["headers"]>, body: unknown): str
 
 // The causes of a cause, outermost first: what failed says least in its first message.
 const chain = (cause: unknown, depth = 0): ReadonlyArray<JsonRecord> => {
+  if (typeof cause === "string") return [{ message: cause }]
   if (typeof cause !== "object" || cause === null || depth > 8) return []
   const { cause: below, errors, reason } = cause as { cause?: unknown; errors?: unknown; reason?: unknown }
   return [
@@ -416,10 +415,12 @@ const chain = (cause: unknown, depth = 0): ReadonlyArray<JsonRecord> => {
 const plainCause = (cause: unknown, redact: (text: string) => string) => {
   const causes = chain(cause)
   const texts = causes.flatMap((item) =>
-    isHttpClientError(item) ? [] : string(item["message"]) ?? string(item["code"]) ?? []
+    isHttpClientError(item)
+      ? string(item["description"]) ?? []
+      : string(item["message"]) ?? string(item["code"]) ?? []
   )
   const codes = causes.flatMap((item) => string(item["code"]) ?? [])
-  const description = redact([...new Set(texts)].join(": "))
+  const description = redact([...new Set(texts)].join(": ") || "the request failed on its way")
   return { description, code: codes.at(-1), cause: Object.assign(new Error(description), { name: "NetworkError" }) }
 }
 
@@ -476,6 +477,13 @@ const details = (signal: Signal, context: Context): {
   }
 }
 
+// What the provider said may repeat a secret; what we counted does not.
+const withoutSecrets = (
+  { rateLimits, usage, ...said }: CompletionResponse.CompletionResponse,
+  redact: Context["redact"]
+): CompletionResponse.CompletionResponse =>
+  CompletionResponse.make({ ...redactAnswer(said, redact), usage, ...(rateLimits && { rateLimits }) })
+
 /** The error for a signal: the only place where errors are built. */
 export const fromSignal = (signal: Signal, context: Context): LLMError.LLMError => {
   const { body, code, description, text, verdict: [tag, reason], ...rest } = details(signal, context)
@@ -492,6 +500,6 @@ export const fromSignal = (signal: Signal, context: Context): LLMError.LLMError 
     requestId: safe(requestId(headers, body)),
     rateLimits: rateLimits(headers, now),
     body: rendered === "" ? undefined : rendered?.slice(0, bodyLimit),
-    partial
+    partial: partial && withoutSecrets(partial, redact)
   })
 }

@@ -6,7 +6,7 @@ import * as Completion from "../Completion.ts"
 import * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
-import { decodeText, present } from "./encode.ts"
+import { callArguments, decodeText, present, toolChoiceOf, verbatim } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
 import { gemini as geminiSchema } from "./jsonSchema.ts"
 import { finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
@@ -17,12 +17,14 @@ const provider = "gemini"
 // Request
 // ---------------------------------------------------------------------------------------------------------------------
 
-const mediaPart = (source: Message.Source): JsonRecord => {
+const inlinePart = ({ data, mediaType }: Message.Base64) => ({ inlineData: { mimeType: mediaType, data } })
+
+const mediaPart = (source: Message.Source) => {
   switch (source._tag) {
     case "Base64":
       return source.mediaType.startsWith("text/")
         ? { text: decodeText(source.data) }
-        : { inlineData: { mimeType: source.mediaType, data: source.data } }
+        : inlinePart(source)
     case "Url":
       return { fileData: { ...present("mimeType", source.mediaType), fileUri: source.url } }
     // Refused before.
@@ -31,39 +33,43 @@ const mediaPart = (source: Message.Source): JsonRecord => {
   }
 }
 
-const signed = (content: { readonly signature?: string }): JsonRecord => present("thoughtSignature", content.signature)
+const signed = (content: { readonly signature?: string }) => present("thoughtSignature", content.signature)
 
 // A result is one value, or a list of several; a text stays a text, even one that looks like JSON.
-const resultValue = (values: ReadonlyArray<Message.Text | Message.Json>): JsonRecord => {
+const resultValue = (values: ReadonlyArray<Message.Text | Message.Json>) => {
   const plain = values.map((value) => value._tag === "Json" ? value.value : value.text)
-  return plain.length === 0 ? {} : { result: plain.length === 1 ? plain[0] : plain }
+  return plain.length > 1 ? plain : plain[0]
 }
 
 /** Calls whose id this provider gave: only those ids go back to it. */
 type KnownIds = ReadonlySet<string>
 
-const functionResponse = (result: Message.ToolResult, known: KnownIds): JsonRecord => {
+const functionResponse = (result: Message.ToolResult, known: KnownIds) => {
   const images = result.content.filter((content) => content._tag === "Image")
-  const values = result.content.filter((content) => content._tag !== "Image")
-  const value = resultValue(values)
+  const value = resultValue(result.content.filter((content) => content._tag !== "Image"))
   return {
     functionResponse: {
       ...(known.has(result.id) && { id: result.id }),
       name: result.name,
-      response: result.isError === true ? { error: value["result"] ?? "the tool failed" } : value,
-      ...(images.length > 0 && { parts: images.map((image) => mediaPart(image.source)) })
+      response: result.isError === true ? { error: value ?? "the tool failed" } : present("result", value),
+      // Anything but data was refused before.
+      ...(images.length > 0 && { parts: images.map((image) => inlinePart(image.source as Message.Base64)) })
     }
   }
 }
 
-const userPart = (content: Message.UserContent, known: KnownIds): JsonRecord =>
-  content._tag === "Text"
-    ? { text: content.text }
-    : content._tag === "ToolResult"
-    ? functionResponse(content, known)
-    : mediaPart(content.source)
+const userPart = (known: KnownIds) => (content: Message.UserContent) => {
+  switch (content._tag) {
+    case "Text":
+      return content.text === "" ? [] : [{ text: content.text }]
+    case "ToolResult":
+      return [functionResponse(content, known)]
+    default:
+      return [mediaPart(content.source)]
+  }
+}
 
-const reasoningPart = (part: Message.ReasoningPart): ReadonlyArray<JsonRecord> => {
+const reasoningPart = (part: Message.ReasoningPart) => {
   switch (part._tag) {
     case "Text":
       return [{ text: part.text, thought: true, ...signed(part) }]
@@ -76,31 +82,31 @@ const reasoningPart = (part: Message.ReasoningPart): ReadonlyArray<JsonRecord> =
   }
 }
 
-const assistantPart =
-  (native: boolean, known: KnownIds) => (content: Message.AssistantContent): ReadonlyArray<JsonRecord> => {
-    const signature = native ? (content: { readonly signature?: string }) => signed(content) : () => ({})
-    switch (content._tag) {
-      case "Text":
-        return content.text === "" && content.signature === undefined
-          ? []
-          : [{ text: content.text, ...signature(content) }]
-      case "ToolCall":
-        return [{
-          functionCall: {
-            ...(known.has(content.id) && { id: content.id }),
-            name: content.name,
-            args: object(content.arguments)
-          },
-          ...signature(content)
-        }]
-      case "Reasoning":
-        return native ? content.content.flatMap(reasoningPart) : []
-      case "Image":
-        return [{ ...mediaPart(content.source), ...signature(content) }]
-      case "ProviderBlock":
-        return content.provider === provider ? [content.block] : []
-    }
+const assistantPart = (native: boolean, known: KnownIds) => (content: Message.AssistantContent) => {
+  // A signature stands beside the part that it came with, and means nothing to any other provider.
+  const signature = native && "signature" in content ? signed(content) : {}
+  switch (content._tag) {
+    case "Text":
+      return content.text === "" && signature.thoughtSignature === undefined
+        ? []
+        : [{ text: content.text, ...signature }]
+    case "ToolCall":
+      return [{
+        functionCall: {
+          ...(known.has(content.id) && { id: content.id }),
+          name: content.name,
+          args: callArguments(content.arguments)
+        },
+        ...signature
+      }]
+    case "Reasoning":
+      return native ? content.content.map(reasoningPart).flat() : []
+    case "Image":
+      return [{ ...mediaPart(content.source), ...signature }]
+    case "ProviderBlock":
+      return content.provider === provider ? [verbatim(content.block)] : []
   }
+}
 
 const isNative = (message: Message.Assistant): boolean =>
   message.provider === undefined || message.provider === provider
@@ -114,15 +120,19 @@ const knownIds = (messages: ReadonlyArray<Message.Message>): KnownIds =>
       : []
   ))
 
-interface Turn {
-  readonly role: "user" | "model"
-  readonly parts: Array<JsonRecord>
-}
+type UserPart = ReturnType<ReturnType<typeof userPart>>[number]
+type ModelPart = ReturnType<ReturnType<typeof assistantPart>>[number]
+
+type Turn =
+  | { readonly role: "user"; readonly parts: ReadonlyArray<UserPart> }
+  | { readonly role: "model"; readonly parts: ReadonlyArray<ModelPart> }
+
+const isOther = (part: UserPart): number => "functionResponse" in part ? 0 : 1
 
 const conversation = (completion: Completion.Completion) => {
   const messages = Completion.messages(completion)
   const known = knownIds(messages)
-  const system: Array<JsonRecord> = completion.preamble ? [{ text: completion.preamble }] : []
+  const system = completion.preamble ? [{ text: completion.preamble }] : []
   const turns: Array<Turn> = []
   for (const message of messages) {
     switch (message._tag) {
@@ -130,30 +140,33 @@ const conversation = (completion: Completion.Completion) => {
         if (message.content !== "") system.push({ text: message.content })
         break
       case "User": {
-        const parts = message.content.map((content) => userPart(content, known))
+        const parts = message.content.map(userPart(known)).flat()
         const last = turns.at(-1)
-        // All results of one turn belong into one content.
-        if (last?.role === "user") last.parts.push(...parts)
-        else turns.push({ role: "user", parts })
+        // All results of one turn belong into one content, and come before everything else in it.
+        const all = (last?.role === "user" ? [...last.parts, ...parts] : parts).sort((a, b) => isOther(a) - isOther(b))
+        if (last?.role === "user") turns.pop()
+        if (all.length > 0) turns.push({ role: "user", parts: all })
         break
       }
-      case "Assistant":
-        turns.push({ role: "model", parts: message.content.flatMap(assistantPart(isNative(message), known)) })
+      case "Assistant": {
+        const parts = message.content.map(assistantPart(isNative(message), known)).flat()
+        if (parts.length > 0) turns.push({ role: "model", parts })
+      }
     }
   }
-  return { system, contents: turns.filter((turn) => turn.parts.length > 0) }
+  return { system, contents: turns }
 }
 
-const callingConfig = (choice: ToolChoice): JsonRecord => {
+const callingConfig = (choice: ToolChoice) => {
   switch (choice._tag) {
     case "Auto":
-      return { mode: "AUTO" }
+      return { mode: "AUTO" } as const
     case "None":
-      return { mode: "NONE" }
+      return { mode: "NONE" } as const
     case "Required":
-      return { mode: "ANY" }
+      return { mode: "ANY" } as const
     case "Specific":
-      return { mode: "ANY", allowedFunctionNames: choice.names }
+      return { mode: "ANY", allowedFunctionNames: choice.names } as const
   }
 }
 
@@ -164,7 +177,8 @@ const hasProperties = (parameters: JsonRecord): boolean =>
   Object.keys(object(parameters["properties"])).length > 0 || parameters["$ref"] !== undefined
   || ["anyOf", "oneOf", "allOf"].some((key) => parameters[key] !== undefined)
 
-const request: Protocol["request"] = (completion, model) => {
+/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+export const encode = (completion: Completion.Completion) => {
   const { contents, system } = conversation(completion)
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
   const generationConfig = {
@@ -173,26 +187,29 @@ const request: Protocol["request"] = (completion, model) => {
     ...(stopSequences.length > 0 && { stopSequences }),
     ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: outputSchema })
   }
+  const choice = toolChoiceOf(completion, provider)
   return {
-    path: `/v1beta/${modelPath(model)}:generateContent`,
-    body: {
-      ...(system.length > 0 && { systemInstruction: { parts: system } }),
-      contents,
-      ...(tools.length > 0 && {
-        tools: [{
-          functionDeclarations: tools.map(({ description, name, parameters }) => ({
-            name,
-            description,
-            // The API refuses an object without properties.
-            ...(hasProperties(parameters) && { parameters: geminiSchema(parameters) })
-          }))
-        }]
-      }),
-      ...(completion.toolChoice && { toolConfig: { functionCallingConfig: callingConfig(completion.toolChoice) } }),
-      ...(Object.keys(generationConfig).length > 0 && { generationConfig })
-    }
+    ...(system.length > 0 && { systemInstruction: { parts: system } }),
+    contents,
+    ...(tools.length > 0 && {
+      tools: [{
+        functionDeclarations: tools.map(({ description, name, parameters }) => ({
+          name,
+          description,
+          // The API refuses an object without properties.
+          ...(hasProperties(parameters) && { parameters: geminiSchema(parameters) })
+        }))
+      }]
+    }),
+    ...(choice && { toolConfig: { functionCallingConfig: callingConfig(choice) } }),
+    ...(Object.keys(generationConfig).length > 0 && { generationConfig })
   }
 }
+
+const request: Protocol["request"] = (completion, model) => ({
+  path: `/v1beta/${modelPath(model)}:generateContent`,
+  body: encode(completion)
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Response
@@ -223,13 +240,21 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   })
 }
 
-const decodeCall = (call: JsonRecord, signature: string | undefined, mint: () => string): Message.ToolCall => ({
-  _tag: "ToolCall",
-  id: string(call["id"]) ?? mint(),
-  name: String(call["name"]),
-  arguments: (call["args"] ?? {}) as Message.ToolCall["arguments"],
-  ...present("signature", signature)
-})
+const decodeCall = (
+  call: JsonRecord,
+  signature: string | undefined,
+  mint: () => string
+): ReadonlyArray<Message.ToolCall> => {
+  const name = string(call["name"])
+  // A call without a name cannot be run.
+  return name === undefined ? [] : [{
+    _tag: "ToolCall",
+    id: string(call["id"]) ?? mint(),
+    name,
+    arguments: callArguments(call["args"]) as Message.ToolCall["arguments"],
+    ...present("signature", signature)
+  }]
+}
 
 const decodePart = (part: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
   const signature = string(part["thoughtSignature"])
@@ -242,7 +267,7 @@ const decodePart = (part: JsonRecord, mint: () => string): ReadonlyArray<Message
       content: [{ _tag: "Text", text: string(text) ?? "", ...present("signature", signature) }]
     }]
   }
-  if (isObject(part["functionCall"])) return [decodeCall(part["functionCall"], signature, mint)]
+  if (isObject(part["functionCall"])) return decodeCall(part["functionCall"], signature, mint)
   if (typeof text === "string") {
     return text === "" && signature === undefined ? [] : [{ _tag: "Text", text, ...present("signature", signature) }]
   }

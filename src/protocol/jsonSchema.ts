@@ -1,151 +1,296 @@
 /**
  * Makes JSON Schemas (draft 2020-12) into what providers take.
  */
+import * as Result from "effect/Result"
 import { array, isObject, type JsonRecord, object, string } from "./json.ts"
 
-const mapValues = (record: unknown, f: (value: unknown) => unknown): JsonRecord =>
+const mapValues = <A>(record: unknown, f: (value: unknown) => A): Readonly<Record<string, A>> =>
   Object.fromEntries(Object.entries(object(record)).map(([key, value]) => [key, f(value)]))
+
+const pick = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
+  Object.fromEntries(keys.flatMap((key) => node[key] === undefined ? [] : [[key, node[key]]]))
+
+const omit = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
+  Object.fromEntries(Object.entries(node).filter(([key]) => !keys.includes(key)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Structured output: Anthropic and OpenAI
 // ---------------------------------------------------------------------------------------------------------------------
 
 interface Rules {
-  /** Every property is required, as OpenAI's strict mode wants it. */
-  readonly requireAll?: boolean
+  /** Every property is required, and an object names its properties, as OpenAI's strict mode wants it. */
+  readonly requireAll: boolean
+  /** Whether a reference may stand beside other keywords. */
+  readonly referenceSiblings: boolean
   /** Keywords that the provider refuses. */
-  readonly without?: ReadonlyArray<string>
+  readonly refused: (key: string, value: unknown) => boolean
 }
 
-const rewrite = (rules: Rules) => (node: unknown): unknown => {
-  if (!isObject(node)) return node
-  if (string(node["$ref"]) !== undefined && node["$defs"] === undefined) return { $ref: node["$ref"] }
-  const go = rewrite(rules)
+// What a schema demands beyond what the provider can enforce is told to the model in words.
+const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, unknown]>): JsonRecord => {
+  if (refused.length === 0) return {}
+  const demands = `{${refused.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")}}`
+  const description = string(node["description"])
+  return { description: description === undefined ? demands : `${description}\n\n${demands}` }
+}
+
+const rewriteObject = (rules: Rules, node: JsonRecord): JsonRecord => {
+  const go = (value: unknown): unknown => isObject(value) ? rewriteObject(rules, value) : value
+  const definitions = Object.fromEntries(
+    ["$defs", "definitions"].flatMap((key) => isObject(node[key]) ? [[key, mapValues(node[key], go)]] : [])
+  )
+  if (string(node["$ref"]) !== undefined) {
+    return { ...(rules.referenceSiblings ? node : { $ref: node["$ref"] }), ...definitions }
+  }
   const { oneOf, ...rest } = node
-  const kept = Object.fromEntries(Object.entries(rest).filter(([key]) => !rules.without?.includes(key)))
-  const properties = kept["properties"]
+  const refused = Object.entries(rest).filter(([key, value]) => rules.refused(key, value))
+  const kept = omit(rest, refused.map(([key]) => key))
+  const isObjectSchema = kept["type"] === "object" || kept["properties"] !== undefined
+  const properties = kept["properties"] ?? (isObjectSchema && rules.requireAll ? {} : undefined)
   const unions = [...array(kept["anyOf"]), ...array(oneOf)]
   return {
     ...kept,
-    ...((kept["type"] === "object" || properties !== undefined) && { additionalProperties: false }),
-    ...(kept["additionalProperties"] !== undefined && { additionalProperties: kept["additionalProperties"] }),
+    ...described(kept, refused),
     ...(properties !== undefined && { properties: mapValues(properties, go) }),
-    ...(rules.requireAll === true && isObject(properties) && { required: Object.keys(properties) }),
+    ...(rules.requireAll && isObject(properties) && { required: Object.keys(properties) }),
+    ...(isObjectSchema && { additionalProperties: kept["additionalProperties"] ?? false }),
     ...(kept["items"] !== undefined && { items: go(kept["items"]) }),
     ...(unions.length > 0 && { anyOf: unions.map(go) }),
     ...(Array.isArray(kept["allOf"]) && { allOf: kept["allOf"].map(go) }),
-    ...(kept["$defs"] !== undefined && { $defs: mapValues(kept["$defs"], go) })
+    ...definitions
   }
 }
 
-const numericLimits = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"]
+// Source: Anthropic, "Structured outputs", "JSON Schema limitations".
+const refusedByAnthropic = new Set([
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "multipleOf",
+  "minLength",
+  "maxLength",
+  "maxItems",
+  "uniqueItems"
+])
 
-/** A schema whose objects are closed, without the limits on numbers that Anthropic refuses. */
-export const closed = (schema: JsonRecord): unknown => rewrite({ without: numericLimits })(schema)
+/** A schema whose objects are closed, without the limits that Anthropic refuses. */
+export const closed = (schema: JsonRecord): JsonRecord =>
+  rewriteObject({
+    requireAll: false,
+    referenceSiblings: true,
+    refused: (key, value) => refusedByAnthropic.has(key) || (key === "minItems" && value !== 0 && value !== 1)
+  }, schema)
 
 /** A schema for OpenAI's strict mode: objects are closed, and every property is required. */
-export const strict = (schema: JsonRecord): unknown => rewrite({ requireAll: true })(schema)
+export const strict = (schema: JsonRecord): JsonRecord =>
+  rewriteObject({ requireAll: true, referenceSiblings: false, refused: () => false }, schema)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Function declarations: Gemini
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Source: Google AI for Developers, "Schema". Everything else is refused by the API.
-const geminiKeywords = [
-  "title",
-  "description",
-  "default",
-  "example",
-  "minItems",
-  "maxItems",
-  "minLength",
-  "maxLength",
-  "minProperties",
-  "maxProperties",
-  "minimum",
-  "maximum",
-  "pattern",
-  "required",
-  "propertyOrdering"
-]
+// Which keywords go with which type. Source: Google AI for Developers, "Schema". All others are refused by the API.
+const geminiTypes = {
+  STRING: ["minLength", "maxLength", "pattern"],
+  NUMBER: ["minimum", "maximum"],
+  INTEGER: ["minimum", "maximum"],
+  BOOLEAN: [],
+  ARRAY: ["minItems", "maxItems"],
+  OBJECT: ["minProperties", "maxProperties", "propertyOrdering"],
+  NULL: []
+} as const
 
-const geminiFormats: Readonly<Record<string, ReadonlyArray<string>>> = {
+type GeminiType = keyof typeof geminiTypes
+
+const geminiFormats: { readonly [Type in GeminiType]?: ReadonlyArray<string> } = {
   STRING: ["enum", "date-time"],
   NUMBER: ["float", "double"],
   INTEGER: ["int32", "int64"]
 }
 
-// References can double a schema at every level: what would grow beyond this many nodes becomes a plain object.
+/** A schema as Gemini's function declarations take it. */
+export interface GeminiSchema extends GeminiAnnotations, GeminiLimits {
+  readonly type?: GeminiType
+  readonly nullable?: boolean
+  readonly format?: string
+  readonly enum?: ReadonlyArray<string>
+  readonly properties?: Readonly<Record<string, GeminiSchema>>
+  readonly required?: ReadonlyArray<string>
+  readonly items?: GeminiSchema
+  readonly anyOf?: ReadonlyArray<GeminiSchema>
+}
+
+interface GeminiAnnotations {
+  readonly title?: string
+  readonly description?: string
+  readonly default?: unknown
+  readonly example?: unknown
+}
+
+interface GeminiLimits {
+  readonly minLength?: number
+  readonly maxLength?: number
+  readonly pattern?: string
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly minItems?: number
+  readonly maxItems?: number
+  readonly minProperties?: number
+  readonly maxProperties?: number
+  readonly propertyOrdering?: ReadonlyArray<string>
+}
+
+const annotations = ["title", "description", "default", "example"] as const satisfies ReadonlyArray<
+  keyof GeminiAnnotations
+>
+
+// References, and what stands beside a union, can double a schema at every level: what would grow beyond this many
+// nodes becomes a plain object.
 const nodeLimit = 5000
+
+const plainObject = { type: "object" }
+
+// Both of two schemas as one; where they differ, the second counts.
+const both = (a: JsonRecord, b: JsonRecord): JsonRecord => ({
+  ...a,
+  ...b,
+  ...((isObject(a["properties"]) || isObject(b["properties"])) && {
+    properties: { ...object(a["properties"]), ...object(b["properties"]) }
+  }),
+  ...((Array.isArray(a["required"]) || Array.isArray(b["required"])) && {
+    required: [...new Set([...array(a["required"]), ...array(b["required"])])]
+  })
+})
+
+const literalsOf = (node: JsonRecord): ReadonlyArray<unknown> =>
+  node["const"] === undefined ? array(node["enum"]) : [node["const"]]
+
+const isNull = (node: JsonRecord): boolean => {
+  const literals = literalsOf(node)
+  return node["type"] === "null" || (literals.length > 0 && literals.every((literal) => literal === null))
+}
+
+const literalTypes: Readonly<Record<string, GeminiType>> = { string: "STRING", boolean: "BOOLEAN" }
+
+const typeOf = (node: JsonRecord): GeminiType => {
+  const types = typeof node["type"] === "string" ? [node["type"]] : array(node["type"])
+  const named = String(types.find((type) => type !== "null") ?? types[0]).toUpperCase()
+  if (Object.hasOwn(geminiTypes, named)) return named as GeminiType
+  const literals = literalsOf(node).filter((literal) => literal !== null)
+  if (literals.length > 0) {
+    return literals.every(Number.isInteger)
+      ? "INTEGER"
+      : literals.every((literal) => typeof literal === "number")
+      ? "NUMBER"
+      : literalTypes[typeof literals[0]] ?? "STRING"
+  }
+  return isNull(node)
+    ? "NULL"
+    : isObject(node["properties"])
+    ? "OBJECT"
+    : node["items"] !== undefined || node["prefixItems"] !== undefined
+    ? "ARRAY"
+    : "STRING"
+}
+
+// An array's items, or one of those of a tuple.
+const itemsOf = (node: JsonRecord): JsonRecord => {
+  const items = [node["items"]].flat().filter(isObject)
+  const all = [...array(node["prefixItems"]), ...items]
+  return all.length > 1 ? { anyOf: all } : object(all[0])
+}
+
+// A step of a JSON pointer in a URL.
+const decodeStep = (step: string): string =>
+  Result.getOrElse(Result.try(() => decodeURIComponent(step)), () => step).replaceAll("~1", "/").replaceAll("~0", "~")
+
+// The value that a reference points to inside of a schema.
+const resolve = (root: JsonRecord, reference: string): unknown =>
+  reference.startsWith("#")
+    ? reference.split("/").slice(1).map(decodeStep).reduce<unknown>(
+      (at, step) =>
+        Array.isArray(at) ? at[Number(step)] : Object.hasOwn(object(at), step) ? object(at)[step] : undefined,
+      root
+    )
+    : undefined
 
 /**
  * A schema as Gemini's function declarations take it: references are replaced by what they refer to, with recursion cut
  * at a plain object; null becomes `nullable`; unions stay `anyOf`.
  */
-export const gemini = (schema: JsonRecord): JsonRecord => {
-  const definitions = { ...object(schema["definitions"]), ...object(schema["$defs"]) }
+export const gemini = (schema: JsonRecord): GeminiSchema => {
   let nodes = 0
 
-  const unions = (node: JsonRecord, path: ReadonlyArray<string>) => {
-    const types = array(node["type"]).filter((type) => type !== "null")
-    const members = [...array(node["anyOf"]), ...array(node["oneOf"])]
-    const some = members.filter((member) => object(member)["type"] !== "null" && object(member)["const"] !== null)
-    return {
-      nullable: node["nullable"] === true || array(node["type"]).includes("null") || some.length < members.length,
-      members: some.length > 0
-        ? some.map((member) => convert(member, path))
-        : types.length > 1
-        ? types.map((type) => convert({ ...node, type, description: undefined }, path))
-        : [],
-      type: string(node["type"]) ?? string(types[0])
-    }
+  // A node together with what it refers to and all that it has to be as well, and the references on the way to it.
+  const flatten = (value: unknown, path: ReadonlyArray<string>): readonly [JsonRecord, ReadonlyArray<string>] => {
+    const { $ref, allOf, ...own } = object(value)
+    const reference = string($ref)
+    if (reference === undefined && allOf === undefined) return [own, path]
+    if (nodes++ >= nodeLimit) return [plainObject, path]
+    const target = reference === undefined || path.includes(reference) ? undefined : resolve(schema, reference)
+    const inner = target === undefined || reference === undefined ? path : [...path, reference]
+    const referred = reference === undefined ? [] : [target ?? plainObject]
+    const parts = [...referred, ...array(allOf)].map((part) => flatten(part, inner))
+    return [
+      both(parts.map(([node]) => node).reduce(both, {}), own),
+      [...new Set([...inner, ...parts.flatMap(([, path]) => path)])]
+    ]
   }
 
-  const convert = (value: unknown, path: ReadonlyArray<string>): JsonRecord => {
-    const node = object(value)
-    const reference = string(node["$ref"])
-    if (reference !== undefined) {
-      const name = decodeURIComponent(reference.split("/").at(-1) ?? "").replaceAll("~1", "/").replaceAll("~0", "~")
-      const { $ref: _, ...siblings } = node
-      const known = Object.hasOwn(definitions, name) && !path.includes(name) && nodes < nodeLimit
-      return known
-        ? convert({ ...object(definitions[name]), ...siblings }, [...path, name])
-        : { type: "OBJECT", ...pick(siblings, ["description"]) }
+  const convert = (value: unknown, above: ReadonlyArray<string>): GeminiSchema => {
+    if (nodes++ >= nodeLimit) return { type: "OBJECT" }
+    const [node, path] = flatten(value, above)
+    const { anyOf, enum: literals, nullable, oneOf, type, ...rest } = node
+    const types = array(type).filter((type) => type !== "null")
+    const alternatives = [...array(anyOf), ...array(oneOf)].map(object)
+    const members = alternatives.length > 0
+      ? alternatives.filter((member) => !isNull(member))
+      : types.length > 1
+      ? types.map((type) => ({ type }))
+      : []
+    const common = {
+      ...pick(node, annotations) as GeminiAnnotations,
+      ...((nullable === true || array(type).includes("null") || array(literals).includes(null)
+        || (members.length > 0 && members.length < alternatives.length)) && { nullable: true })
     }
-    nodes++
-    // A schema for all of several schemas: their properties together.
-    const parts = array(node["allOf"]).map((part) => convert(part, path))
-    const { members, nullable, type: named } = unions(node, path)
-    const common = { ...pick(node, geminiKeywords), ...(nullable && { nullable: true }) }
-    const single = members.length === 1 ? members[0]! : undefined
-    if (members.length > 1) return { ...common, anyOf: members }
-    if (single !== undefined) return { ...single, ...common }
-    const literals = node["const"] === undefined ? array(node["enum"]) : [node["const"]]
-    const strings = literals.filter((literal) => typeof literal === "string")
-    const inherited = Object.assign({}, ...parts) as JsonRecord
-    const type = (named ?? string(inherited["type"])
-      ?? (node["properties"] !== undefined ? "object" : node["items"] !== undefined ? "array" : "string")).toUpperCase()
-    const properties = {
-      ...Object.assign({}, ...parts.map((part) => object(part["properties"]))) as JsonRecord,
-      ...mapValues(node["properties"], (property) => convert(property, path))
+    if (members.length === 0) {
+      return { ...common, ...leaf(alternatives.length > 0 ? both(node, { type: "null" }) : node, path) }
     }
-    const required = [...new Set([...parts.flatMap((part) => array(part["required"])), ...array(node["required"])])]
-      .filter((name) => Object.hasOwn(properties, String(name)))
+    // What stands beside a union holds for each of its members.
+    const beside = {
+      ...omit(rest, annotations),
+      ...(literals !== undefined && { enum: literals }),
+      ...(typeof type === "string" && { type })
+    }
+    const converted = members.map((member) => convert(both(beside, member), path))
+    const distinct = [...new Map(converted.map((member) => [JSON.stringify(member), member])).values()]
+    return distinct.length === 1 ? { ...distinct[0], ...common } : { ...common, anyOf: distinct }
+  }
+
+  const leaf = (node: JsonRecord, path: ReadonlyArray<string>): GeminiSchema => {
+    const type = typeOf(node)
     const format = string(node["format"])
-    const { required: _, ...rest } = { ...inherited, ...common } as JsonRecord
+    // The API refuses an empty text among the literals.
+    const literals = type === "STRING" ? literalsOf(node).flatMap((literal) => string(literal) ?? []) : []
+    // `false` stands for a property that may not be there.
+    const wanted = Object.entries(object(node["properties"])).filter(([, property]) => property !== false)
+    const properties = type === "OBJECT"
+      ? mapValues(Object.fromEntries(wanted), (property) => convert(property, path))
+      : {}
+    const required = array(node["required"]).flatMap((name) => string(name) ?? []).filter((name) =>
+      Object.hasOwn(properties, name)
+    )
     return {
-      ...rest,
       type,
-      ...(format !== undefined && geminiFormats[type]?.includes(format) && { format }),
-      ...(type === "STRING" && strings.length > 0 && { enum: strings }),
-      ...(type === "OBJECT" && Object.keys(properties).length > 0 && { properties }),
+      ...pick(node, geminiTypes[type]) as GeminiLimits,
+      ...(format !== undefined && geminiFormats[type]?.includes(format) === true && { format }),
+      ...(literals.length > 0 && { enum: literals }),
+      ...(Object.keys(properties).length > 0 && { properties }),
       ...(required.length > 0 && { required }),
-      ...(type === "ARRAY" && { items: convert(node["items"] ?? inherited["items"], path) })
+      ...(type === "ARRAY" && { items: convert(itemsOf(node), path) })
     }
   }
 
-  return convert(schema, [])
+  return convert(schema, ["#"])
 }
-
-const pick = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
-  Object.fromEntries(keys.flatMap((key) => node[key] === undefined ? [] : [[key, node[key]]]))

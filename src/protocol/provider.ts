@@ -57,8 +57,9 @@ const localHost = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|0\.0\.0\.
 /** Whether a URL is of this machine, where servers need no key. */
 export const isLocal = (url: URL): boolean => localHost.test(url.hostname)
 
-const parseUrl = (text: string): Result.Result<URL, string> => {
+const parseUrl = (text: string, suffix: RegExp): Result.Result<URL, string> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url !== undefined) url.pathname = url.pathname.replace(suffix, "")
   return url === undefined || !/^https?:$/.test(url.protocol)
     ? Result.fail("baseUrl is malformed: give an absolute URL that begins with http:// or https://")
     : url.username !== "" || url.password !== ""
@@ -89,7 +90,7 @@ const toEndpoint = <Options extends CommonOptions>(
   options: Options,
   keyVariables: ReadonlyArray<string>
 ): Result.Result<transport.Endpoint, string> =>
-  Result.flatMap(parseUrl((options.baseUrl ?? definition.baseUrl).replace(definition.suffix, "")), (baseUrl) => {
+  Result.flatMap(parseUrl(options.baseUrl ?? definition.baseUrl, definition.suffix), (baseUrl) => {
     const key = keyOf(options)
     if (key === "" && !isLocal(baseUrl)) {
       return Result.fail(`apiKey is missing: give the option apiKey, or set ${or(keyVariables)}`)

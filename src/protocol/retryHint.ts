@@ -19,7 +19,7 @@ const hint = (millis: number | undefined): number | undefined =>
   millis !== undefined && Number.isFinite(millis) && millis >= 0 ? millis : undefined
 
 const decimal = (text: string | undefined): number | undefined =>
-  text !== undefined && /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : undefined
+  text !== undefined && /^\d+(\.\d+)?$/.test(text.trim()) && Number.isFinite(Number(text)) ? Number(text) : undefined
 
 const scaled = (value: number | undefined, factor: number): number | undefined =>
   value === undefined ? undefined : value * factor

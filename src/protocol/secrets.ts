@@ -27,7 +27,7 @@ const shortest = 4
 /** The secrets among headers: every value that is not known to be harmless, with and without its scheme. */
 export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<string> =>
   Object.entries(headers).flatMap(([name, value]) =>
-    harmless.has(name.toLowerCase()) ? [] : [value, value.replace(/^(basic|bearer|token)\s+/i, "")]
+    harmless.has(name.toLowerCase()) ? [] : [value.trim(), value.trim().replace(/^\S+\s+/, "")]
   )
 
 /** The secrets in a URL: the values of its query. */
@@ -36,20 +36,76 @@ export const ofUrl = (url: URL): Array<string> => [
   ...url.search.slice(1).split("&").map((pair) => pair.slice(pair.indexOf("=") + 1))
 ]
 
-const spellings = (secret: string): Array<string> => [
-  secret,
-  JSON.stringify(secret).slice(1, -1),
-  // The percent encoding of URLs; unlike `encodeURIComponent` it takes every string.
-  new URLSearchParams({ "": secret }).toString().slice(1),
-  new URLSearchParams({ "": secret }).toString().slice(1).replaceAll("+", "%20")
-]
+const entities: Readonly<Record<string, string>> = { '"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt" }
 
-/** A function that replaces every spelling of every secret in a text. */
+const hex = (code: number, digits = 2): string => code.toString(16).padStart(digits, "0")
+
+// The ways in which a text may write a character: as it is, or escaped by JSON, URLs or HTML, even more than once. Every
+// repetition is bounded, so that the time to look for a secret grows with the text alone.
+const spellings = (character: string): Array<RegExp> => {
+  const code = character.charCodeAt(0)
+  const plain = `\\u${hex(code, 4)}`
+  const bytes = [...new TextEncoder().encode(character)]
+  const entity = entities[character]
+  return [
+    ...(character === "\\" ? [1, 2, 4, 8].map((times) => `${plain}{${times}}`) : [`\\\\{0,8}${plain}`]),
+    `\\\\{0,8}u${hex(code, 4)}`,
+    bytes.map((byte) => `%(?:25){0,3}${hex(byte)}`).join(""),
+    `&(?:amp;){0,3}(?:#0{0,4}${code}|#x0{0,4}${hex(code)}${entity === undefined ? "" : `|${entity}`});`,
+    ...(character === " " ? ["\\+"] : [])
+  ].map((source) => new RegExp(source, "iy"))
+}
+
+// Characters are few, and errors may come in storms.
+const known = new Map<string, ReadonlyArray<RegExp>>()
+
+const spellingsOf = (character: string): ReadonlyArray<RegExp> => {
+  const found = known.get(character) ?? spellings(character)
+  known.set(character, found)
+  return found
+}
+
+// Where a secret ends that begins at `start`: all ways to read the text are followed at once.
+const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start: number): number | undefined => {
+  let ends = [start]
+  for (const character of secret) {
+    const next = new Set<number>()
+    for (const end of ends) {
+      for (const spelling of character) {
+        spelling.lastIndex = end
+        if (spelling.test(text)) next.add(spelling.lastIndex)
+      }
+    }
+    if (next.size === 0) return undefined
+    ends = [...next]
+  }
+  return Math.max(...ends)
+}
+
+/** A function that replaces every secret in a text, however it is escaped and capitalized. */
 export const redactor = (secrets: Iterable<string>): (text: string) => string => {
-  const found = [...new Set([...secrets].filter((secret) => secret.length >= shortest).flatMap(spellings))]
+  const found = [...new Set(secrets)]
+    .filter((secret) => secret.length >= shortest)
     // Longer ones first, so that none is hidden by a part of it having been replaced.
     .sort((a, b) => b.length - a.length)
-  return (text) => found.reduce((text, secret) => text.replaceAll(secret, "<redacted>"), text)
+    .map((secret) => secret.split("").map(spellingsOf))
+  if (found.length === 0) return (text) => text
+  const begin = new RegExp(found.flatMap(([first = []]) => first.map(({ source }) => source)).join("|"), "gi")
+  return (text) => {
+    let redacted = ""
+    let rest = 0
+    begin.lastIndex = 0
+    for (let match = begin.exec(text); match !== null; match = begin.exec(text)) {
+      const start = match.index
+      const end = found.map((secret) => endOf(secret, text, start)).find((end) => end !== undefined)
+      if (end !== undefined) {
+        redacted += `${text.slice(rest, start)}<redacted>`
+        rest = end
+      }
+      begin.lastIndex = end ?? start + 1
+    }
+    return redacted + text.slice(rest)
+  }
 }
 
 /** Redacts every text of a JSON value, its keys included. */
@@ -61,3 +117,22 @@ export const redactJson = (value: unknown, redact: (text: string) => string): un
     : isObject(value)
     ? Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactJson(item, redact)]))
     : value
+
+// In an answer, what is the provider's own JSON, and what is our own word.
+const foreign = new Set(["arguments", "block", "citations"])
+const own = new Set(["_tag", "provider", "field"])
+
+/** Redacts an answer and leaves its shape: only what the provider wrote is searched for secrets. */
+export const redactAnswer = <A>(value: A, redact: (text: string) => string): A => {
+  const walk = (value: unknown, name: string): unknown =>
+    own.has(name)
+      ? value
+      : foreign.has(name) || typeof value === "string"
+      ? redactJson(value, redact)
+      : Array.isArray(value)
+      ? value.map((item) => walk(item, ""))
+      : isObject(value)
+      ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, key)]))
+      : value
+  return walk(value, "") as A
+}

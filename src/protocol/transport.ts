@@ -11,6 +11,8 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -81,21 +83,38 @@ const encode = (endpoint: Endpoint, completion: Completion, model: string) => {
   return { path, headers, text: JSON.stringify(merged) }
 }
 
+const unwritable = "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its"
+  + " additionalParams, providerParams, schemas, tool arguments and tool results"
+
 const invalid = (description: string): failure.Signal => ({ _tag: "Refused", reason: "InvalidRequest", description })
 
 // Providers are told nothing of the caller's traces, no redirect carries a key to another place, and no key is shown.
 const httpContext = (endpoint: Endpoint): Context.Context<never> =>
   Context.mergeAll(
-    Context.make(HttpClient.TracerPropagationEnabled, endpoint.tracePropagation),
-    Context.make(HttpClient.TracerDisabledWhen, () => !endpoint.tracePropagation),
+    Context.make(HttpClient.TracerDisabledWhen, () => true),
     Context.make(Headers.CurrentRedactedNames, [
       ...Headers.CurrentRedactedNames.defaultValue(),
-      "x-goog-api-key",
-      "api-key"
+      ...Object.keys(endpoint.headers)
     ]),
     Context.make(UrlParams.CurrentRedactedNames, [/./]),
     Context.make(FetchHttpClient.RequestInit, { redirect: "manual" })
   ) as Context.Context<never>
+
+type Send = (
+  request: HttpClientRequest.HttpClientRequest
+) => Effect.Effect<HttpClientResponse.HttpClientResponse, LLMError>
+
+// The span of a request. The HTTP client's own would end with errors that hold the request, and with it the key.
+const traced = (send: Send, { hostname }: URL): Send => (request) =>
+  Effect.useSpan(
+    `http.client ${request.method}`,
+    { kind: "client", attributes: { "http.request.method": request.method, "server.address": hostname } },
+    (span) =>
+      Effect.tap(
+        send(HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span))),
+        ({ status }) => Effect.sync(() => span.attribute("http.response.status_code", status))
+      )
+  )
 
 /** The client of an endpoint. */
 export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClient.HttpClient> =>
@@ -108,17 +127,17 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
     const fail = (signal: failure.Signal, attempt: Attempt): Effect.Effect<never, LLMError> =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(failure.fromSignal(signal, { ...attempt, now })))
 
-    const attemptOf = (completion: Completion, model: string): Attempt => ({
-      provider,
-      model,
+    const attemptOf = (completion: Completion, model: string): Attempt => {
       // Secrets are collected when there is something to take them out of.
-      redact: (text) =>
+      let redact: Attempt["redact"] | undefined
+      const collect = () =>
         secrets.redactor([
           ...secrets.ofUrl(baseUrl),
           ...secrets.ofHeaders(endpoint.headers),
           ...secrets.ofHeaders(completion.headers ?? {})
-        ])(text)
-    })
+        ])
+      return { provider, model, redact: (text) => (redact ??= collect())(text) }
+    }
 
     const toRequest = (completion: Completion, model: string) =>
       Result.try(() => encode(endpoint, completion, model)).pipe(
@@ -179,10 +198,11 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
       if (refused !== undefined) return yield* fail(refused, attempt)
       const request = toRequest(completion, model)
       if (Result.isFailure(request)) {
-        return yield* fail(invalid("the completion cannot be written as JSON: it is cyclic or too deep"), attempt)
+        return yield* fail(invalid(unwritable), attempt)
       }
       const onNetworkFailure = networkFailure(attempt)
-      const response = yield* Effect.catch(http.execute(request.success), onNetworkFailure)
+      const execute: Send = (request) => Effect.catch(http.execute(request), onNetworkFailure)
+      const response = yield* (endpoint.tracePropagation ? traced(execute, baseUrl) : execute)(request.success)
       const received: Attempt = { ...attempt, status: response.status, headers: response.headers }
       const text = yield* Effect.catch(response.text, onNetworkFailure)
       return yield* response.status >= 200 && response.status < 300

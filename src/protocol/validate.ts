@@ -4,6 +4,7 @@
  */
 import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
+import { hasOtherTools } from "./encode.ts"
 import type { Signal } from "./failure.ts"
 import type { Media, Protocol } from "./Protocol.ts"
 
@@ -110,8 +111,7 @@ const checkTools = (protocol: Protocol, completion: Completion.Completion): Refu
   const choice = completion.toolChoice
   if (choice === undefined) return undefined
   // Tools may also come through additionalParams, where their names cannot be known.
-  const hasOthers = completion.additionalParams?.["tools"] !== undefined
-    || completion.providerParams?.[protocol.provider]?.["tools"] !== undefined
+  const hasOthers = hasOtherTools(completion, protocol.provider)
   if (names.size === 0 && !hasOthers) {
     return choice._tag === "None"
       ? undefined
@@ -142,6 +142,9 @@ const checkNumbers = ({ maxTokens, temperature }: Completion.Completion): Refuse
 /** Why a completion cannot be sent to this provider, or undefined when it can. */
 export const validate = (protocol: Protocol, completion: Completion.Completion): Refused | undefined => {
   if (isBlank(completion.prompt)) return invalid("the prompt is empty: give it a text or another content")
+  if (Completion.messages(completion).every((message) => message._tag === "System" || isBlank(message))) {
+    return invalid("there are only system messages: give a user message as the prompt")
+  }
   const refused = checkNumbers(completion) ?? checkTools(protocol, completion)
   if (refused !== undefined) return refused
   for (const message of Completion.messages(completion)) {

@@ -1,0 +1,94 @@
+/**
+ * Asks a language model one question, and prints the answer and what it cost:
+ *
+ *     npm start
+ *     npm start -- "Why is the sky blue?" --provider gemini --model gemini-3.8-flash
+ *
+ * It talks to the provider whose key, or base URL, is in the environment. Where there is none, a simulated provider in
+ * this process answers in its place, and fails once before it does, so that one sees the retry.
+ */
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Config, Console, Effect, Layer, Option, Redacted } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { Anthropic, Completion, Gemini, LLMClient, OpenAi, OpenRouter, Retry } from "../src/index.ts"
+import { Simulator } from "../src/testing/index.ts"
+
+const providers = {
+  anthropic: {
+    layer: Anthropic.layerConfig,
+    model: "claude-sonnet-4-6",
+    variables: ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"]
+  },
+  openai: { layer: OpenAi.layerConfig, model: "gpt-5.4-mini", variables: ["OPENAI_API_KEY", "OPENAI_BASE_URL"] },
+  gemini: {
+    layer: Gemini.layerConfig,
+    model: "gemini-3.8-flash",
+    variables: ["GEMINI_API_KEY", "GOOGLE_AI_API_KEY", "GEMINI_BASE_URL"]
+  },
+  openrouter: {
+    layer: OpenRouter.layerConfig,
+    model: "anthropic/claude-sonnet-4.6",
+    variables: ["OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"]
+  }
+}
+
+type Name = keyof typeof providers
+const names = Object.keys(providers) as Array<Name>
+
+/** Whether the environment says how to reach the real provider. */
+const isConfigured = (name: Name) =>
+  Effect.map(
+    Effect.forEach(providers[name].variables, (variable) => Config.withDefault(Config.String(variable), "")),
+    (values) => values.some((value) => value.trim() !== "")
+  )
+
+/** The provider over the network, or the same provider over a simulated one, which meets a rate limit first. */
+const providerLayer = (name: Name, model: string, real: boolean) => {
+  const options = { model: Config.succeed(model) }
+  return real
+    ? Layer.provide(providers[name].layer(options), NodeHttpClient.layerUndici)
+    : Layer.provide(
+      providers[name].layer({ ...options, apiKey: Config.succeed(Redacted.make("simulated")) }),
+      Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "300 millis" }] })
+    )
+}
+
+const ask = (question: string) =>
+  Effect.gen(function*() {
+    const response = yield* LLMClient.completion(Completion.make({ prompt: question }))
+    const { inputTokens, outputTokens } = response.usage
+    yield* Console.log(response.text)
+    yield* Console.log(`${inputTokens} tokens in, ${outputTokens} out`)
+  })
+
+const start = Command.make(
+  "start",
+  {
+    question: Argument.String("question").pipe(Argument.withDefault("Why is the sky blue?")),
+    provider: Flag.Literals("provider", names).pipe(
+      Flag.withDescription("The provider to ask; the first that the environment has a key for unless given"),
+      Flag.optional
+    ),
+    model: Flag.String("model").pipe(Flag.withDescription("The model to ask"), Flag.optional)
+  },
+  Effect.fnUntraced(function*({ model, provider, question }) {
+    const configured = yield* Effect.filter(names, isConfigured)
+    const name = Option.getOrElse(provider, () => configured[0] ?? "anthropic")
+    const modelName = Option.getOrElse(model, () => providers[name].model)
+    const real = configured.includes(name)
+    yield* Console.log(
+      real
+        ? `Asking ${name}, model ${modelName}`
+        : `Asking a simulated ${name}, model ${modelName}: set ${providers[name].variables[0]} to ask the real one`
+    )
+    yield* Effect.provide(ask(question), Layer.provide(Retry.layer(), providerLayer(name, modelName, real)))
+  }, Effect.tapError((error) => Console.error(error.message)))
+).pipe(Command.withDescription("Asks a language model one question."))
+
+Command.run(start, { version: "0.1.0" }).pipe(
+  Effect.provide(NodeServices.layer),
+  // Every error has been printed by now, in one line.
+  NodeRuntime.runMain({ disableErrorReporting: true })
+)

@@ -1,0 +1,143 @@
+/**
+ * Checks the package as its users get it: builds and packs it, lets publint and attw look at the tarball, installs it
+ * in a project of its own outside of this one, type-checks that project and runs it.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const folder = mkdtempSync(join(tmpdir(), "effect-llm-"))
+const consumer = join(folder, "consumer")
+
+const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): void => {
+  console.log(`\n$ ${[command, ...args].join(" ")}`)
+  execFileSync(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] })
+}
+
+/** Shows what a long-winded command prints only when it fails. */
+const runQuietly = (cwd: string, command: string, ...args: ReadonlyArray<string>): void => {
+  console.log(`\n$ ${[command, ...args].join(" ")}`)
+  const { status, stderr, stdout } = spawnSync(command, args, { cwd, encoding: "utf8" })
+  if (status === 0) return console.log("ok")
+  throw new Error(`${command} failed:\n${stdout}${stderr}`)
+}
+
+const output = (cwd: string, command: string, ...args: ReadonlyArray<string>): string =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
+
+const kilobytes = (bytes: number): string => `${(bytes / 1000).toFixed(0)} kB`
+
+interface Packed {
+  readonly filename: string
+  readonly size: number
+  readonly unpackedSize: number
+  readonly entryCount: number
+}
+
+/** Builds the package and packs it; gives the path of the tarball. */
+const pack = (): string => {
+  run(root, "npm", "run", "build", "--loglevel=error")
+  const [packed] = JSON.parse(
+    output(root, "npm", "pack", "--ignore-scripts", "--json", "--loglevel=error", "--pack-destination", folder)
+  ) as [Packed]
+  const { entryCount, filename, size, unpackedSize } = packed
+  console.log(`${filename}: ${kilobytes(size)} packed, ${kilobytes(unpackedSize)} unpacked, ${entryCount} files`)
+  return join(folder, filename)
+}
+
+/** The entry points that the patterns of `exports` stand for, which attw does not find by itself. */
+const modules = readdirSync(join(root, "src"))
+  .filter((file) => file.endsWith(".ts") && file !== "index.ts")
+  .map((file) => `./${file.slice(0, -".ts".length)}`)
+
+const compilerOptions = {
+  target: "es2023",
+  lib: ["es2023", "dom"],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  verbatimModuleSyntax: true,
+  isolatedModules: true,
+  declaration: true,
+  skipLibCheck: false,
+  noEmit: true,
+  types: []
+}
+
+const tsconfigs = {
+  "tsconfig.nodenext.json": { module: "nodenext", moduleResolution: "nodenext" },
+  "tsconfig.bundler.json": { module: "esnext", moduleResolution: "bundler" }
+}
+
+/** Makes the project of a user, with the tarball and this project's own Effect installed. */
+const install = (tarball: string): void => {
+  mkdirSync(consumer)
+  const write = (name: string, content: object): void =>
+    writeFileSync(join(consumer, name), JSON.stringify(content, undefined, 2))
+  write("package.json", {
+    private: true,
+    type: "module",
+    dependencies: { "effect-llm": `file:${tarball}`, effect: `file:${join(root, "node_modules/effect")}` }
+  })
+  for (const [name, options] of Object.entries(tsconfigs)) {
+    write(name, { compilerOptions: { ...compilerOptions, ...options }, files: ["consumer.ts"] })
+  }
+  cpSync(join(import.meta.dirname, "consumer.ts"), join(consumer, "consumer.ts"))
+  run(consumer, "npm", "install", "--install-links", "--ignore-scripts", "--no-package-lock", "--loglevel=error")
+}
+
+/** Milliseconds that a process of its own takes to import a module: the median of several. */
+const importTime = (specifier: string): string => {
+  const code = `const t = performance.now(); await import("${specifier}"); console.log(performance.now() - t)`
+  const times = Array.from(
+    { length: 7 },
+    () => Number(output(consumer, process.execPath, "--input-type=module", "--eval", code))
+  )
+  return `${times.sort((a, b) => a - b)[3]!.toFixed(0)} ms`
+}
+
+const refuses = (specifier: string): boolean => {
+  const code = `await import("${specifier}").catch((error) => console.log(error.code))`
+  return output(consumer, process.execPath, "--input-type=module", "--eval", code).trim()
+    === "ERR_PACKAGE_PATH_NOT_EXPORTED"
+}
+
+const closed = [
+  "effect-llm/protocol/transport",
+  "effect-llm/testing/simulator/respond",
+  "effect-llm/internal/anything",
+  "effect-llm/index"
+]
+
+try {
+  const tarball = pack()
+  run(root, "publint", "run", tarball, "--strict")
+  runQuietly(
+    root,
+    "attw",
+    tarball,
+    "--profile",
+    "esm-only",
+    "--no-definitely-typed",
+    "--include-entrypoints",
+    ...modules
+  )
+  install(tarball)
+  for (const tsconfig of Object.keys(tsconfigs)) run(consumer, join(root, "node_modules/.bin/tsc"), "-p", tsconfig)
+  run(consumer, process.execPath, "consumer.ts")
+  for (const specifier of closed) {
+    if (!refuses(specifier)) throw new Error(`${specifier} can be imported, but is not public`)
+  }
+  console.log(`\nClosed to users: ${closed.join(", ")}`)
+  const { version } = JSON.parse(readFileSync(join(root, "node_modules/effect/package.json"), "utf8")) as {
+    readonly version: string
+  }
+  console.log(`Import time, effect ${version} included, of:`)
+  for (const specifier of ["effect", "effect-llm/Anthropic", "effect-llm"]) {
+    console.log(`  ${specifier}: ${importTime(specifier)}`)
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
