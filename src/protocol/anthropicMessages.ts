@@ -5,6 +5,7 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
+import { anthropicStream } from "./anthropicStream.ts"
 import { cacheControl, decodeText, present, resultText } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { closed } from "./jsonSchema.ts"
@@ -218,7 +219,7 @@ const toolChoice = (choice: ToolChoice): JsonRecord => {
   }
 }
 
-const request = (completion: Completion.Completion, model: string) => {
+const request = (completion: Completion.Completion, model: string, streamed: boolean) => {
   const { messages, system } = conversation(completion, model)
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
   return {
@@ -239,6 +240,7 @@ const request = (completion: Completion.Completion, model: string) => {
       ...(completion.toolChoice && { tool_choice: toolChoice(completion.toolChoice) }),
       ...present("temperature", temperature),
       ...(stopSequences.length > 0 && { stop_sequences: stopSequences }),
+      ...(streamed && { stream: true }),
       ...(outputSchema && { output_config: { format: { type: "json_schema", schema: closed(outputSchema) } } })
     }
   }
@@ -269,6 +271,12 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   })
 }
 
+// A stream brings the input as a JSON text.
+const inputOf = (block: JsonRecord): unknown => {
+  const json = string(block["partial_json"])
+  return json === undefined ? block["input"] ?? {} : parseJson(json)
+}
+
 /** One block of an answer. */
 export const decodeBlock = (block: JsonRecord): ReadonlyArray<Message.AssistantContent> => {
   switch (block["type"]) {
@@ -279,13 +287,17 @@ export const decodeBlock = (block: JsonRecord): ReadonlyArray<Message.AssistantC
         ? []
         : [{ _tag: "Text", text, ...(citations.length > 0 && { citations }) }]
     }
-    case "tool_use":
-      return [{
-        _tag: "ToolCall",
-        id: String(block["id"]),
-        name: String(block["name"]),
-        arguments: (block["input"] ?? {}) as Message.ToolCall["arguments"]
-      }]
+    case "tool_use": {
+      const input = inputOf(block)
+      return input === undefined
+        ? []
+        : [{
+          _tag: "ToolCall",
+          id: String(block["id"]),
+          name: String(block["name"]),
+          arguments: input as Message.ToolCall["arguments"]
+        }]
+    }
     case "thinking":
       return [{
         _tag: "Reasoning",
@@ -308,8 +320,11 @@ const response: Protocol["response"] = (body) => {
   const finish = string(body["stop_reason"])
   // The block that the limit cut is the last one; a call in it is not whole, even if what there is of it parses.
   const cut = finish === "max_tokens" && blocks.at(-1)?.["type"] === "tool_use"
+  const whole = cut ? blocks.slice(0, -1) : blocks
+  const malformed = whole.find((block) => block["type"] === "tool_use" && inputOf(block) === undefined)
   return {
-    choice: (cut ? blocks.slice(0, -1) : blocks).flatMap(decodeBlock),
+    choice: whole.flatMap(decodeBlock),
+    malformedCall: malformed && `the arguments of the call of ${String(malformed["name"])} are not JSON`,
     finishReason: finishReason(finishReasons, finish),
     finish,
     stopSequence: string(body["stop_sequence"]),
@@ -330,5 +345,6 @@ export const anthropicMessages: Protocol = {
     toolResult: { Url: true, Base64: ["image/jpeg", "image/png", "image/gif", "image/webp"], FileId: true }
   },
   request,
-  response
+  response,
+  stream: anthropicStream
 }

@@ -6,6 +6,7 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
+import { chatStream } from "./chatStream.ts"
 import { cacheControl, decodeText, present, resultText } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { strict } from "./jsonSchema.ts"
@@ -182,7 +183,7 @@ const toolChoice = (choice: ToolChoice): unknown => {
   }
 }
 
-const request = (dialect: Dialect): Protocol["request"] => (completion, model) => {
+const request = (dialect: Dialect): Protocol["request"] => (completion, model, streamed) => {
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
   const sent = messages(dialect, completion)
   const withSchema = outputSchema !== undefined
@@ -203,6 +204,7 @@ const request = (dialect: Dialect): Protocol["request"] => (completion, model) =
       ...(maxTokens !== undefined && { [dialect.maxTokens(model)]: maxTokens }),
       ...present("temperature", temperature),
       ...(stopSequences.length > 0 && { stop: stopSequences }),
+      ...(streamed && { stream: true, stream_options: { include_usage: true } }),
       ...(withSchema && {
         response_format: {
           type: "json_schema",
@@ -405,7 +407,8 @@ const make = (dialect: Dialect): Protocol => ({
   provider: dialect.provider,
   accepts: dialect.accepts,
   request: request(dialect),
-  response: response(dialect)
+  response: response(dialect),
+  stream: chatStream
 })
 
 // Models from gpt-5 on and the o-series refuse the older name; compatible servers know only that one.

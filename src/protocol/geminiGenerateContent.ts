@@ -7,6 +7,7 @@ import * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
 import { decodeText, present } from "./encode.ts"
+import { geminiStream } from "./geminiStream.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
 import { gemini as geminiSchema } from "./jsonSchema.ts"
 import { finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
@@ -164,7 +165,7 @@ const hasProperties = (parameters: JsonRecord): boolean =>
   Object.keys(object(parameters["properties"])).length > 0 || parameters["$ref"] !== undefined
   || ["anyOf", "oneOf", "allOf"].some((key) => parameters[key] !== undefined)
 
-const request: Protocol["request"] = (completion, model) => {
+const request: Protocol["request"] = (completion, model, streamed) => {
   const { contents, system } = conversation(completion)
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
   const generationConfig = {
@@ -174,7 +175,7 @@ const request: Protocol["request"] = (completion, model) => {
     ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: outputSchema })
   }
   return {
-    path: `/v1beta/${modelPath(model)}:generateContent`,
+    path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
     body: {
       ...(system.length > 0 && { systemInstruction: { parts: system } }),
       contents,
@@ -320,5 +321,6 @@ export const geminiGenerateContent: Protocol = {
     urlWithoutMediaType: ["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"]
   },
   request,
-  response
+  response,
+  stream: geminiStream
 }
