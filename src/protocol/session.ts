@@ -16,7 +16,7 @@ export interface Session {
   readonly feed: (chunks: ReadonlyArray<Uint8Array>) => void
   /** The body is at its end. */
   readonly end: () => void
-  /** The network failed; what it does after the answer is there is of no interest. */
+  /** The network failed, or took too long; what it does after the answer is there is of no interest. */
   readonly fail: (signal: Signal) => void
   /** Gives the parts that came since the last call. */
   readonly take: () => ReadonlyArray<CompletionPart>
@@ -48,13 +48,10 @@ export const make = (options: {
 
   const answer = (body = decoder.body()) => protocol.response(body, mintId)
 
-  const malformed = (text: string, description: string): void => {
-    failure = { _tag: "Malformed", text, description }
-  }
+  const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
 
   const finish = (whole: Answer | undefined): CompletionResponse | undefined => {
-    if (whole === undefined) malformed("", "the stream lacks what every answer has")
-    else failure = judge(whole)
+    failure = whole === undefined ? malformed("", "the stream lacks what every answer has") : judge(whole)
     if (whole === undefined || failure !== undefined) return undefined
     finished = true
     return toResponse(whole)
@@ -65,6 +62,12 @@ export const make = (options: {
     if (response !== undefined) parts.push({ _tag: "Finish", response })
   }
 
+  // What goes wrong after the provider ended the answer does not unmake it.
+  const breakOff = (signal: Signal): void => {
+    if (decoder.complete()) finishStream()
+    else failure = signal
+  }
+
   const onData = (data: string): void => {
     if (finished || failure !== undefined) return
     if (data === "[DONE]") {
@@ -73,16 +76,11 @@ export const make = (options: {
       return
     }
     const event = parseJson(data)
-    if (event === undefined) return malformed(data, "an event of the stream is not JSON")
+    if (event === undefined) return breakOff(malformed(data, "an event of the stream is not JSON"))
     // Some servers keep the connection alive with events that are no objects.
     if (!isObject(event)) return
     events++
-    if (errorIn(event) !== undefined) {
-      // What goes wrong after the provider ended the answer does not unmake it.
-      if (decoder.complete()) finishStream()
-      else failure = { _tag: "Failed", text: data, body: event }
-      return
-    }
+    if (errorIn(event) !== undefined) return breakOff({ _tag: "Failed", text: data, body: event })
     decoder.event(event, parts)
     if (decoder.done() && decoder.complete()) finishStream()
   }
@@ -94,7 +92,7 @@ export const make = (options: {
   const feedText = (text: string): void => {
     if (events === 0 && plain.length < plainLimit) plain += text
     const error = parser.feed(text)
-    if (error !== undefined) malformed("", error.message)
+    if (error !== undefined) breakOff(malformed("", error.message))
   }
 
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
@@ -103,7 +101,7 @@ export const make = (options: {
     if (!isObject(body)) {
       failure = plain.trim() === ""
         ? { _tag: "Truncated" }
-        : { _tag: "Malformed", text: plain, description: "the body is no event stream" }
+        : malformed(plain, "the body is no event stream")
       return
     }
     if (errorIn(body) !== undefined) {
@@ -129,9 +127,7 @@ export const make = (options: {
       else failure = { _tag: "Truncated" }
     },
     fail: (signal) => {
-      if (finished || failure !== undefined) return
-      if (decoder.complete()) finishStream()
-      else failure = signal
+      if (!finished && failure === undefined) breakOff(signal)
     },
     take: () => {
       const taken = parts

@@ -270,10 +270,20 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         const opened = Stream.unwrap(Effect.contextWith((services: Context.Context<never>) =>
           Effect.map(open(completion, true), parts(completion, heard, services))
         ))
-        return timeouts === undefined ?
-          opened :
-          watch(opened, timeouts, isLast, (clock, after, now) =>
-            failure.fromSignal({ _tag: "Timeout", clock, after }, { ...heardSoFar(heard), now }))
+        if (timeouts === undefined) {
+          return opened
+        }
+        return watch(opened, timeouts, isLast, (clock, after, now) => {
+          const signal = { _tag: "Timeout", clock, after } as const
+          heard.session?.fail(signal)
+          return failure.fromSignal(heard.session?.failure() ?? signal, { ...heardSoFar(heard), now })
+        }).pipe(
+          // An answer that was there when a clock ran out is one.
+          Stream.catch((error) => {
+            const rest = Stream.fromIterable(heard.session?.take() ?? [])
+            return heard.session?.finished() === true ? rest : Stream.concat(rest, Stream.fail(error))
+          })
+        )
       })
 
     return {
