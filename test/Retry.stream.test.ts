@@ -85,7 +85,7 @@ const weather = Tool.make("get_weather", {
 })
 
 const asked = {
-  text: Completion.make({ prompt: "Why is the sky blue? — Pourquoi ? 空 🌌" }),
+  text: Completion.make({ prompt: "Why? 空 🌌" }),
   tools: Completion.make({ prompt: "Use get_weather", tools: [weather] })
 }
 
