@@ -64,6 +64,7 @@ export const make = (options: {
 
   // What goes wrong after the provider ended the answer does not unmake it.
   const breakOff = (signal: Signal): void => {
+    if (finished || failure !== undefined) return
     if (decoder.complete()) finishStream()
     else failure = signal
   }
@@ -126,9 +127,7 @@ export const make = (options: {
       else if (events === 0) finishPlain()
       else failure = { _tag: "Truncated" }
     },
-    fail: (signal) => {
-      if (!finished && failure === undefined) breakOff(signal)
-    },
+    fail: breakOff,
     take: () => {
       const taken = parts
       parts = []
