@@ -15,7 +15,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
+import type { CompletionPart } from "./CompletionPart.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { LLMError } from "./LLMError.ts"
 
@@ -24,6 +26,8 @@ export class LLMClient extends Context.Service<LLMClient, {
   readonly provider: string
   /** Runs a request and gives the whole answer. */
   readonly completion: (completion: Completion) => Effect.Effect<CompletionResponse, LLMError>
+  /** Runs a request and gives the answer as it arrives; the last part holds all of it. */
+  readonly stream: (completion: Completion) => Stream.Stream<CompletionPart, LLMError>
 }>()("effect-llm/LLMClient") {}
 
 /** What an implementation of the service looks like. */
@@ -32,6 +36,10 @@ export type Service = LLMClient["Service"]
 /** Runs a request with the `LLMClient` in the context. */
 export const completion = (completion: Completion): Effect.Effect<CompletionResponse, LLMError, LLMClient> =>
   LLMClient.use((client) => client.completion(completion))
+
+/** Streams a request with the `LLMClient` in the context. */
+export const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError, LLMClient> =>
+  Stream.unwrap(LLMClient.useSync((client) => client.stream(completion)))
 
 /**
  * Makes a middleware layer from a function that replaces some members of a client and keeps the rest.

@@ -14,12 +14,15 @@
  * )
  * ```
  */
+import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { CompletionPart } from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, withAttempts } from "./LLMError.ts"
@@ -145,7 +148,28 @@ export const schedule = (policy: Partial<Policy> = {}): Schedule.Schedule<Durati
 // No schedule sends a failure again that cannot end otherwise.
 const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || error.retryable === false
 
-const decorate = (client: Service, schedule: Schedule.Schedule<unknown, LLMError>): Pick<Service, "completion"> => ({
+const withFailures = (part: CompletionPart, failures: ReadonlyArray<LLMError>): CompletionPart =>
+  part._tag === "Finish" ? { ...part, response: CompletionResponse.withAttempts(part.response, failures) } : part
+
+const decorate = (
+  client: Service,
+  schedule: Schedule.Schedule<unknown, LLMError>
+): Pick<Service, "completion" | "stream"> => ({
+  // Until its first part nothing of a stream reached the caller; from then on nothing is ever sent twice.
+  stream: (completion) =>
+    Stream.suspend(() => {
+      const failures: Array<LLMError> = []
+      let started = false
+      return client.stream(completion).pipe(
+        Stream.mapArray((parts) => {
+          started = true
+          return failures.length === 0 ? parts : Arr.map(parts, (part) => withFailures(part, failures))
+        }),
+        Stream.tapError((error) => Effect.sync(() => failures.push(error))),
+        Stream.retry(Schedule.while(schedule, ({ input }) => !started && !isFinal(input))),
+        Stream.mapError((error) => withAttempts(error, failures.slice(0, -1)))
+      )
+    }),
   completion: (completion) =>
     Effect.suspend(() => {
       const failures: Array<LLMError> = []

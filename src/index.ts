@@ -1,5 +1,6 @@
 export * as Anthropic from "./Anthropic.ts"
 export * as Completion from "./Completion.ts"
+export * as CompletionPart from "./CompletionPart.ts"
 export * as CompletionResponse from "./CompletionResponse.ts"
 export * as ConversationUsageWindow from "./ConversationUsageWindow.ts"
 export * as Gemini from "./Gemini.ts"

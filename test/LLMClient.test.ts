@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
 import * as Completion from "../src/Completion.ts"
+import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import * as LLMError from "../src/LLMError.ts"
@@ -20,7 +22,9 @@ const answer = (provider: string, text: string) =>
 /** A client that says which provider it is and what it was asked. */
 const echo = (provider: string): LLMClient.Service => ({
   provider,
-  completion: ({ prompt }) => Effect.succeed(answer(provider, JSON.stringify(prompt.content)))
+  completion: ({ prompt }) => Effect.succeed(answer(provider, JSON.stringify(prompt.content))),
+  stream: ({ prompt }) =>
+    Stream.fromIterable(CompletionPart.fromResponse(answer(provider, JSON.stringify(prompt.content))))
 })
 
 const provider = (name: string) => Layer.succeed(LLMClient.LLMClient, echo(name))

@@ -13,6 +13,7 @@ import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
@@ -51,7 +52,8 @@ const hinted = (retryAfter: Duration.Input) =>
 
 const clientOf = (completion: LLMClient.Service["completion"], provider = "test"): LLMClient.Service => ({
   provider,
-  completion
+  completion,
+  stream: () => Stream.die("these tests do not stream")
 })
 
 /** A client that fails in the given ways, one a call, and then answers; it keeps the time of every call. */

@@ -28,7 +28,7 @@ const server = Effect.gen(function*() {
   yield* HttpServer.serveEffect(Effect.gen(function*() {
     const { headers, method, text, url } = yield* HttpServerRequest.HttpServerRequest
     const answer = Simulator.respond({ method, url: new URL(url, "http://localhost"), headers, body: yield* text })
-    return HttpServerResponse.text(answer.body, { status: answer.status, headers: answer.headers })
+    return HttpServerResponse.text(answer.body.join(""), { status: answer.status, headers: answer.headers })
   }))
   return yield* HttpServer.addressFormattedWith((address) =>
     Effect.succeed(`http://127.0.0.1:${new URL(address).port}/v1`)

@@ -3,6 +3,7 @@
  * `transport` runs it, `failure` says what its failures are.
  */
 import type { Completion } from "../Completion.ts"
+import type { CompletionPart } from "../CompletionPart.ts"
 import type { FinishReason } from "../CompletionResponse.ts"
 import type * as Message from "../Message.ts"
 import type { TokenUsage } from "../TokenUsage.ts"
@@ -59,17 +60,36 @@ export interface Answer {
   readonly filter?: string | undefined
 }
 
+/**
+ * Puts the events of one stream together, step by step, to the body that the call without streaming gives, so that both
+ * are decoded by the same function.
+ */
+export interface StreamDecoder {
+  /** Takes in one event, and adds the parts that it brings. */
+  readonly event: (event: JsonRecord, parts: Array<CompletionPart>) => void
+  /** Takes in `[DONE]`. */
+  readonly end?: () => void
+  /** Whether the provider said that nothing comes any more. */
+  readonly done: () => boolean
+  /** Whether what came is an answer to its end. */
+  readonly complete: () => boolean
+  /** The body, as far as it came. */
+  readonly body: () => JsonRecord
+}
+
 export interface Protocol {
   /** "anthropic", "openai", "gemini" or "openrouter". */
   readonly provider: string
   readonly accepts: Accepts
   /** The request for a completion; `model` is resolved, and the completion was found fit to be sent. */
-  readonly request: (completion: Completion, model: string) => WireRequest
+  readonly request: (completion: Completion, model: string, streamed: boolean) => WireRequest
   /**
    * What a whole body says; undefined when it lacks what every answer has. `mintId` names the n-th tool call that came
    * without an id.
    */
   readonly response: (body: JsonRecord, mintId: (index: number) => string) => Answer | undefined
+  /** A decoder for one stream. */
+  readonly stream: (mintId: (index: number) => string) => StreamDecoder
 }
 
 /** A table of finish reasons, by the provider's words. */

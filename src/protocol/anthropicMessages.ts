@@ -5,8 +5,9 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
+import { anthropicStream } from "./anthropicStream.ts"
 import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf, verbatim } from "./encode.ts"
-import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
+import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { closed } from "./jsonSchema.ts"
 import { finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
 
@@ -271,7 +272,10 @@ export const encode = (completion: Completion.Completion, model: string) => {
   }
 }
 
-const request: Protocol["request"] = (completion, model) => ({ path: "/v1/messages", body: encode(completion, model) })
+const request: Protocol["request"] = (completion, model, streamed) => ({
+  path: "/v1/messages",
+  body: { ...encode(completion, model), ...(streamed && { stream: true }) }
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Response
@@ -299,6 +303,12 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   })
 }
 
+// A stream brings the input as a JSON text.
+const inputOf = (block: JsonRecord): unknown => {
+  const json = string(block["partial_json"])
+  return json === undefined ? callArguments(block["input"]) : parseJson(json)
+}
+
 /** One block of an answer. */
 export const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
   switch (block["type"]) {
@@ -311,12 +321,13 @@ export const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArra
     }
     case "tool_use": {
       const name = string(block["name"])
-      // A call without a name cannot be run.
-      return name === undefined ? [] : [{
+      const input = inputOf(block)
+      // A call without a name cannot be run, nor one whose input is not JSON.
+      return name === undefined || input === undefined ? [] : [{
         _tag: "ToolCall",
         id: string(block["id"]) ?? mint(),
         name,
-        arguments: callArguments(block["input"]) as Message.ToolCall["arguments"]
+        arguments: input as Message.ToolCall["arguments"]
       }]
     }
     case "thinking":
@@ -342,8 +353,11 @@ const response: Protocol["response"] = (body, mintId) => {
   // The block that the limit cut is the last one; a call in it is not whole, even if what there is of it parses.
   const reason = finishReason(finishReasons, finish)
   const cut = reason._tag === "MaxTokens" && blocks.at(-1)?.["type"] === "tool_use"
+  const whole = cut ? blocks.slice(0, -1) : blocks
+  const malformed = whole.find((block) => block["type"] === "tool_use" && inputOf(block) === undefined)
   return {
-    choice: (cut ? blocks.slice(0, -1) : blocks).flatMap((block, index) => decodeBlock(block, () => mintId(index))),
+    choice: whole.flatMap((block, index) => decodeBlock(block, () => mintId(index))),
+    malformedCall: malformed && `the arguments of the call of ${String(malformed["name"])} are not JSON`,
     finishReason: reason,
     finish,
     stopSequence: string(body["stop_sequence"]),
@@ -364,5 +378,6 @@ export const anthropicMessages: Protocol = {
     toolResult: { Url: true, Base64: imageTypes, FileId: true }
   },
   request,
-  response
+  response,
+  stream: anthropicStream
 }

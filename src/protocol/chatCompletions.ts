@@ -6,6 +6,7 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
+import { chatStream } from "./chatStream.ts"
 import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { strict } from "./jsonSchema.ts"
@@ -441,8 +442,15 @@ const response = (dialect: Dialect): Protocol["response"] => (body, mintId) => {
 const make = (dialect: Dialect): Protocol => ({
   provider: dialect.provider,
   accepts: dialect.accepts,
-  request: (completion, model) => ({ path: "/chat/completions", body: encode(dialect)(completion, model) }),
-  response: response(dialect)
+  request: (completion, model, streamed) => ({
+    path: "/chat/completions",
+    body: {
+      ...encode(dialect)(completion, model),
+      ...(streamed && { stream: true, stream_options: { include_usage: true } })
+    }
+  }),
+  response: response(dialect),
+  stream: chatStream
 })
 
 // Models from gpt-5 on and the o-series refuse the older name, which is the only one that other servers know. What Azure

@@ -22,6 +22,8 @@ export type Signal =
   | { readonly _tag: "Malformed"; readonly text: string; readonly description: string }
   /** An answer that holds nothing that the caller asked for. */
   | { readonly _tag: "Unanswered"; readonly verdict: Verdict; readonly description: string }
+  /** A stream ended before its answer did. */
+  | { readonly _tag: "Truncated" }
   /** The network failed. */
   | { readonly _tag: "Network"; readonly cause: unknown }
   /** One of our own clocks ran out. */
@@ -450,6 +452,8 @@ const details = (signal: Signal, context: Context): {
         text: signal.text,
         status: context.status
       }
+    case "Truncated":
+      return { verdict: ["Transient", "Truncated"], description: "the stream ended before the answer did" }
     case "Timeout":
       return {
         verdict: ["Transient", "Timeout"],

@@ -7,6 +7,7 @@ import * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
 import { callArguments, decodeText, present, toolChoiceOf, verbatim } from "./encode.ts"
+import { geminiStream } from "./geminiStream.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
 import { gemini as geminiSchema } from "./jsonSchema.ts"
 import { finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
@@ -206,8 +207,8 @@ export const encode = (completion: Completion.Completion) => {
   }
 }
 
-const request: Protocol["request"] = (completion, model) => ({
-  path: `/v1beta/${modelPath(model)}:generateContent`,
+const request: Protocol["request"] = (completion, model, streamed) => ({
+  path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
   body: encode(completion)
 })
 
@@ -345,5 +346,6 @@ export const geminiGenerateContent: Protocol = {
     urlWithoutMediaType: ["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"]
   },
   request,
-  response
+  response,
+  stream: geminiStream
 }

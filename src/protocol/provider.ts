@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { LLMClient } from "../LLMClient.ts"
 import type { Protocol } from "./Protocol.ts"
+import type { Timeouts } from "./timeouts.ts"
 import * as transport from "./transport.ts"
 
 /** How long one attempt may take; what is left out keeps its default. */
@@ -69,7 +70,7 @@ const parseUrl = (text: string, suffix: RegExp): Result.Result<URL, string> => {
 
 const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
 
-const toTimeouts = (options: TimeoutOptions | false | undefined): transport.Timeouts | undefined =>
+const toTimeouts = (options: TimeoutOptions | false | undefined): Timeouts | undefined =>
   options === false ? undefined : {
     firstPart: Duration.fromInputUnsafe(options?.firstPart ?? defaults.firstPart),
     idle: Duration.fromInputUnsafe(options?.idle ?? defaults.idle),

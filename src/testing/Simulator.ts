@@ -22,7 +22,7 @@
  *   `get weather`); its arguments are a minimal valid instance of its schema. So is an answer with an output schema.
  * - A token is four characters. Token limits and stop sequences cut the answer.
  * - A model whose name holds `does-not-exist` or `nonexistent` is unknown, a key that holds `invalid` is wrong.
- * - It does not stream yet: a request for a stream is refused.
+ * - Streams bring the same answer in deltas, in chunks that end within characters and line ends.
  */
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -31,9 +31,10 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
-import type { Failure, Provider, SimulatedRequest } from "./simulator/exchange.ts"
+import type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
 import { parseObject } from "./simulator/json.ts"
 import { providerOf, respond } from "./simulator/respond.ts"
+import { chunks } from "./simulator/wire.ts"
 
 export type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
 export {
@@ -71,6 +72,8 @@ export interface Simulator {
   readonly client: HttpClient.HttpClient
   /** Every request up to now, in order. */
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
+  /** How many answers the client gave up before their end: what it reads no further, and what it interrupts. */
+  readonly cancelled: Effect.Effect<number>
 }
 
 const keyHeaders: ReadonlySet<string> = new Set([
@@ -110,21 +113,57 @@ const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Eff
   }
 }
 
+/** What a client of the network meets when the other side breaks the connection. */
+const connectionReset = (): Error =>
+  new TypeError("terminated", { cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }) })
+
+const bodyStream = (
+  { body, ending }: SimulatedResponse,
+  signal: AbortSignal,
+  onCancel: () => void
+): ReadableStream<Uint8Array> => {
+  const waiting = chunks(body.join(""))
+  let next = 0
+  let over = false
+  const cancel = (): void => {
+    if (!over) onCancel()
+    over = true
+  }
+  return new ReadableStream({
+    start: (controller) => {
+      signal.addEventListener("abort", () => {
+        if (!over) controller.error(signal.reason)
+        cancel()
+      })
+    },
+    pull: (controller) => {
+      const chunk = waiting[next++]
+      if (chunk !== undefined) return controller.enqueue(chunk)
+      if (ending === "Stall") return
+      over = true
+      if (ending === "End") controller.close()
+      else controller.error(connectionReset())
+    },
+    cancel
+  }, { highWaterMark: 0 })
+}
+
 /** A simulator of its own, with what it was asked: for tests that look at what was sent. */
 export const make = Effect.fnUntraced(function*(options: Options = {}) {
   const { failures = [], requireKey, unknownFields } = options
   const log = yield* Ref.make<ReadonlyArray<RecordedRequest>>([])
-  const client = HttpClient.make(Effect.fnUntraced(function*(request, url) {
+  let cancelled = 0
+  const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
     const simulated = { method: request.method, url, headers: request.headers, body: yield* bodyText(request.body) }
     const before = yield* Ref.getAndUpdate(log, (all) => [...all, recorded(simulated)])
-    const { body, headers, status } = respond(simulated, {
-      requireKey,
-      unknownFields,
-      failure: failures[before.length]
-    })
-    return HttpClientResponse.fromWeb(request, new Response(body, { status, headers }))
+    const response = respond(simulated, { requireKey, unknownFields, failure: failures[before.length] })
+    const { headers, status } = response
+    return HttpClientResponse.fromWeb(
+      request,
+      new Response(bodyStream(response, signal, () => cancelled++), { status, headers })
+    )
   }))
-  return { client, requests: Ref.get(log) } satisfies Simulator as Simulator
+  return { client, requests: Ref.get(log), cancelled: Effect.sync(() => cancelled) } satisfies Simulator as Simulator
 })
 
 /** The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. */

@@ -5,6 +5,7 @@ import * as Rules from "./anthropicRules.ts"
 import { bearer, type Call, type Dialect, type Rejection, wholeSeconds } from "./exchange.ts"
 import { idOf, type Json, textOf, tokensOf } from "./json.ts"
 import type { Ask, Choice, Finish, Reply } from "./reply.ts"
+import { dataEvent, pieces } from "./wire.ts"
 
 const choiceOf = (choice: Body["tool_choice"]): Choice => {
   if (choice === undefined || choice.type === "auto") return "auto"
@@ -43,11 +44,13 @@ const stopReasons: { readonly [finish in Finish]: string } = {
   ToolUse: "tool_use"
 }
 
+const toolUseId = (seed: string, index: number): string => `toolu_01${idOf(`${seed} tool ${index}`, 22)}`
+
 const contentOf = (reply: Reply, seed: string): ReadonlyArray<Json> => [
   ...reply.text === undefined ? [] : [{ type: "text", text: reply.text }],
   ...reply.toolCalls.map((call, index) => ({
     type: "tool_use",
-    id: `toolu_01${idOf(`${seed} tool ${index}`, 22)}`,
+    id: toolUseId(seed, index),
     name: call.name,
     input: call.complete ? call.arguments : {}
   }))
@@ -96,6 +99,61 @@ const render = (reply: Reply, { seed }: Call) => {
   }
 }
 
+const event = (data: { readonly type: string; readonly [key: string]: Json }): string =>
+  `event: ${data.type}\n${dataEvent(data)}`
+
+interface Block {
+  readonly start: Json
+  readonly deltas: ReadonlyArray<Json>
+}
+
+const blocksOf = (reply: Reply, seed: string): ReadonlyArray<Block> => [
+  ...reply.text === undefined ? [] : [{
+    start: { type: "text", text: "" },
+    deltas: pieces(reply.text).map((text) => ({ type: "text_delta", text }))
+  }],
+  ...reply.toolCalls.map((call, index) => ({
+    start: { type: "tool_use", id: toolUseId(seed, index), name: call.name, input: {} },
+    deltas: ["", ...pieces(call.argumentsText)].map((json) => ({ type: "input_json_delta", partial_json: json }))
+  }))
+]
+
+const blockEvents = ({ deltas, start }: Block, index: number): ReadonlyArray<string> => [
+  event({ type: "content_block_start", index, content_block: start }),
+  ...index === 0 ? [event({ type: "ping" })] : [],
+  ...deltas.map((delta) => event({ type: "content_block_delta", index, delta })),
+  event({ type: "content_block_stop", index })
+]
+
+const stream = (reply: Reply, call: Call) => {
+  const { body, headers } = render(reply, call)
+  const { stop_details, stop_reason, stop_sequence, usage, ...message } = body
+  const { cache_creation_input_tokens, cache_read_input_tokens, input_tokens, output_tokens } = usage
+  return {
+    headers: { ...headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
+    events: [
+      event({
+        type: "message_start",
+        message: {
+          ...message,
+          content: [],
+          stop_reason: null,
+          stop_sequence: null,
+          stop_details: null,
+          usage: { ...usage, output_tokens: 1 }
+        }
+      }),
+      ...blocksOf(reply, call.seed).flatMap(blockEvents),
+      event({
+        type: "message_delta",
+        delta: { stop_reason, stop_sequence, stop_details },
+        usage: { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens }
+      }),
+      event({ type: "message_stop" })
+    ]
+  }
+}
+
 const refuse = (rejection: Rejection, seed: string) => ({
   headers: { "request-id": requestId(seed), "x-should-retry": String(rejection.status >= 429), ...rejection.headers },
   body: {
@@ -120,6 +178,8 @@ const read = (call: Call): Result.Result<Ask, Rejection> =>
     ? Result.fail(Rules.invalid("anthropic-version: header is required"))
     : Result.map(Rules.read(call.body, call.unknownFields), askOf)
 
+const overloaded = { type: "overloaded_error", message: "Overloaded" }
+
 export const anthropic: Dialect = {
   provider: "anthropic",
   streams: ({ body }) => body.stream === true,
@@ -130,6 +190,8 @@ export const anthropic: Dialect = {
   notFound: () => ({ status: 404, type: "not_found_error", message: "Not Found" }),
   read,
   render,
+  stream,
+  streamError: (_, { seed }) => event({ type: "error", error: overloaded, request_id: requestId(seed) }),
   refuse,
   rateLimit: (millis) => ({
     status: 429,

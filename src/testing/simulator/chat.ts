@@ -11,9 +11,10 @@ import {
   type Rejection,
   wholeSeconds
 } from "./exchange.ts"
-import { idOf, type Json, textOf, tokensOf } from "./json.ts"
+import { idOf, isObject, type Json, textOf, tokensOf } from "./json.ts"
 import type { Ask, Choice, Finish, Reply } from "./reply.ts"
 import * as Shape from "./shape.ts"
+import { dataEvent, pieces } from "./wire.ts"
 
 /** Answers are dated by one fixed second, so that they can be compared. */
 const created = 1_767_225_600
@@ -60,18 +61,33 @@ const finishReasons: { readonly [finish in Finish]: string } = {
   ToolUse: "tool_calls"
 }
 
+const callId = (seed: string, index: number): string => `call_${idOf(`${seed} tool ${index}`, 24)}`
+
 const toolCallsOf = (reply: Reply, seed: string): { readonly [key: string]: Json } =>
   reply.toolCalls.length === 0
     ? {}
     : {
       tool_calls: reply.toolCalls.map((call, index) => ({
-        id: `call_${idOf(`${seed} tool ${index}`, 24)}`,
+        id: callId(seed, index),
         type: "function",
         function: { name: call.name, arguments: call.argumentsText }
       }))
     }
 
 const contentOf = (reply: Reply): string | null => reply.toolCalls.length > 0 ? null : reply.text ?? ""
+
+/** A call begins with its id and name, its arguments follow in fragments; a text comes in pieces. */
+const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: string]: Json }> => [
+  ...reply.toolCalls.flatMap((call, index) => [
+    {
+      tool_calls: [{ index, id: callId(seed, index), type: "function", function: { name: call.name, arguments: "" } }]
+    },
+    ...pieces(call.argumentsText).map((fragment) => ({ tool_calls: [{ index, function: { arguments: fragment } }] }))
+  ]),
+  ...pieces(contentOf(reply) ?? "").map((content) => ({ content }))
+]
+
+const done = "data: [DONE]\n\n"
 
 const counts = ({ usage }: Reply): { readonly [key: string]: Json } => ({
   prompt_tokens: usage.inputTokens,
@@ -128,6 +144,40 @@ const renderOpenAi = (reply: Reply, { seed }: Call) => ({
   }
 })
 
+/** The usage comes in a chunk of its own, and only when it was asked for. */
+const streamOpenAi = (reply: Reply, call: Call) => {
+  const { body, headers } = renderOpenAi(reply, call)
+  const { choices: _, usage, ...head } = body
+  const withUsage = isObject(call.body.stream_options) && call.body.stream_options.include_usage === true
+  const chunks = [
+    { role: "assistant", content: reply.toolCalls.length > 0 ? null : "", refusal: null },
+    ...deltasOf(reply, call.seed),
+    {}
+  ].map((delta, index, all) => ({
+    choices: [{
+      index: 0,
+      delta,
+      logprobs: null,
+      finish_reason: index === all.length - 1 ? finishReasons[reply.finish] : null
+    }],
+    ...withUsage ? { usage: null } : {}
+  }))
+  return {
+    headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" },
+    events: [
+      ...[...chunks, ...withUsage ? [{ choices: [], usage }] : []].map((chunk, index) =>
+        dataEvent({
+          ...head,
+          object: "chat.completion.chunk",
+          ...chunk,
+          obfuscation: idOf(`${call.seed} obfuscation ${index}`, 8)
+        })
+      ),
+      done
+    ]
+  }
+}
+
 const refuseOpenAi = (rejection: Rejection, seed: string) => ({
   headers: { ...openAiHeaders(seed, 9999), ...rejection.headers },
   body: {
@@ -155,11 +205,13 @@ const overloaded: Pick<Rejection, "type" | "code" | "message"> = {
   message: "Our servers are currently overloaded. Please try again later."
 }
 
+const serverError: Pick<Rejection, "type" | "message"> = {
+  type: "server_error",
+  message: "The server had an error while processing your request. Sorry about that!"
+}
+
 const openAiServerErrors: { readonly [status: number]: Omit<Rejection, "status"> } = {
-  500: {
-    type: "server_error",
-    message: "The server had an error while processing your request. Sorry about that!"
-  },
+  500: serverError,
   502: { message: "Bad gateway", html: gatewayPage(502, "Bad Gateway") },
   503: overloaded,
   504: { message: "Gateway time-out", html: gatewayPage(504, "Gateway Time-out") },
@@ -188,6 +240,8 @@ export const openai: Dialect = {
   }),
   read: readOpenAi,
   render: renderOpenAi,
+  stream: streamOpenAi,
+  streamError: () => dataEvent(refuseOpenAi({ status: 500, ...serverError }, "").body),
   refuse: refuseOpenAi,
   rateLimit: (millis) => ({
     status: 429,
@@ -261,6 +315,50 @@ const renderOpenRouter = (reply: Reply, { seed }: Call) => ({
   }
 })
 
+const processing = ": OPENROUTER PROCESSING\n\n"
+
+const openRouterHead = (reply: Reply, { seed }: Call) => ({
+  id: generationId(seed),
+  provider: upstreamName(reply.model),
+  model: reply.model,
+  object: "chat.completion.chunk",
+  created
+})
+
+/** The finish reason comes twice, the second time with the usage. */
+const streamOpenRouter = (reply: Reply, call: Call) => {
+  const { headers, body: { usage } } = renderOpenRouter(reply, call)
+  const chunk = (delta: { readonly [key: string]: Json }, finish: Finish | undefined, extra = {}) =>
+    dataEvent({
+      ...openRouterHead(reply, call),
+      choices: [{
+        index: 0,
+        delta: { role: "assistant", content: "tool_calls" in delta ? null : "", ...delta },
+        finish_reason: finish === undefined ? null : finishReasons[finish],
+        native_finish_reason: finish === undefined ? null : nativeReasons[finish]
+      }],
+      ...extra
+    })
+  const [first = chunk({}, undefined), ...rest] = deltasOf(reply, call.seed).map((delta) => chunk(delta, undefined))
+  return {
+    headers: { ...headers, "content-type": "text/event-stream" },
+    events: [
+      processing + processing + first,
+      ...rest,
+      processing + chunk({}, reply.finish),
+      chunk({}, reply.finish, { usage }),
+      done
+    ]
+  }
+}
+
+const openRouterStreamError = (reply: Reply, call: Call): string =>
+  dataEvent({
+    ...openRouterHead(reply, call),
+    error: { code: "server_error", message: "Provider disconnected unexpectedly" },
+    choices: [{ index: 0, delta: { content: "" }, finish_reason: "error" }]
+  })
+
 const metadataOf = (rejection: Rejection): { readonly [key: string]: Json } => {
   if (rejection.upstream === undefined) {
     return rejection.headers === undefined
@@ -325,6 +423,8 @@ export const openrouter: Dialect = {
   notFound: () => ({ status: 404, message: "Not Found" }),
   read: readOpenRouter,
   render: renderOpenRouter,
+  stream: streamOpenRouter,
+  streamError: openRouterStreamError,
   refuse: refuseOpenRouter,
   rateLimit: (millis) => ({
     status: 429,

@@ -23,7 +23,10 @@ export interface SimulatedRequest {
 export interface SimulatedResponse {
   readonly status: number
   readonly headers: { readonly [name: string]: string }
-  readonly body: string
+  /** What the body is made of: the events of a stream as they stand on the wire, or one text. */
+  readonly body: ReadonlyArray<string>
+  /** What comes after the body: its end, a broken connection, or nothing for ever. */
+  readonly ending: "End" | "Reset" | "Stall"
 }
 
 /** A request that found its protocol. */
@@ -55,7 +58,10 @@ export interface Rejection {
   readonly html?: string
 }
 
-/** A failure that the simulator is told to answer with, one for one request. */
+/**
+ * A failure that the simulator is told to answer with, one for one request. `afterEvents` counts the events of the
+ * stream that come before it; an answer that is not streamed is one event.
+ */
 export type Failure =
   | {
     /** 429 as the provider sends it; `retryAfter` is the provider's own hint. */
@@ -71,6 +77,37 @@ export type Failure =
     /** 200, stopped normally, without text or tool calls. */
     readonly _tag: "Empty"
   }
+  | {
+    /** The provider's own error event ends the stream; status 500 where the answer is not streamed. */
+    readonly _tag: "StreamError"
+    readonly afterEvents: number
+  }
+  | {
+    /** The body ends. */
+    readonly _tag: "Cut"
+    readonly afterEvents: number
+  }
+  | {
+    /** The connection breaks. */
+    readonly _tag: "Reset"
+    readonly afterEvents: number
+  }
+  | {
+    /** Nothing comes any more, and the connection stays open. */
+    readonly _tag: "Stall"
+    readonly afterEvents: number
+  }
+  | {
+    /** The next event's JSON lacks its last brace. */
+    readonly _tag: "MalformedJson"
+    readonly afterEvents: number
+  }
+
+export interface Streamed {
+  readonly headers: { readonly [name: string]: string }
+  /** Each as it stands on the wire, with the line ends that close it. */
+  readonly events: ReadonlyArray<string>
+}
 
 export interface Rendered {
   readonly headers: { readonly [name: string]: string }
@@ -86,12 +123,15 @@ export interface Dialect {
   readonly key: (request: SimulatedRequest) => string | undefined
   readonly missingKey: Rejection
   readonly invalidKey: Rejection
-  /** For a body that is not a JSON object, and for one to be streamed. */
+  /** For a body that is not a JSON object. */
   readonly invalid: (message: string) => Rejection
   readonly notFound: (request: SimulatedRequest) => Rejection
   /** Reads and validates a request as the provider would. */
   readonly read: (call: Call) => Result.Result<Ask, Rejection>
   readonly render: (reply: Reply, call: Call) => Rendered
+  readonly stream: (reply: Reply, call: Call) => Streamed
+  /** The event that says that the provider failed in the midst of a stream. */
+  readonly streamError: (reply: Reply, call: Call) => string
   /** A refusal in the provider's words. */
   readonly refuse: (rejection: Rejection, seed: string) => Rendered
   /** 429, with the hint in milliseconds where there is one. */

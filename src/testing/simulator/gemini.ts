@@ -1,10 +1,11 @@
-/** Gemini generateContent, `POST …/v1beta/models/{model}:generateContent`. */
+/** Gemini generateContent and streamGenerateContent, `POST …/v1beta/models/{model}:generateContent`. */
 import * as Result from "effect/Result"
 import { bearer, type Call, type Dialect, gatewayPage, isUnknownModel, type Rejection } from "./exchange.ts"
 import type { Body } from "./geminiBody.ts"
 import * as Rules from "./geminiRules.ts"
 import { idOf, type Json, textOf, tokensOf } from "./json.ts"
 import type { Ask, Choice, Finish, Reply } from "./reply.ts"
+import { dataEvent, pieces } from "./wire.ts"
 
 const choiceOf = (config: Body["toolConfig"]): Choice => {
   const { allowedFunctionNames = [], mode } = config?.functionCallingConfig ?? {}
@@ -55,39 +56,68 @@ const finishReasons: { readonly [finish in Finish]: string } = {
 }
 
 /** A half-written call is not shown; Gemini 3 signs the first call of an answer. */
-const partsOf = (reply: Reply, seed: string): ReadonlyArray<Json> => [
-  ...reply.text === undefined ? [] : [{ text: reply.text }],
-  ...reply.toolCalls.filter((call) => call.complete).map((call, index) => ({
+const callsOf = (reply: Reply, seed: string): ReadonlyArray<Json> =>
+  reply.toolCalls.filter((call) => call.complete).map((call, index) => ({
     functionCall: { name: call.name, args: call.arguments },
     ...index === 0 && reply.model.startsWith("gemini-3") ? { thoughtSignature: idOf(`${seed} signature`, 64) } : {}
   }))
-]
+
+const textsOf = (texts: ReadonlyArray<string>): ReadonlyArray<Json> => texts.map((text) => ({ text }))
 
 /** Google names no request in its headers. */
 const headers = { "server-timing": "gfet4t7; dur=42", "x-gemini-service-tier": "standard" }
 
-const render = (reply: Reply, { seed }: Call) => {
-  const parts = partsOf(reply, seed)
-  const { inputTokens, outputTokens } = reply.usage
+/** One answer, or one chunk of it: of the chunks only the last names the finish reason. */
+const bodyOf = (
+  reply: Reply,
+  seed: string,
+  chunk: { readonly parts: ReadonlyArray<Json>; readonly outputTokens: number; readonly last: boolean }
+) => ({
+  candidates: [{
+    content: { ...chunk.parts.length === 0 ? {} : { parts: chunk.parts }, role: "model" },
+    ...chunk.last ? { finishReason: finishReasons[reply.finish] } : {},
+    ...chunk.last && reply.finish === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {},
+    index: 0
+  }],
+  usageMetadata: {
+    promptTokenCount: reply.usage.inputTokens,
+    candidatesTokenCount: chunk.outputTokens,
+    totalTokenCount: reply.usage.inputTokens + chunk.outputTokens,
+    promptTokensDetails: [{ modality: "TEXT", tokenCount: reply.usage.inputTokens }],
+    serviceTier: "standard"
+  },
+  modelVersion: reply.model,
+  responseId: idOf(`${seed} message`, 22)
+})
+
+const render = (reply: Reply, { seed }: Call) => ({
+  headers,
+  body: bodyOf(reply, seed, {
+    parts: [...textsOf(reply.text === undefined ? [] : [reply.text]), ...callsOf(reply, seed)],
+    outputTokens: reply.usage.outputTokens,
+    last: true
+  })
+})
+
+const event = (data: Json): string => dataEvent(data, "\r\n")
+
+/** Texts come one by one, calls whole and together; the counts grow with the chunks. */
+const stream = (reply: Reply, { seed }: Call) => {
+  const calls = callsOf(reply, seed)
+  const grouped = [
+    ...textsOf(pieces(reply.text ?? "")).map((part) => [part]),
+    ...calls.length === 0 ? [] : [calls]
+  ]
+  const all = grouped.length === 0 ? [[]] : grouped
   return {
-    headers,
-    body: {
-      candidates: [{
-        content: { ...parts.length === 0 ? {} : { parts }, role: "model" },
-        finishReason: finishReasons[reply.finish],
-        ...reply.finish === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {},
-        index: 0
-      }],
-      usageMetadata: {
-        promptTokenCount: inputTokens,
-        candidatesTokenCount: outputTokens,
-        totalTokenCount: inputTokens + outputTokens,
-        promptTokensDetails: [{ modality: "TEXT", tokenCount: inputTokens }],
-        serviceTier: "standard"
-      },
-      modelVersion: reply.model,
-      responseId: idOf(`${seed} message`, 22)
-    }
+    headers: { ...headers, "content-type": "text/event-stream" },
+    events: all.map((parts, index) =>
+      event(bodyOf(reply, seed, {
+        parts,
+        outputTokens: Math.floor(reply.usage.outputTokens * (index + 1) / all.length),
+        last: index === all.length - 1
+      }))
+    )
   }
 }
 
@@ -111,10 +141,16 @@ const unknownModel = (call: Call): Rejection => ({
   }, or is not supported for generateContent. Call ModelService.ListModels to see the list of available models and their supported methods.`
 })
 
-const read = (call: Call): Result.Result<Ask, Rejection> =>
-  isUnknownModel(call.pathModel)
-    ? Result.fail(unknownModel(call))
-    : Result.map(Rules.read(call.body, call.pathModel, call.unknownFields), (body) => askOf(body, call.pathModel))
+const streams = ({ request }: Call): boolean => request.url.pathname.endsWith(":streamGenerateContent")
+
+const read = (call: Call): Result.Result<Ask, Rejection> => {
+  if (isUnknownModel(call.pathModel)) return Result.fail(unknownModel(call))
+  // Without it the service writes one JSON array, which no client of it reads as it comes.
+  if (streams(call) && call.request.url.searchParams.get("alt") !== "sse") {
+    return Result.fail(Rules.invalid("The simulator streams as server-sent events only: add alt=sse to the query."))
+  }
+  return Result.map(Rules.read(call.body, call.pathModel, call.unknownFields), (body) => askOf(body, call.pathModel))
+}
 
 const quotaFailure = {
   "@type": "type.googleapis.com/google.rpc.QuotaFailure",
@@ -126,17 +162,19 @@ const quotaFailure = {
   }]
 }
 
+const unavailable = { type: "UNAVAILABLE", message: "The model is overloaded. Please try again later." }
+
 const serverErrors: { readonly [status: number]: Omit<Rejection, "status"> } = {
   500: { type: "INTERNAL", message: "An internal error has occurred. Please retry." },
   502: { message: "Bad gateway", html: gatewayPage(502, "Bad Gateway") },
-  503: { type: "UNAVAILABLE", message: "The model is overloaded. Please try again later." },
+  503: unavailable,
   504: { type: "DEADLINE_EXCEEDED", message: "The request timed out. Please try again." },
-  529: { type: "UNAVAILABLE", message: "The model is overloaded. Please try again later." }
+  529: unavailable
 }
 
 export const gemini: Dialect = {
   provider: "gemini",
-  streams: ({ request }) => request.url.pathname.endsWith(":streamGenerateContent"),
+  streams,
   key: ({ headers, url }) => headers["x-goog-api-key"] || url.searchParams.get("key") || bearer(headers),
   missingKey: {
     status: 403,
@@ -163,6 +201,8 @@ export const gemini: Dialect = {
   }),
   read,
   render,
+  stream,
+  streamError: () => event(refuse({ status: 503, ...unavailable }).body),
   refuse,
   rateLimit: (millis) => ({
     status: 429,

@@ -6,10 +6,19 @@ import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import { anthropic } from "./anthropic.ts"
 import { openai, openrouter } from "./chat.ts"
-import type { Call, Dialect, Failure, Provider, Rejection, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
+import type {
+  Call,
+  Dialect,
+  Failure,
+  Provider,
+  Rejection,
+  SimulatedRequest,
+  SimulatedResponse,
+  Streamed
+} from "./exchange.ts"
 import { gemini } from "./gemini.ts"
-import { idOf, parseObject } from "./json.ts"
-import { decide, empty } from "./reply.ts"
+import { idOf, type JsonObject, parseObject } from "./json.ts"
+import { decide, empty, type Reply } from "./reply.ts"
 
 export interface Settings {
   /** Whether a key must be sent: by default everywhere but on local hosts. */
@@ -66,11 +75,17 @@ const keyProblem = (dialect: Dialect, request: SimulatedRequest, settings: Setti
 
 const jsonType = "application/json"
 
+const refusal = (
+  status: number,
+  headers: SimulatedResponse["headers"],
+  text: string
+): SimulatedResponse => ({ status, headers, body: [text], ending: "End" })
+
 const refused = (dialect: Dialect, rejection: Rejection, seed: string): SimulatedResponse => {
   const { body, headers } = dialect.refuse(rejection, seed)
   return rejection.html === undefined
-    ? { status: rejection.status, headers: { "content-type": jsonType, ...headers }, body: JSON.stringify(body) }
-    : { status: rejection.status, headers: { "content-type": "text/html" }, body: rejection.html }
+    ? refusal(rejection.status, { "content-type": jsonType, ...headers }, JSON.stringify(body))
+    : refusal(rejection.status, { "content-type": "text/html" }, rejection.html)
 }
 
 const failed = (dialect: Dialect, failure: Failure | undefined): Rejection | undefined => {
@@ -86,21 +101,58 @@ const failed = (dialect: Dialect, failure: Failure | undefined): Rejection | und
   }
 }
 
+const streamed = (dialect: Dialect, reply: Reply, call: Call): Streamed => {
+  if (dialect.streams(call)) return dialect.stream(reply, call)
+  const { body, headers } = dialect.render(reply, call)
+  return { headers: { "content-type": jsonType, ...headers }, events: [JSON.stringify(body)] }
+}
+
+/** The events up to where they fail, and how they end. */
+const brokenOff = (
+  events: ReadonlyArray<string>,
+  failure: Failure | undefined,
+  error: () => string
+): Pick<SimulatedResponse, "body" | "ending"> => {
+  if (failure === undefined || !("afterEvents" in failure)) return { body: events, ending: "End" }
+  const before = events.slice(0, failure.afterEvents)
+  switch (failure._tag) {
+    case "StreamError":
+      return { body: [...before, error()], ending: "End" }
+    case "MalformedJson": {
+      const [next = "", ...rest] = events.slice(failure.afterEvents)
+      return { body: [...before, next.replace(/\}(\s*)$/, "$1"), ...rest], ending: "End" }
+    }
+    default:
+      return { body: before, ending: failure._tag === "Cut" ? "End" : failure._tag }
+  }
+}
+
 const answered = (
   dialect: Dialect,
   call: Call,
   failure: Failure | undefined
 ): Result.Result<SimulatedResponse, Rejection> =>
-  Result.map(dialect.read(call), (ask) => {
-    const { body, headers } = dialect.render(failure?._tag === "Empty" ? empty(ask) : decide(ask), call)
-    return { status: 200, headers: { "content-type": jsonType, ...headers }, body: JSON.stringify(body) }
+  Result.flatMap(dialect.read(call), (ask) => {
+    if (failure?._tag === "StreamError" && !dialect.streams(call)) return Result.fail(dialect.serverError(500))
+    const reply = failure?._tag === "Empty" ? empty(ask) : decide(ask)
+    const { events, headers } = streamed(dialect, reply, call)
+    return Result.succeed({
+      status: 200,
+      headers,
+      ...brokenOff(events, failure, () => dialect.streamError(reply, call))
+    })
   })
 
-const unstreamed = "The simulator does not stream yet: send this request without streaming."
+/** The same for a request and its stream. */
+const seedOf = ({ body, url }: SimulatedRequest, fields: JsonObject | undefined): string => {
+  const { stream: _, stream_options: __, ...rest } = fields ?? { body }
+  return idOf(`${url.pathname.replace(/:\w+$/, "")} ${JSON.stringify(rest)}`, 32)
+}
 
 /** The answer to a request: the same request has the same answer, byte for byte. */
 export const respond = (request: SimulatedRequest, settings: Settings = {}): SimulatedResponse => {
-  const seed = idOf(`${request.url.pathname} ${request.body}`, 32)
+  const body = parseObject(request.body)
+  const seed = seedOf(request, body)
   const route = routeOf(request)
   const dialect = route?.dialect ?? byHost(request)
   const refuse = (rejection: Rejection): SimulatedResponse => refused(dialect, rejection, seed)
@@ -109,11 +161,9 @@ export const respond = (request: SimulatedRequest, settings: Settings = {}): Sim
   if (route === undefined || request.method !== "POST") return refuse(dialect.notFound(request))
   const keyRefusal = keyProblem(dialect, request, settings)
   if (keyRefusal !== undefined) return refuse(keyRefusal)
-  const body = parseObject(request.body)
   if (body === undefined) return refuse(dialect.invalid("The request body is not a valid JSON object."))
   const pathModel = decodeURIComponent(route.path.exec(request.url.pathname)?.groups?.model ?? "")
   const call: Call = { request, body, pathModel, seed, unknownFields: settings.unknownFields ?? "reject" }
-  if (dialect.streams(call)) return refuse(dialect.invalid(unstreamed))
   return Result.match(answered(dialect, call, settings.failure), {
     onFailure: refuse,
     onSuccess: (response) => response

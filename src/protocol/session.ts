@@ -1,0 +1,144 @@
+/**
+ * One stream of one provider, from the bytes of the network to the parts of an answer: a plain state machine, fed with
+ * one network chunk after the other.
+ */
+import * as Sse from "effect/encoding/Sse"
+import type { CompletionPart } from "../CompletionPart.ts"
+import * as Part from "../CompletionPart.ts"
+import type { CompletionResponse } from "../CompletionResponse.ts"
+import type { Signal } from "./failure.ts"
+import { errorIn } from "./failure.ts"
+import { isObject, parseJson } from "./json.ts"
+import type { Answer, Protocol } from "./Protocol.ts"
+
+export interface Session {
+  /** Takes in chunks of the body, as the network gives them. */
+  readonly feed: (chunks: ReadonlyArray<Uint8Array>) => void
+  /** The body is at its end. */
+  readonly end: () => void
+  /** The network failed, or took too long; what it does after the answer is there is of no interest. */
+  readonly fail: (signal: Signal) => void
+  /** Gives the parts that came since the last call. */
+  readonly take: () => ReadonlyArray<CompletionPart>
+  /** Why the stream is none, once the parts before it are taken. */
+  readonly failure: () => Signal | undefined
+  /** Whether the last part was given. */
+  readonly finished: () => boolean
+  /** The answer as far as it came. */
+  readonly partial: () => CompletionResponse | undefined
+}
+
+// As much of a body without events is kept as a message about a failure may take.
+const plainLimit = 1 << 20
+
+export const make = (options: {
+  readonly protocol: Protocol
+  readonly mintId: (index: number) => string
+  readonly toResponse: (answer: Answer) => CompletionResponse
+  readonly judge: (answer: Answer) => Signal | undefined
+}): Session => {
+  const { judge, mintId, protocol, toResponse } = options
+  const decoder = protocol.stream(mintId)
+  const utf8 = new TextDecoder()
+  let parts: Array<CompletionPart> = []
+  let failure: Signal | undefined
+  let finished = false
+  let events = 0
+  let plain = ""
+
+  const answer = (body = decoder.body()) => protocol.response(body, mintId)
+
+  const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
+
+  const finish = (whole: Answer | undefined): CompletionResponse | undefined => {
+    failure = whole === undefined ? malformed("", "the stream lacks what every answer has") : judge(whole)
+    if (whole === undefined || failure !== undefined) return undefined
+    finished = true
+    return toResponse(whole)
+  }
+
+  const finishStream = (): void => {
+    const response = finish(answer())
+    if (response !== undefined) parts.push({ _tag: "Finish", response })
+  }
+
+  // What goes wrong after the provider ended the answer does not unmake it.
+  const breakOff = (signal: Signal): void => {
+    if (finished || failure !== undefined) return
+    if (decoder.complete()) finishStream()
+    else failure = signal
+  }
+
+  const onData = (data: string): void => {
+    if (finished || failure !== undefined) return
+    if (data === "[DONE]") {
+      decoder.end?.()
+      if (decoder.complete()) finishStream()
+      return
+    }
+    const event = parseJson(data)
+    if (event === undefined) return breakOff(malformed(data, "an event of the stream is not JSON"))
+    // Some servers keep the connection alive with events that are no objects.
+    if (!isObject(event)) return
+    events++
+    if (errorIn(event) !== undefined) return breakOff({ _tag: "Failed", text: data, body: event })
+    decoder.event(event, parts)
+    if (decoder.done() && decoder.complete()) finishStream()
+  }
+
+  const parser = Sse.makeParser((event) => {
+    if (event._tag === "Event") onData(event.data)
+  })
+
+  const feedText = (text: string): void => {
+    if (events === 0 && plain.length < plainLimit) plain += text
+    const error = parser.feed(text)
+    if (error !== undefined) breakOff(malformed("", error.message))
+  }
+
+  // A body that is one JSON text: an error, or the answer of a server that does not stream.
+  const finishPlain = (): void => {
+    const body = parseJson(plain)
+    if (!isObject(body)) {
+      failure = plain.trim() === ""
+        ? { _tag: "Truncated" }
+        : malformed(plain, "the body is no event stream")
+      return
+    }
+    if (errorIn(body) !== undefined) {
+      failure = { _tag: "Failed", text: plain, body }
+      return
+    }
+    const response = finish(answer(body))
+    if (response !== undefined) parts.push(...Part.fromResponse(response))
+  }
+
+  return {
+    feed: (chunks) => {
+      if (finished || failure !== undefined) return
+      for (const chunk of chunks) feedText(utf8.decode(chunk, { stream: true }))
+    },
+    end: () => {
+      if (finished || failure !== undefined) return
+      // The last event may lack the empty line that ends it.
+      feedText(`${utf8.decode()}\n\n`)
+      if (finished || failure !== undefined) return
+      if (decoder.complete()) finishStream()
+      else if (events === 0) finishPlain()
+      else failure = { _tag: "Truncated" }
+    },
+    fail: breakOff,
+    take: () => {
+      const taken = parts
+      parts = []
+      return taken
+    },
+    failure: () => failure,
+    finished: () => finished,
+    partial: () => {
+      if (events === 0) return undefined
+      const whole = answer()
+      return whole === undefined ? undefined : toResponse(whole)
+    }
+  }
+}

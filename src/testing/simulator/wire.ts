@@ -1,0 +1,51 @@
+/**
+ * How a streamed answer is cut: texts into deltas, and the body into the chunks in which a network brings it.
+ */
+import type { Json } from "./json.ts"
+
+/** Code points of one delta after the other. */
+const lengths = [3, 8, 5]
+
+/** A text in deltas of a few letters each; none of an empty text. */
+export const pieces = (text: string): ReadonlyArray<string> => {
+  const letters = Array.from(text)
+  const all: Array<string> = []
+  let at = 0
+  while (at < letters.length) {
+    const end = at + (lengths[all.length % lengths.length] ?? 1)
+    all.push(letters.slice(at, end).join(""))
+    at = end
+  }
+  return all
+}
+
+/** One server-sent event that holds JSON. */
+export const dataEvent = (data: Json, newline = "\n"): string => `data: ${JSON.stringify(data)}${newline}${newline}`
+
+/** Bytes of one chunk after the other, before the cut is moved. */
+const sizes = [1, 2, 61, 5, 3, 251, 7]
+
+/** How far a cut is moved at most. */
+const reach = 64
+
+/** Whether a cut before this byte parts a character, or the two bytes of a line end. */
+const parts = (bytes: Uint8Array, at: number): boolean =>
+  ((bytes[at] ?? 0) & 0xc0) === 0x80 || (bytes[at] === 0x0a && bytes[at - 1] === 0x0d)
+
+const cutAfter = (bytes: Uint8Array, at: number): number => {
+  for (let odd = at; odd < at + reach; odd++) if (parts(bytes, odd)) return odd
+  return at
+}
+
+/** A body in chunks that end where no reader should count on it: within characters and line ends, if there are any. */
+export const chunks = (text: string): ReadonlyArray<Uint8Array> => {
+  const bytes = new TextEncoder().encode(text)
+  const all: Array<Uint8Array> = []
+  let at = 0
+  while (at < bytes.length) {
+    const end = cutAfter(bytes, at + (sizes[all.length % sizes.length] ?? 1))
+    all.push(bytes.subarray(at, end))
+    at = end
+  }
+  return all
+}
