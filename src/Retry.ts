@@ -22,10 +22,11 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { type LLMError, withAttempts } from "./LLMError.ts"
+import { type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
 
 /** How failures of one kind are retried. */
 export interface Backoff {
@@ -49,6 +50,11 @@ export interface Policy {
   readonly EmptyResponse: Backoff
   /** A failure whose hint is longer than this is not retried. */
   readonly maxRetryAfter: Duration.Input
+  /**
+   * The longest time for all attempts and waits together, or in a stream until its first part; then the call ends as
+   * `Transient · Timeout`. None unless set.
+   */
+  readonly deadline?: Duration.Input
 }
 
 const fast: Backoff = { base: "250 millis", cap: "5 seconds", attempts: 4 }
@@ -63,7 +69,7 @@ export const defaultPolicy: Policy = {
   maxRetryAfter: "60 seconds"
 }
 
-type Kind = Exclude<keyof Policy, "maxRetryAfter">
+type Kind = Exclude<keyof Policy, "maxRetryAfter" | "deadline">
 
 const kinds = ["RateLimit", "Transient", "Overloaded", "Malformed", "EmptyResponse"] as const satisfies ReadonlyArray<
   Kind
@@ -113,6 +119,7 @@ const complete = (policy: Partial<Policy>): Policy => {
     if (!isWait(cap)) refuse(`${kind}.cap`, "a duration that is not negative")
   }
   if (!isWait(full.maxRetryAfter)) refuse("maxRetryAfter", "a duration that is not negative")
+  if (full.deadline !== undefined && !isWait(full.deadline)) refuse("deadline", "a duration that is not negative")
   return full
 }
 
@@ -122,7 +129,7 @@ const complete = (policy: Partial<Policy>): Policy => {
  * Throws when the policy cannot be kept, such as with 0 attempts.
  */
 export const schedule = (policy: Partial<Policy> = {}): Schedule.Schedule<Duration.Duration, LLMError> => {
-  const { maxRetryAfter, ...backoffs } = complete(policy)
+  const { deadline: _, maxRetryAfter, ...backoffs } = complete(policy)
   const longest = Duration.fromInputUnsafe(maxRetryAfter)
   const on = (kind: Kind): Schedule.Schedule<Duration.Duration, Failure> =>
     Schedule.while(backoff(backoffs[kind]), ({ input }: { readonly input: Failure }) => kindOf(input) === kind)
@@ -151,41 +158,93 @@ const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || er
 const withFailures = (part: CompletionPart, failures: ReadonlyArray<LLMError>): CompletionPart =>
   part._tag === "Finish" ? { ...part, response: CompletionResponse.withAttempts(part.response, failures) } : part
 
+const late = (
+  client: Service,
+  { model = "" }: Completion,
+  deadline: Duration.Duration,
+  attempts: ReadonlyArray<LLMError>
+): LLMError =>
+  makeError("Transient", {
+    provider: client.provider,
+    model,
+    reason: "Timeout",
+    description: `retry deadline of ${Duration.format(deadline)} passed`,
+    attempts: attempts.length === 0 ? undefined : [...attempts]
+  })
+
 const decorate = (
   client: Service,
-  schedule: Schedule.Schedule<unknown, LLMError>
-): Pick<Service, "completion" | "stream"> => ({
-  // Until its first part nothing of a stream reached the caller; from then on nothing is ever sent twice.
-  stream: (completion) =>
-    Stream.suspend(() => {
-      const failures: Array<LLMError> = []
-      let started = false
-      return client.stream(completion).pipe(
-        Stream.mapArray((parts) => {
-          started = true
-          return failures.length === 0 ? parts : Arr.map(parts, (part) => withFailures(part, failures))
-        }),
-        Stream.tapError((error) => Effect.sync(() => failures.push(error))),
-        Stream.retry(Schedule.while(schedule, ({ input }) => !started && !isFinal(input))),
-        Stream.mapError((error) => withAttempts(error, failures.slice(0, -1)))
-      )
-    }),
-  completion: (completion) =>
-    Effect.suspend(() => {
-      const failures: Array<LLMError> = []
-      return client.completion(completion).pipe(
-        Effect.tapError((error) => Effect.sync(() => failures.push(error))),
-        Effect.retry({ schedule, while: (error) => !isFinal(error) }),
-        Effect.mapError((error) => withAttempts(error, failures.slice(0, -1))),
-        Effect.map((response) => CompletionResponse.withAttempts(response, failures))
-      )
-    })
-})
+  schedule: Schedule.Schedule<unknown, LLMError>,
+  deadline: Duration.Duration = Duration.infinity
+): Pick<Service, "completion" | "stream"> => {
+  const bounded = <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    completion: Completion,
+    failures: ReadonlyArray<LLMError>
+  ): Effect.Effect<A, E | LLMError, R> =>
+    Duration.isFinite(deadline)
+      ? Effect.timeoutOrElse(self, {
+        duration: deadline,
+        orElse: () => Effect.fail(late(client, completion, deadline, failures))
+      })
+      : self
+
+  return {
+    completion: (completion) =>
+      Effect.suspend(() => {
+        const failures: Array<LLMError> = []
+        return client.completion(completion).pipe(
+          Effect.tapError((error) => Effect.sync(() => failures.push(error))),
+          Effect.retry({ schedule, while: (error) => !isFinal(error) }),
+          Effect.mapError((error) => withAttempts(error, failures.slice(0, -1))),
+          Effect.map((response) => CompletionResponse.withAttempts(response, failures)),
+          (call) => bounded(call, completion, failures)
+        )
+      }),
+    stream: (completion) =>
+      Stream.suspend(() => {
+        const failures: Array<LLMError> = []
+        let started = false
+        let broken: LLMError | undefined
+        const retried = client.stream(completion).pipe(
+          Stream.mapArray((parts) => {
+            started = true
+            return failures.length === 0 ? parts : Arr.map(parts, (part) => withFailures(part, failures))
+          }),
+          // Until its first part nothing of a stream reached the caller; from then on nothing is sent again.
+          Stream.catch((error) => {
+            if (!started) {
+              failures.push(error)
+              return Stream.fail(error)
+            }
+            broken = withAttempts(error, failures)
+            return Stream.empty
+          }),
+          Stream.retry(Schedule.while(schedule, ({ input }) => !isFinal(input))),
+          Stream.mapError((error) => withAttempts(error, failures.slice(0, -1)))
+        )
+        const inTime = Duration.isFinite(deadline)
+          ? Stream.transformPull(retried, (pull) => {
+            const first = bounded(pull, completion, failures)
+            return Effect.succeed(Effect.suspend(() => started ? pull : first))
+          })
+          : retried
+        return Stream.concat(inTime, Stream.suspend(() => broken === undefined ? Stream.empty : Stream.fail(broken)))
+      })
+  }
+}
+
+const byPolicy = (client: Service, policy: Partial<Policy> = {}) =>
+  decorate(
+    client,
+    schedule(policy),
+    policy.deadline === undefined ? undefined : Duration.fromInputUnsafe(policy.deadline)
+  )
 
 /** A client whose calls are retried. */
 export const make = (client: Service, policy?: Partial<Policy>): Service => ({
   ...client,
-  ...decorate(client, schedule(policy))
+  ...byPolicy(client, policy)
 })
 
 /**
@@ -194,7 +253,7 @@ export const make = (client: Service, policy?: Partial<Policy>): Service => ({
  */
 export const layer = (policy?: Partial<Policy>): Layer.Layer<LLMClient, never, LLMClient> =>
   // The policy is read in here: around a fresh layer, Layer.suspend would be memoized and one for all providers again.
-  middleware((client) => decorate(client, schedule(policy)))
+  middleware((client) => byPolicy(client, policy))
 
 /**
  * Retries the calls of the client below by your own schedule, which also decides about hints. `ClientError` and failures
