@@ -1,7 +1,8 @@
 /**
- * Asks a language model one question, and prints the answer and what it cost:
+ * Asks a language model one question, and prints the answer as it arrives and then what it cost:
  *
  *     npm start
+ *     npm start -- --no-stream
  *     npm start -- "Why is the sky blue?" --provider gemini --model gemini-3.8-flash
  *
  * It talks to the provider whose key, or base URL, is in the environment. Where there is none, a simulated provider in
@@ -10,9 +11,9 @@
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Config, Console, Effect, Layer, Option, Redacted } from "effect"
+import { Config, Console, Effect, Layer, Option, Redacted, Stream, Terminal } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { Anthropic, Completion, Gemini, LLMClient, OpenAi, OpenRouter, Retry } from "../src/index.ts"
+import { Anthropic, Completion, CompletionPart, Gemini, LLMClient, OpenAi, OpenRouter, Retry } from "../src/index.ts"
 import { Simulator } from "../src/testing/index.ts"
 
 const providers = {
@@ -51,16 +52,32 @@ const providerLayer = (name: Name, model: string, real: boolean) => {
     ? Layer.provide(providers[name].layer(options), NodeHttpClient.layerUndici)
     : Layer.provide(
       providers[name].layer({ ...options, apiKey: Config.succeed(Redacted.make("simulated")) }),
-      Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "300 millis" }] })
+      Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "1 second" }] })
     )
 }
 
-const ask = (question: string) =>
+const ask = (question: string, streamed: boolean) =>
   Effect.gen(function*() {
-    const response = yield* LLMClient.completion(Completion.make({ prompt: question }))
-    const { inputTokens, outputTokens } = response.usage
-    yield* Console.log(response.text)
-    yield* Console.log(`${inputTokens} tokens in, ${outputTokens} out`)
+    const { display } = yield* Terminal.Terminal
+    const request = Completion.make({ prompt: question })
+    const parts = streamed
+      ? LLMClient.stream(request)
+      : Stream.fromIterableEffect(Effect.map(LLMClient.completion(request), CompletionPart.fromResponse))
+    let printed = false
+    yield* Stream.runForEach(parts, (part) => {
+      if (part._tag === "TextDelta") {
+        printed = true
+        return display(part.text)
+      }
+      if (part._tag === "Finish") {
+        const { inputTokens, outputTokens } = part.response.usage
+        return display(`\n${inputTokens} tokens in, ${outputTokens} out\n`)
+      }
+      return Effect.void
+    }).pipe(
+      // What went wrong is printed on a line of its own.
+      Effect.tapError(() => printed ? display("\n") : Effect.void)
+    )
   })
 
 const start = Command.make(
@@ -71,9 +88,13 @@ const start = Command.make(
       Flag.withDescription("The provider to ask; the first that the environment has a key for unless given"),
       Flag.optional
     ),
-    model: Flag.String("model").pipe(Flag.withDescription("The model to ask"), Flag.optional)
+    model: Flag.String("model").pipe(Flag.withDescription("The model to ask"), Flag.optional),
+    stream: Flag.Boolean("stream").pipe(
+      Flag.withDescription("Print the answer as it arrives; --no-stream waits for all of it"),
+      Flag.withDefault(true)
+    )
   },
-  Effect.fnUntraced(function*({ model, provider, question }) {
+  Effect.fnUntraced(function*({ model, provider, question, stream }) {
     const configured = yield* Effect.filter(names, isConfigured)
     const name = Option.getOrElse(provider, () => configured[0] ?? "anthropic")
     const modelName = Option.getOrElse(model, () => providers[name].model)
@@ -83,8 +104,8 @@ const start = Command.make(
         ? `Asking ${name}, model ${modelName}`
         : `Asking a simulated ${name}, model ${modelName}: set ${providers[name].variables[0]} to ask the real one`
     )
-    yield* Effect.provide(ask(question), Layer.provide(Retry.layer(), providerLayer(name, modelName, real)))
-  }, Effect.tapError((error) => Console.error(error.message)))
+    yield* Effect.provide(ask(question, stream), Layer.provide(Retry.layer(), providerLayer(name, modelName, real)))
+  }, Effect.tapError((error) => Console.error(error._tag === "ConfigError" ? error.cause.message : error.message)))
 ).pipe(Command.withDescription("Asks a language model one question."))
 
 Command.run(start, { version: "0.1.0" }).pipe(
