@@ -1,9 +1,13 @@
 /**
  * The clocks of a stream: one watchdog fiber for all of them, not a timer for each part.
  */
+import type * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 
 /** How long one attempt may take. */
@@ -16,6 +20,8 @@ export interface Timeouts {
   readonly total: Duration.Duration
 }
 
+type Parts<A> = Arr.NonEmptyReadonlyArray<A>
+
 /**
  * Fails a stream when one of its clocks runs out, and interrupts what it waits for. `isLast` says that nothing more is
  * waited for after these parts.
@@ -27,16 +33,45 @@ export const watch = <A, E>(
   expire: (clock: keyof Timeouts, after: Duration.Duration, now: number) => E
 ): Stream.Stream<A, E> =>
   Stream.transformPull(self, (pull, scope) =>
-    Effect.clockWith((clock) => {
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
       const firstPart = Duration.toMillis(timeouts.firstPart)
       const idle = Duration.toMillis(timeouts.idle)
       const ends = clock.currentTimeMillisUnsafe() + Duration.toMillis(timeouts.total)
       let which: "firstPart" | "idle" = "firstPart"
       // When the wait began that goes on now; undefined while the consumer works.
       let since: number | undefined
-      let running: Fiber.Fiber<unknown, unknown> | undefined
       let expired: E | undefined
       let over = false
+      let outcome: Pull.Pull<never, E> | undefined
+      // Resumes the consumer that waits for parts, or the pump that waits for a consumer; never both are there.
+      let consumer: ((parts: Pull.Pull<Parts<A>, E>) => void) | undefined
+      let pump: ((demand: Effect.Effect<void>) => void) | undefined
+
+      const give = (parts: Pull.Pull<Parts<A>, E>): void => {
+        const resume = consumer
+        since = consumer = undefined
+        resume?.(parts)
+      }
+      const demand = Effect.callback<void>((resume) => {
+        if (consumer === undefined) pump = resume
+        else resume(Effect.void)
+      })
+      // One fiber pulls for the whole stream, not one for each pull, and can be interrupted while the consumer goes on.
+      const pumping: Pull.Pull<never, E> = Effect.flatMap(demand, () =>
+        Effect.flatMap(pull, (parts) => {
+          which = "idle"
+          over = isLast(parts)
+          give(Effect.succeed(parts))
+          return pumping
+        }))
+      const fiber = yield* Effect.onExit(
+        pumping,
+        (exit) => Effect.sync(() => give(outcome = expired === undefined ? exit : Effect.fail(expired)))
+      ).pipe(
+        Effect.forkIn(scope, { startImmediately: true })
+      )
+      const stop = Fiber.interrupt(fiber)
 
       const deadline = (now: number): readonly [keyof Timeouts, number] => {
         const at = (since ?? now) + (which === "firstPart" ? firstPart : idle)
@@ -52,26 +87,23 @@ export const watch = <A, E>(
           if (over) return
           if (since === undefined || now < at) continue
           expired = expire(name, timeouts[name], now)
-          if (running !== undefined) yield* Fiber.interrupt(running)
-          return
+          return yield* stop
         }
       })
-      const next = Effect.suspend(() => {
+      yield* Effect.forkIn(watchdog, scope)
+
+      const parts = Effect.callback<Parts<A>, E | Cause.Done>((resume) => {
+        consumer = resume
+        const wake = pump
+        pump = undefined
+        wake?.(Effect.void)
+        return stop
+      })
+      return Effect.suspend(() => {
+        if (outcome !== undefined) return outcome
         if (over) return pull
         const now = clock.currentTimeMillisUnsafe()
         since = now
-        if (now >= ends) return Effect.fail(expire("total", timeouts.total, now))
-        return Effect.forkChild(pull, { startImmediately: true }).pipe(
-          Effect.flatMap((fiber) => Effect.onInterrupt(Fiber.join(running = fiber), () => Fiber.interrupt(fiber))),
-          Effect.tap((parts) =>
-            Effect.sync(() => {
-              since = undefined
-              which = "idle"
-              over = isLast(parts)
-            })
-          ),
-          Effect.catchCause((cause) => expired === undefined ? Effect.failCause(cause) : Effect.fail(expired))
-        )
+        return now >= ends ? Effect.fail(expire("total", timeouts.total, now)) : parts
       })
-      return Effect.as(Effect.forkIn(watchdog, scope), next)
     }))
