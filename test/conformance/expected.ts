@@ -342,11 +342,18 @@ const hasBrokenCall = (body: Json): boolean => {
   return !isCut(first) && calls.some((call) => parsed(at(call, "function", "arguments")) === undefined)
 }
 
+/** What a body says, whether or not it is an answer. */
+export const read = (api: Api, body: Json): Answer => readers[api](body)
+
 /** How an exchange ends whose answer is no stream; `afterToolResult` says that the request ended with one. */
-export const outcome = (api: Api, exchange: Exchange, afterToolResult: boolean): Outcome => {
-  if (exchange.response.status !== 200) return failed(exchange)
-  const body = record(JSON.parse(exchange.response.body))
-  const answer = readers[api](body)
+export const outcome = (api: Api, exchange: Exchange, afterToolResult: boolean): Outcome =>
+  exchange.response.status === 200
+    ? judged(api, record(JSON.parse(exchange.response.body)), afterToolResult)
+    : failed(exchange)
+
+/** How an exchange ends that is answered with this body. */
+export const judged = (api: Api, body: Json, afterToolResult: boolean): Outcome => {
+  const answer = read(api, body)
   const unanswered = (tag: string, reason: string): Outcome => ({ _tag: "Failed", tag, reason, answer })
   if (hasBrokenCall(body)) return unanswered("EmptyResponse", "MalformedToolCall")
   if (answer.choice.some(isOutput)) return { _tag: "Answered", answer }

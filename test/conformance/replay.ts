@@ -1,15 +1,18 @@
 /**
  * Replays recorded exchanges through the real provider layers, over an `HttpClient` that answers what was recorded.
  */
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import {
   Anthropic,
   Completion,
+  type CompletionPart,
   type CompletionResponse,
   Gemini,
   LLMClient,
@@ -49,6 +52,27 @@ export type Run = (
 export const withoutStreaming: Run = (client, completion, exchange) =>
   isStream(exchange) ? undefined : client.completion(completion)
 
+/** Runs every exchange, as a stream where one was recorded; `heard` keeps the parts. */
+export const streaming =
+  (heard: Map<Exchange, ReadonlyArray<CompletionPart.CompletionPart>>): Run => (client, completion, exchange) => {
+    if (!isStream(exchange)) return client.completion(completion)
+    const parts: Array<CompletionPart.CompletionPart> = []
+    heard.set(exchange, parts)
+    return Effect.map(
+      Stream.runForEach(client.stream(completion), (part) => Effect.sync(() => parts.push(part))),
+      () => answerOf(parts)
+    )
+  }
+
+/** The answer that ends a stream; one without it is a defect, which fails the test. */
+export const answerOf = (
+  parts: ReadonlyArray<CompletionPart.CompletionPart>
+): CompletionResponse.CompletionResponse => {
+  const last = parts.at(-1)
+  assert(last?._tag === "Finish", "the stream ends without Finish")
+  return last.response
+}
+
 /** The provider layer for a recording: the one of its provider, or OpenAI's at the address of a compatible server. */
 const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient> => {
   const options = { apiKey: Redacted.make("key") }
@@ -75,26 +99,32 @@ export const modelOf = ({ request }: Exchange): string =>
 const bodyText = (body: { readonly _tag: string; readonly body?: unknown }): string =>
   body.body instanceof Uint8Array ? new TextDecoder().decode(body.body) : String(body.body)
 
-/** Runs `use` with the client of a recording; whatever the client asks is answered with the current exchange. */
-const withClient = <A>(
+/** What a response is made of: the recorded text, or another body. */
+type Body = string | ReadableStream<Uint8Array>
+
+/**
+ * Runs `use` with the client of a recording; whatever the client asks is answered with the current exchange, or with
+ * another body in its place.
+ */
+export const withClient = <A>(
   recording: Recording,
   use: (
     client: LLMClient.Service,
-    answer: (exchange: Exchange) => { readonly sent: () => Sent | undefined }
+    answer: (exchange: Exchange, body?: Body) => { readonly sent: () => Sent | undefined }
   ) => Effect.Effect<A>
 ): Effect.Effect<A> => {
-  let current: Exchange | undefined
+  let current: { readonly response: Exchange["response"]; readonly body: Body } | undefined
   let sent: Sent | undefined
   const http = HttpClient.make((request, url) =>
     Effect.sync(() => {
       sent = { method: request.method, url, body: bodyOf(bodyText(request.body)) }
-      const { body, headers, status } = current!.response
+      const { body, response: { headers, status } } = current!
       return HttpClientResponse.fromWeb(request, new Response(body, { status, headers }))
     })
   )
   return LLMClient.LLMClient.use((client) =>
-    use(client, (exchange) => {
-      current = exchange
+    use(client, ({ response }, body = response.body) => {
+      current = { response, body }
       sent = undefined
       return { sent: () => sent }
     })
