@@ -1,13 +1,17 @@
 /**
- * What a stream emits: deltas as they arrive, and once, at the end, the whole answer.
+ * What a stream emits: deltas as they arrive, and once, at the end, the whole answer. A stream that fails ends without
+ * it; the error's `partial` is the answer as far as it had come.
  *
  * ```ts
- * import { Effect, Stream } from "effect"
+ * import { Effect, Stream, Terminal } from "effect"
  * import { Completion, LLMClient } from "effect-llm"
  *
- * const program = LLMClient.stream(Completion.make({ prompt: "Tell me a story" })).pipe(
- *   Stream.runForEach((part) => part._tag === "TextDelta" ? Effect.log(part.text) : Effect.void)
- * )
+ * const program = Effect.gen(function*() {
+ *   const { display } = yield* Terminal.Terminal
+ *   yield* LLMClient.stream(Completion.make({ prompt: "Tell me a story" })).pipe(
+ *     Stream.runForEach((part) => part._tag === "TextDelta" ? display(part.text) : Effect.void)
+ *   )
+ * })
  * ```
  */
 import * as Schema from "effect/Schema"
@@ -33,7 +37,7 @@ export interface ToolCallStart extends Schema.Schema.Type<typeof ToolCallStart> 
 export const ToolCallDelta = Schema.TaggedStruct("ToolCallDelta", { index: Schema.Int, arguments: Schema.String })
 export interface ToolCallDelta extends Schema.Schema.Type<typeof ToolCallDelta> {}
 
-/** The end: comes exactly once, last, with the answer that the call without streaming gives. */
+/** The end of a stream that succeeds: comes exactly once, last, with the answer that the call without streaming gives. */
 export const Finish = Schema.TaggedStruct("Finish", { response: CompletionResponse })
 export interface Finish extends Schema.Schema.Type<typeof Finish> {}
 

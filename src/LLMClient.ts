@@ -11,6 +11,8 @@
  *   yield* Console.log(response.text)
  * })
  * ```
+ *
+ * `stream` gives the same answer as it arrives, in the parts of `CompletionPart`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -37,7 +39,12 @@ export type Service = LLMClient["Service"]
 export const completion = (completion: Completion): Effect.Effect<CompletionResponse, LLMError, LLMClient> =>
   LLMClient.use((client) => client.completion(completion))
 
-/** Streams a request with the `LLMClient` in the context. */
+/**
+ * Streams a request with the `LLMClient` in the context.
+ *
+ * `Finish` comes exactly once, last, with the answer that `completion` gives. A stream that fails has none; the error's
+ * `partial` is the answer as far as it had come. Whoever stops reading closes the HTTP request.
+ */
 export const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError, LLMClient> =>
   Stream.unwrap(LLMClient.useSync((client) => client.stream(completion)))
 

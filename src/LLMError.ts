@@ -5,7 +5,7 @@
  * |---|---|---|
  * | `RateLimit` | too much was asked of the provider | slowly |
  * | `Transient` | the provider or the network failed | fast |
- * | `EmptyResponse` | the answer held nothing | fast |
+ * | `EmptyResponse` | the answer held nothing of use | fast |
  * | `ClientError` | the request cannot succeed as it is | never |
  *
  * `reason` is a literal to match on; `isFallbackable` says whether another provider or model may still succeed.
@@ -121,7 +121,7 @@ export class Transient extends Schema.TaggedError<Transient>("effect-llm/Transie
   }
 }
 
-/** The provider answered with nothing; its answer, with the usage it cost, is in `partial`. */
+/** The provider answered with nothing of use; its answer, with the usage it cost, is in `partial`. */
 export class EmptyResponse extends Schema.TaggedError<EmptyResponse>("effect-llm/EmptyResponse")("EmptyResponse", {
   reason: EmptyResponseReason,
   ...fields
