@@ -94,10 +94,13 @@ const document = (content: Message.Document) => ({
   ...cacheControl(content)
 } as const)
 
+// The provider refuses texts of nothing but white space, although its models write them.
+const isBlank = (text: string): boolean => text.trim() === ""
+
 const resultBlock = (item: Message.ToolResultContent) =>
   item._tag === "Image"
     ? [image(item)]
-    : resultText(item) === ""
+    : isBlank(resultText(item))
     ? []
     : [{ type: "text", text: resultText(item) } as const]
 
@@ -115,7 +118,7 @@ const toolResult = (result: Message.ToolResult) => {
 const userBlock = (content: Message.UserContent) => {
   switch (content._tag) {
     case "Text":
-      return content.text === "" ? [] : [text(content)]
+      return isBlank(content.text) ? [] : [text(content)]
     case "Image":
       return [image(content)]
     case "Document":
@@ -148,7 +151,7 @@ const reasoningBlock = (part: Message.ReasoningPart) => {
 const assistantBlock = (native: boolean) => (content: Message.AssistantContent) => {
   switch (content._tag) {
     case "Text":
-      return content.text === "" ? [] : [text(content)]
+      return isBlank(content.text) ? [] : [text(content)]
     case "ToolCall":
       return [
         {
@@ -184,6 +187,9 @@ type Turn =
   | { readonly role: "user"; readonly content: Array<UserBlock> }
   | { readonly role: "assistant"; readonly content: ReadonlyArray<AssistantBlock> }
 
+const resultsFirst = (a: UserBlock, b: UserBlock): number =>
+  Number(b.type === "tool_result") - Number(a.type === "tool_result")
+
 // Models from Opus 4.8 take system text in the middle of a conversation, after a user's turn and before the model's.
 const takesSystemAt = (
   model: string,
@@ -201,13 +207,15 @@ const takesSystemAt = (
 const conversation = (completion: Completion.Completion, model: string) => {
   const system: Array<SystemBlock> = []
   const turns: Array<Turn> = []
-  if (completion.preamble) system.push(systemBlock(completion.preamble, {}))
+  if (completion.preamble !== undefined && !isBlank(completion.preamble)) {
+    system.push(systemBlock(completion.preamble, {}))
+  }
   const messages = Completion.messages(completion)
   messages.forEach((message, index) => {
     const last = turns.at(-1)
     switch (message._tag) {
       case "System": {
-        if (message.content === "") return
+        if (isBlank(message.content)) return
         const block = systemBlock(message.content, message)
         if (takesSystemAt(model, messages, index)) turns.push({ role: "system", content: [block] })
         else system.push(block)
@@ -215,11 +223,8 @@ const conversation = (completion: Completion.Completion, model: string) => {
       }
       case "User": {
         const content = message.content.map(userBlock).flat()
-        // Results of one turn belong into one message, and come before everything else in it.
-        const all = (last?.role === "user" ? [...last.content, ...content] : content)
-          .sort((a, b) => Number(b.type === "tool_result") - Number(a.type === "tool_result"))
-        if (last?.role === "user") turns.pop()
-        if (all.length > 0) turns.push({ role: "user", content: all })
+        if (last?.role === "user") last.content.push(...content)
+        else if (content.length > 0) turns.push({ role: "user", content })
         return
       }
       case "Assistant": {
@@ -231,6 +236,8 @@ const conversation = (completion: Completion.Completion, model: string) => {
       }
     }
   })
+  // Results of one turn belong into one message, and come before everything else in it.
+  for (const turn of turns) if (turn.role === "user") turn.content.sort(resultsFirst)
   return { system, messages: turns }
 }
 

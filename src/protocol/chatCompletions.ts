@@ -171,9 +171,8 @@ const assistantMessages = (dialect: Dialect, message: Message.Assistant) => {
     }),
     ...ownFields(blocks)
   } as const
-  const says = parts.length > 0 || calls.length > 0 || blocks.length > 0
-  // Most servers refuse a message of reasoning alone.
-  return says || (dialect.reasoning === "details" && Object.keys(reasoning).length > 0) ? [encoded] : []
+  // Servers refuse a message of reasoning alone.
+  return parts.length > 0 || calls.length > 0 || blocks.length > 0 ? [encoded] : []
 }
 
 const userMessages = (dialect: Dialect, message: Message.User) => {

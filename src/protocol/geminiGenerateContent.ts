@@ -125,10 +125,11 @@ type UserPart = ReturnType<ReturnType<typeof userPart>>[number]
 type ModelPart = ReturnType<ReturnType<typeof assistantPart>>[number]
 
 type Turn =
-  | { readonly role: "user"; readonly parts: ReadonlyArray<UserPart> }
-  | { readonly role: "model"; readonly parts: ReadonlyArray<ModelPart> }
+  | { readonly role: "user"; readonly parts: Array<UserPart> }
+  | { readonly role: "model"; readonly parts: Array<ModelPart> }
 
-const isOther = (part: UserPart): number => "functionResponse" in part ? 0 : 1
+const resultsFirst = (a: UserPart, b: UserPart): number =>
+  Number("functionResponse" in b) - Number("functionResponse" in a)
 
 const conversation = (completion: Completion.Completion) => {
   const messages = Completion.messages(completion)
@@ -136,25 +137,26 @@ const conversation = (completion: Completion.Completion) => {
   const system = completion.preamble ? [{ text: completion.preamble }] : []
   const turns: Array<Turn> = []
   for (const message of messages) {
+    const last = turns.at(-1)
     switch (message._tag) {
       case "System":
         if (message.content !== "") system.push({ text: message.content })
         break
       case "User": {
         const parts = message.content.map(userPart(known)).flat()
-        const last = turns.at(-1)
-        // All results of one turn belong into one content, and come before everything else in it.
-        const all = (last?.role === "user" ? [...last.parts, ...parts] : parts).sort((a, b) => isOther(a) - isOther(b))
-        if (last?.role === "user") turns.pop()
-        if (all.length > 0) turns.push({ role: "user", parts: all })
+        if (last?.role === "user") last.parts.push(...parts)
+        else if (parts.length > 0) turns.push({ role: "user", parts })
         break
       }
       case "Assistant": {
         const parts = message.content.map(assistantPart(isNative(message), known)).flat()
-        if (parts.length > 0) turns.push({ role: "model", parts })
+        if (last?.role === "model") last.parts.push(...parts)
+        else if (parts.length > 0) turns.push({ role: "model", parts })
       }
     }
   }
+  // All results of one turn belong into one content, and come before everything else in it.
+  for (const turn of turns) if (turn.role === "user") turn.parts.sort(resultsFirst)
   return { system, contents: turns }
 }
 

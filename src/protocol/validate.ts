@@ -98,8 +98,8 @@ const checkMessage = (protocol: Protocol, message: Message.Message): Refused | u
 
 const isBlank = (message: Message.Message): boolean =>
   message._tag === "System"
-    ? message.content === ""
-    : message.content.every((content) => content._tag === "Text" && content.text === "")
+    ? message.content.trim() === ""
+    : message.content.every((content) => content._tag === "Text" && content.text.trim() === "")
 
 const checkTools = (protocol: Protocol, completion: Completion.Completion): Refused | undefined => {
   const names = new Set<string>()

@@ -207,6 +207,22 @@ describe("request", () => {
         ])
       }))
 
+    it.effect("leaves out texts of white space, which the provider's own models write and it refuses", () =>
+      Effect.gen(function*() {
+        const sent = yield* body(Completion.make({
+          model: "claude-sonnet-4-6",
+          preamble: " ",
+          history: [Message.system("\n"), Message.user(["a", " "]), Message.assistant(["\n\n", call("1", "Rome")])],
+          prompt: result("1", "\n")
+        }))
+        assert.notProperty(sent, "system")
+        assert.deepStrictEqual(sent["messages"], [
+          { role: "user", content: [{ type: "text", text: "a" }] },
+          { role: "assistant", content: [{ type: "tool_use", id: "1", name: "weather", input: { city: "Rome" } }] },
+          { role: "user", content: [{ type: "tool_result", tool_use_id: "1" }] }
+        ])
+      }))
+
     it.effect("gives reasoning back as it came: signed, also when it is empty, and redacted", () =>
       Effect.gen(function*() {
         const turn = Message.assistant([

@@ -261,11 +261,13 @@ describe("request", () => {
         }))
     }
 
-    it.effect("alone is no message for a compatible server", () =>
-      Effect.gen(function*() {
-        const turn = Message.assistant([reasoning()], { provider: "openai" })
-        assert.lengthOf(yield* sentMessages("compatible", [Message.user("a"), turn], "b"), 2)
-      }))
+    for (const [name, provider] of [["compatible", "openai"], ["openrouter", "openrouter"]] as const) {
+      it.effect(`alone is no message for ${name}`, () =>
+        Effect.gen(function*() {
+          const turn = Message.assistant([reasoning()], { provider })
+          assert.lengthOf(yield* sentMessages(name, [Message.user("a"), turn], "b"), 2)
+        }))
+    }
 
     it.effect("is not sent to OpenAI itself, which takes none", () =>
       Effect.gen(function*() {

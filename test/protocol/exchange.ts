@@ -73,14 +73,17 @@ export const answers: { readonly [N in Name]: Json } = {
 const textOf = (body: HttpClientRequest.HttpClientRequest["body"]): string =>
   body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : ""
 
+/** An answer that every provider could have given. */
+const anyAnswer: Json = { ...answers.anthropic, ...answers.openai, ...answers.gemini }
+
 /** An `HttpClient` that answers one body, and what it was asked. */
-export const recording = (answer: unknown = answers.openai, status = 200) => {
+export const recording = (answer: unknown = anyAnswer) => {
   const sent: Array<Sent> = []
   const client = HttpClient.make((request, url) =>
     Effect.sync(() => {
       const text = textOf(request.body)
       sent.push({ method: request.method, url, headers: request.headers, text, body: JSON.parse(text) as Json })
-      return HttpClientResponse.fromWeb(request, Response.json(answer, { status }))
+      return HttpClientResponse.fromWeb(request, Response.json(answer))
     })
   )
   return { sent, layer: Layer.succeed(HttpClient.HttpClient, client) }
