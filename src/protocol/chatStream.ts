@@ -29,7 +29,8 @@ const detailKey = (detail: JsonRecord): string =>
 const concatenated = ["text", "summary", "data"]
 
 export const chatStream = (mintId: (index: number) => string): StreamDecoder => {
-  let head: JsonRecord = {}
+  let id: string | undefined
+  let model: string | undefined
   let usage: JsonRecord | undefined
   let finish: string | undefined
   let native: string | undefined
@@ -146,7 +147,9 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
 
   return {
     event: (event, parts) => {
-      if (head["id"] === undefined) head = { id: event["id"], model: event["model"] }
+      // Azure opens with an event that names neither.
+      id ??= string(event["id"])
+      model ??= string(event["model"])
       if (isObject(event["usage"])) usage = event["usage"]
       else if (isObject(object(event["x_groq"])["usage"])) usage = object(object(event["x_groq"])["usage"])
       const choice = array(event["choices"]).find((choice) => isObject(choice) && (number(choice["index"]) ?? 0) === 0)
@@ -173,7 +176,8 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     done: () => done,
     complete,
     body: () => ({
-      ...head,
+      id,
+      model,
       choices: hasChoice ? [{ index: 0, message: message(), finish_reason: finish, native_finish_reason: native }] : [],
       ...(usage && { usage })
     })

@@ -50,7 +50,8 @@ const usage = (
   totalTokens: inputTokens + outputTokens,
   cachedInputTokens,
   cacheWriteTokens,
-  reasoningTokens
+  // One server reports more of it than of the whole that it is a part of.
+  reasoningTokens: Math.min(reasoningTokens, outputTokens)
 })
 
 const finish = (word: unknown, words: { readonly [tag: string]: ReadonlyArray<string> }): Json => {

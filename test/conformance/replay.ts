@@ -76,19 +76,22 @@ export const answerOf = (
 /** The provider layer for a recording: the one of its provider, or OpenAI's at the address of a compatible server. */
 const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient> => {
   const options = { apiKey: Redacted.make("key") }
+  const path = recording.exchanges[0]?.request.path ?? ""
   switch (recording.api) {
     case "anthropic-messages":
-      return Anthropic.layer(options)
+      // One of them is a gateway's.
+      return Anthropic.layer({ ...options, baseUrl: `https://api.anthropic.com${path.replace(/\/v1\/messages$/, "")}` })
     case "gemini-generate-content":
       return Gemini.layer(options)
     case "openrouter-chat":
       return OpenRouter.layer(options)
     case "openai-chat":
       return OpenAi.layer(options)
-    case "openai-compatible-chat": {
-      const path = recording.exchanges[0]?.request.path.replace(/\/chat\/completions$/, "") ?? ""
-      return OpenAi.layer({ ...options, baseUrl: `https://${recording.provider}.test${path}` })
-    }
+    case "openai-compatible-chat":
+      return OpenAi.layer({
+        ...options,
+        baseUrl: `https://${recording.provider}.test${path.replace(/\/chat\/completions$/, "")}`
+      })
   }
 }
 

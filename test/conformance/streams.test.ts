@@ -1,0 +1,307 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { Completion, type CompletionPart, type CompletionResponse, type LLMError, Message } from "../../src/index.ts"
+import { answerDifferences, outcomeDifferences } from "./compared.ts"
+import {
+  type Api,
+  apis,
+  available,
+  type Exchange,
+  isStream,
+  type Json,
+  type Recording,
+  recordings,
+  skipped
+} from "./corpus.ts"
+import { frames, type Heard, heard, type Said } from "./events.ts"
+import { judged, read } from "./expected.ts"
+import { differences, parsed } from "./json.ts"
+import { modelOf, replay, streaming, withClient } from "./replay.ts"
+import { conversation } from "./wire.ts"
+
+type Parts = ReadonlyArray<CompletionPart.CompletionPart>
+
+const isMinted = (id: unknown): boolean => typeof id === "string" && Message.isMintedId(id)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is emitted
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What parts say, each kind put together. */
+const saidBy = (parts: Parts): Said => {
+  const calls: Array<{ id: unknown; name: unknown; arguments: string }> = []
+  let text = ""
+  let reasoning = ""
+  for (const part of parts) {
+    switch (part._tag) {
+      case "TextDelta":
+        text += part.text
+        break
+      case "ReasoningDelta":
+        reasoning += part.text
+        break
+      case "ToolCallStart":
+        calls.push({ id: isMinted(part.id) ? undefined : part.id, name: part.name, arguments: "" })
+        break
+      case "ToolCallDelta":
+        calls[part.index]!.arguments += part.arguments
+    }
+  }
+  return { text, reasoning, calls }
+}
+
+const isEmpty = (part: CompletionPart.CompletionPart): boolean =>
+  "text" in part ? part.text === "" : part._tag === "ToolCallDelta" && part.arguments === ""
+
+/** Where parts break the rules that hold for every stream. */
+const broken = (parts: Parts): ReadonlyArray<string> => {
+  const finishes = parts.filter(({ _tag }) => _tag === "Finish").length
+  let calls = 0
+  return parts.flatMap((part, at) => {
+    const last = at === parts.length - 1
+    if (part._tag === "Finish" && (!last || finishes > 1)) return [`part ${at}: Finish is not once and last`]
+    if (isEmpty(part)) return [`part ${at}: an empty ${part._tag}`]
+    if (part._tag === "ToolCallStart" && part.index !== calls++) return [`part ${at}: call ${part.index} out of order`]
+    if (part._tag === "ToolCallDelta" && part.index >= calls) return [`part ${at}: a delta before its call`]
+    return []
+  })
+}
+
+/** Where the parts of a stream are not what its events, or its answer, say. */
+const partDifferences = (
+  expected: Said,
+  parts: Parts,
+  answer: CompletionResponse.CompletionResponse | undefined
+): ReadonlyArray<string> => {
+  const said = saidBy(parts)
+  const starts = parts.filter((part) => part._tag === "ToolCallStart")
+  return [
+    ...broken(parts),
+    ...differences(expected, said, "said"),
+    ...(answer === undefined ? [] : [
+      ...differences(
+        answer.choice.flatMap((content) => content._tag === "Text" ? [content.text] : []).join(""),
+        said.text,
+        "text of the answer"
+      ),
+      ...answer.toolCalls.flatMap((call) => {
+        const { index } = starts.find(({ id }) => id === call.id) ?? { index: -1 }
+        return differences(
+          { name: call.name, arguments: call.arguments },
+          { name: said.calls[index]?.name, arguments: parsed(said.calls[index]?.arguments)?.value },
+          `call ${call.id}`
+        )
+      })
+    ])
+  ]
+}
+
+/** How many streams a file holds, and how they end that are no answers. */
+const holds: { readonly [A in Api]: { readonly streams: number; readonly failures: Json } } = {
+  "anthropic-messages": { streams: 113, failures: {} },
+  "openai-chat": { streams: 68, failures: { "ClientError OutputBudget": 8 } },
+  "gemini-generate-content": { streams: 68, failures: {} },
+  "openrouter-chat": { streams: 76, failures: { "ClientError OutputBudget": 5 } },
+  "openai-compatible-chat": { streams: 143, failures: { "ClientError OutputBudget": 26 } }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The same stream, in other pieces
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Run {
+  readonly parts: Parts
+  readonly error: LLMError.LLMError | undefined
+}
+
+interface Streamed {
+  readonly name: string
+  readonly exchange: Exchange
+  readonly afterToolResult: boolean
+  /** Streams the exchange with another body. */
+  readonly run: (body: string | ReadableStream<Uint8Array>) => Effect.Effect<Run>
+}
+
+/** Every stream of a recording, to be run any number of times. */
+const eachStream = <A>(
+  recording: Recording,
+  use: (streamed: Streamed) => Effect.Effect<A>
+): Effect.Effect<ReadonlyArray<A>> =>
+  withClient(
+    recording,
+    (client, answer) =>
+      Effect.forEach(
+        [...recording.exchanges.entries()].filter(([, exchange]) => isStream(exchange)),
+        ([index, exchange]) => {
+          const afterToolResult = conversation(recording.api, exchange.request.body, []).endsWithResult
+          const prompt = afterToolResult ? Message.toolResult({ id: "1", name: "tool", content: "done" }) : "Begin."
+          const completion = Completion.make({ model: modelOf(exchange), prompt })
+          return use({
+            name: `${recording.id} #${index}`,
+            exchange,
+            afterToolResult,
+            run: (body) =>
+              Effect.suspend(() => {
+                const parts: Array<CompletionPart.CompletionPart> = []
+                answer(exchange, body)
+                return Stream.runForEach(client.stream(completion), (part) => Effect.sync(() => parts.push(part))).pipe(
+                  Effect.result,
+                  Effect.map((result) => ({ parts, error: Result.isFailure(result) ? result.failure : undefined })),
+                  // The same ids for calls that come without one.
+                  Random.withSeed("streams")
+                )
+              })
+          })
+        }
+      )
+  )
+
+const eachStreamOf = <A>(api: Api, use: (streamed: Streamed) => Effect.Effect<A>): Effect.Effect<ReadonlyArray<A>> =>
+  Effect.map(Effect.forEach(recordings(api), (recording) => eachStream(recording, use)), (all) => all.flat())
+
+// Mulberry32: the same numbers on every run.
+const numbers = (seed: number) => {
+  let state = seed
+  return (below: number): number => {
+    state = (state + 0x6D2B79F5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
+  }
+}
+
+const bodyInPieces = (bytes: Uint8Array, cuts: ReadonlyArray<number>): ReadableStream<Uint8Array> => {
+  const ends = [...new Set([...cuts, bytes.length])].toSorted((a, b) => a - b)
+  let start = 0
+  return new ReadableStream({
+    pull: (controller) => {
+      const end = ends.shift()
+      if (end === undefined) return controller.close()
+      controller.enqueue(bytes.slice(start, start = end))
+    }
+  })
+}
+
+/** A body of at most so many bytes also comes byte by byte. */
+const short = 1200
+
+// All boundaries of a short stream, some of a long one; the first and the last are among them.
+const boundaries = (events: number): ReadonlyArray<number> =>
+  events <= 40
+    ? Array.from({ length: events + 1 }, (_, index) => index)
+    : Array.from({ length: 25 }, (_, index) => Math.round(index * events / 24))
+
+/** How many streams of a file come byte by byte, and at how many events they are cut off, before and after the end. */
+const cutOff: { readonly [A in Api]: Json } = {
+  "anthropic-messages": { bytewise: 8, truncated: 1049, ended: 226 },
+  "openai-chat": { bytewise: 2, truncated: 624, ended: 198 },
+  "gemini-generate-content": { bytewise: 47, truncated: 191, ended: 81 },
+  "openrouter-chat": { bytewise: 0, truncated: 945, ended: 211 },
+  "openai-compatible-chat": { bytewise: 37, truncated: 1689, ended: 283 }
+}
+
+const truncatedDifferences = (api: Api, exchange: Exchange, { body, events }: Heard, { error }: Run) => {
+  if (error === undefined) return ["it ends as an answer"]
+  return [
+    ...differences({ tag: "Transient", reason: "Truncated" }, { tag: error._tag, reason: error.reason }),
+    ...(events === 0
+      ? differences(undefined, error.partial, ".partial")
+      : error.partial === undefined
+      ? [".partial is absent"]
+      : answerDifferences(api, exchange, read(api, body), error.partial).map((line) => `.partial${line}`))
+  ]
+}
+
+describe("recorded streams", () => {
+  if (!available) it.skip(skipped, () => {})
+  else {
+    for (const api of apis) {
+      it.effect(`${api}: every stream emits what its events say, and ends with the answer that they make`, () =>
+        Effect.gen(function*() {
+          const found: Array<string> = []
+          const failures: Record<string, number> = {}
+          let streams = 0
+          for (const recording of recordings(api)) {
+            const emitted = new Map<Exchange, Parts>()
+            for (const one of yield* replay(recording, streaming(emitted))) {
+              const { conversation, exchange, index, result, sent } = one
+              const parts = emitted.get(exchange)
+              if (parts === undefined) continue
+              streams++
+              const { body, said } = heard(api, frames(exchange.response.body))
+              if (Result.isFailure(result)) {
+                const kind = `${result.failure._tag} ${result.failure.reason}`
+                failures[kind] = (failures[kind] ?? 0) + 1
+              }
+              const lines = [
+                ...differences(exchange.request.path, sent.url.pathname, "path"),
+                ...outcomeDifferences(api, one, judged(api, body, conversation.endsWithResult)),
+                ...partDifferences(said, parts, Result.isSuccess(result) ? result.success : result.failure.partial)
+              ]
+              found.push(...lines.map((line) => `${recording.id} #${index} ${line}`))
+            }
+          }
+          assert.deepStrictEqual(found, [])
+          assert.deepStrictEqual({ streams, failures }, holds[api])
+        }))
+
+      it.effect(`${api}: a stream says the same in whatever pieces it comes, and tells when it breaks off`, () =>
+        Effect.gen(function*() {
+          const random = numbers(1)
+          let bytewise = 0
+          let truncated = 0
+          let ended = 0
+          const found = yield* eachStreamOf(api, ({ afterToolResult, exchange, name, run }) =>
+            Effect.gen(function*() {
+              const text = exchange.response.body
+              const bytes = new TextEncoder().encode(text)
+              const whole = yield* run(text)
+              const lines: Array<string> = []
+              const pieces = [1 + random(3), 4 + random(20)].map((cuts) =>
+                Array.from({ length: cuts }, () => random(bytes.length))
+              )
+              if (bytes.length <= short) {
+                bytewise++
+                pieces.push(Array.from(bytes.keys()))
+              }
+              for (const cuts of pieces) {
+                const { error, parts } = yield* run(bodyInPieces(bytes, cuts))
+                lines.push(
+                  ...[...differences(whole.parts, parts, "parts"), ...differences(whole.error, error, "error")]
+                    .map((line) => `cut at ${cuts.join(", ")}: ${line}`)
+                )
+              }
+              const all = frames(text)
+              for (const boundary of boundaries(all.length)) {
+                const begun = heard(api, all.slice(0, boundary))
+                const cut = yield* run(text.slice(0, all[boundary - 1]?.end ?? 0))
+                const answer = cut.parts.at(-1)
+                const result = cut.error === undefined && answer?._tag === "Finish"
+                  ? Result.succeed(answer.response)
+                  : cut.error === undefined
+                  ? undefined
+                  : Result.fail(cut.error)
+                if (begun.ended) ended++
+                else truncated++
+                lines.push(
+                  ...[
+                    ...partDifferences(begun.said, cut.parts, undefined),
+                    ...(result === undefined
+                      ? ["it ends without Finish"]
+                      : begun.ended
+                      ? outcomeDifferences(api, { exchange, result }, judged(api, begun.body, afterToolResult))
+                      : truncatedDifferences(api, exchange, begun, cut))
+                  ].map((line) => `after ${boundary} of ${all.length} events: ${line}`)
+                )
+              }
+              return lines.map((line) => `${name} ${line}`)
+            }))
+          assert.deepStrictEqual(found.flat(), [])
+          assert.deepStrictEqual({ bytewise, truncated, ended }, cutOff[api])
+        }))
+    }
+  }
+})
