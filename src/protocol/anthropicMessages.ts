@@ -24,20 +24,14 @@ const outputLimits = [
   ["claude-opus-4-6", 128_000],
   ["claude-opus-4-5", 64_000],
   ["claude-opus-4", 32_000],
-  ["claude-sonnet-4-6", 128_000],
   ["claude-sonnet-4", 64_000],
   ["claude-haiku-4", 64_000],
   ["claude-3-7-sonnet", 64_000],
   ["claude-3-5", 8192],
   ["claude-3", 4096],
   ["claude-2", 4096],
-  ["claude-opus-5", 128_000],
-  ["claude-sonnet-5", 128_000],
-  ["claude-haiku-5", 128_000],
-  ["claude-fable-5", 128_000],
-  ["claude-mythos-5", 128_000],
-  // Every Claude since the fourth generation takes this much.
-  ["claude-", 32_000]
+  // Every later Claude takes at least this much.
+  ["claude-", 64_000]
 ] as const satisfies ReadonlyArray<readonly [string, number]>
 
 // What any server that speaks this protocol takes.
@@ -279,8 +273,20 @@ export const encode = (completion: Completion.Completion, model: string) => {
   }
 }
 
+const isFile = (content: Message.UserContent | Message.ToolResultContent): boolean =>
+  "source" in content
+    ? content.source._tag === "FileId"
+    : content._tag === "ToolResult" && content.content.some(isFile)
+
+// Uploaded files are a feature in beta, which has to be asked for.
+const betas = (completion: Completion.Completion): Readonly<Record<string, string>> =>
+  Completion.messages(completion).some((message) => message._tag === "User" && message.content.some(isFile))
+    ? { "anthropic-beta": "files-api-2025-04-14" }
+    : {}
+
 const request: Protocol["request"] = (completion, model, streamed) => ({
   path: "/v1/messages",
+  headers: betas(completion),
   body: { ...encode(completion, model), ...(streamed && { stream: true }) }
 })
 

@@ -41,9 +41,25 @@ describe("request", () => {
       assert.isUndefined(sent.headers["anthropic-beta"])
       assert.deepStrictEqual(sent.body, {
         model: "claude-sonnet-4-6",
-        max_tokens: 128_000,
+        max_tokens: 64_000,
         messages: [{ role: "user", content: [{ type: "text", text: "Hi" }] }]
       })
+    }))
+
+  it.effect("asks for the beta of uploaded files only where one is sent", () =>
+    Effect.gen(function*() {
+      const document = Message.document(Message.fileId("file_1"))
+      const within = Message.toolResult({
+        id: "t",
+        name: "weather",
+        content: [Message.image(Message.fileId("file_2"))]
+      })
+      for (const prompt of [Message.user(document), within]) {
+        const sent = yield* sendTo("anthropic")(
+          Completion.make({ model: "claude-sonnet-4-6", history: [Message.user("a"), called("t")], prompt })
+        )
+        assert.strictEqual(sent.headers["anthropic-beta"], "files-api-2025-04-14")
+      }
     }))
 
   it.effect("puts the preamble and every system message into system, in order", () =>
@@ -411,21 +427,21 @@ describe("request", () => {
         ["claude-opus-4-1-20250805", 32_000],
         ["claude-opus-4-20250514", 32_000],
         ["claude-opus-4@20250514", 32_000],
-        ["claude-sonnet-4-6", 128_000],
+        ["claude-sonnet-4-6", 64_000],
         ["claude-sonnet-4-5", 64_000],
         ["claude-sonnet-4-20250514", 64_000],
         ["claude-haiku-4-5-20251001", 64_000],
-        ["claude-opus-5-5", 128_000],
-        ["claude-sonnet-5", 128_000],
-        ["claude-haiku-5-5", 128_000],
-        ["claude-fable-5-1", 128_000],
+        ["claude-opus-5-5", 64_000],
+        ["claude-sonnet-5", 64_000],
+        ["claude-haiku-5-5", 64_000],
+        ["claude-fable-5-1", 64_000],
         ["claude-3-7-sonnet-latest", 64_000],
         ["claude-3-5-haiku-20241022", 8192],
         ["claude-3-opus-20240229", 4096],
         ["anthropic/claude-opus-4.6", 128_000],
         ["anthropic/claude-3.5-sonnet", 8192],
         ["us.anthropic.claude-sonnet-4-5-20250929-v1:0", 64_000],
-        ["claude-newest-9", 32_000],
+        ["claude-newest-9", 64_000],
         ["deepseek-chat", 4096],
         ["", 4096]
       ] as const
