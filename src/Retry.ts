@@ -3,7 +3,10 @@
  *
  * Each tag has its own backoff, exponential, capped and jittered; a provider's own hint replaces it. `ClientError` is
  * never sent again, nor is a failure that says `retryable: false`. The count of attempts is the call's own, shared by
- * all tags, so that mixed failures stay bounded.
+ * all tags, so that mixed failures stay bounded; a `deadline` bounds the time of all of them together.
+ *
+ * A stream is retried only until its first part: from then on a failure ends it, with what had come in `partial`, and
+ * nothing is ever sent twice.
  *
  * ```ts
  * import { Layer } from "effect"
@@ -160,13 +163,13 @@ const withFailures = (part: CompletionPart, failures: ReadonlyArray<LLMError>): 
 
 const late = (
   client: Service,
-  { model = "" }: Completion,
+  completion: Completion,
   deadline: Duration.Duration,
   attempts: ReadonlyArray<LLMError>
 ): LLMError =>
   makeError("Transient", {
     provider: client.provider,
-    model,
+    model: completion.model ?? attempts.at(-1)?.model ?? "",
     reason: "Timeout",
     description: `retry deadline of ${Duration.format(deadline)} passed`,
     attempts: attempts.length === 0 ? undefined : [...attempts]

@@ -3,7 +3,6 @@
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -33,8 +32,7 @@ export const watch = <A, E>(
   expire: (clock: keyof Timeouts, after: Duration.Duration, now: number) => E
 ): Stream.Stream<A, E> =>
   Stream.transformPull(self, (pull, scope) =>
-    Effect.gen(function*() {
-      const clock = yield* Clock.Clock
+    Effect.clockWith((clock) => {
       const firstPart = Duration.toMillis(timeouts.firstPart)
       const idle = Duration.toMillis(timeouts.idle)
       const ends = clock.currentTimeMillisUnsafe() + Duration.toMillis(timeouts.total)
@@ -65,13 +63,15 @@ export const watch = <A, E>(
           give(Effect.succeed(parts))
           return pumping
         }))
-      const fiber = yield* Effect.onExit(
+      let pumpFiber: Fiber.Fiber<unknown, unknown> | undefined
+      const start = Effect.onExit(
         pumping,
         (exit) => Effect.sync(() => give(outcome = expired === undefined ? exit : Effect.fail(expired)))
       ).pipe(
-        Effect.forkIn(scope, { startImmediately: true })
+        Effect.forkIn(scope, { startImmediately: true }),
+        Effect.tap((fiber) => Effect.sync(() => pumpFiber = fiber))
       )
-      const stop = Fiber.interrupt(fiber)
+      const stop = Effect.suspend(() => pumpFiber === undefined ? Effect.void : Fiber.interrupt(pumpFiber))
 
       const deadline = (now: number): readonly [keyof Timeouts, number] => {
         const at = (since ?? now) + (which === "firstPart" ? firstPart : idle)
@@ -90,8 +90,6 @@ export const watch = <A, E>(
           return yield* stop
         }
       })
-      yield* Effect.forkIn(watchdog, scope)
-
       const parts = Effect.callback<Parts<A>, E | Cause.Done>((resume) => {
         consumer = resume
         const wake = pump
@@ -99,11 +97,12 @@ export const watch = <A, E>(
         wake?.(Effect.void)
         return stop
       })
-      return Effect.suspend(() => {
+      const next = Effect.suspend(() => {
         if (outcome !== undefined) return outcome
         if (over) return pull
         const now = clock.currentTimeMillisUnsafe()
         since = now
         return now >= ends ? Effect.fail(expire("total", timeouts.total, now)) : parts
       })
+      return Effect.as(Effect.andThen(start, Effect.forkIn(watchdog, scope)), next)
     }))
