@@ -368,12 +368,11 @@ export interface RawCall {
   readonly arguments: unknown
 }
 
-/** Arguments as servers write them: a JSON text, or already the value; none at all is no arguments. */
+/** Arguments as servers write them: a JSON text, or already the value; none at all, or null, is no arguments. */
 const decodeArguments = (value: unknown, truncated: boolean): unknown => {
-  if (value === undefined || value === null) return truncated ? undefined : {}
-  if (typeof value !== "string") return value
-  if (value.trim() === "") return truncated ? undefined : {}
-  return parseJson(value)
+  const text = typeof value === "string" ? value.trim() : undefined
+  if (value === undefined || value === null || text === "" || text === "null") return truncated ? undefined : {}
+  return text === undefined ? value : parseJson(text)
 }
 
 const decodeCalls = (calls: ReadonlyArray<RawCall>, truncated: boolean, mintId: (index: number) => string) => {

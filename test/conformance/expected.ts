@@ -249,7 +249,8 @@ const chatCall = (cut: boolean) => (call: Json): ReadonlyArray<Json> => {
       _tag: "ToolCall",
       id: call["id"] ?? "minted",
       name: at(call, "function", "name"),
-      arguments: value.value
+      // Groq writes null for none.
+      arguments: value.value ?? {}
     }]
 }
 
