@@ -31,6 +31,9 @@ export interface Session {
 // As much of a body without events is kept as a message about a failure may take.
 const plainLimit = 1 << 20
 
+// A line that only event streams have: a field, or a comment.
+const eventLine = /^(data|event|id|retry|):/m
+
 export const make = (options: {
   readonly protocol: Protocol
   readonly mintId: (index: number) => string
@@ -43,6 +46,7 @@ export const make = (options: {
   let parts: Array<CompletionPart> = []
   let failure: Signal | undefined
   let finished = false
+  let ended = false
   let events = 0
   let plain = ""
 
@@ -77,7 +81,11 @@ export const make = (options: {
       return
     }
     const event = parseJson(data)
-    if (event === undefined) return breakOff(malformed(data, "an event of the stream is not JSON"))
+    if (event === undefined) {
+      if (data.trim() === "") return
+      // What the end of the body cut is not malformed.
+      return breakOff(ended ? { _tag: "Truncated" } : malformed(data, "an event of the stream is not JSON"))
+    }
     // Some servers keep the connection alive with events that are no objects.
     if (!isObject(event)) return
     events++
@@ -100,7 +108,7 @@ export const make = (options: {
   const finishPlain = (): void => {
     const body = parseJson(plain)
     if (!isObject(body)) {
-      failure = plain.trim() === ""
+      failure = plain.trim() === "" || eventLine.test(plain)
         ? { _tag: "Truncated" }
         : malformed(plain, "the body is no event stream")
       return
@@ -120,6 +128,7 @@ export const make = (options: {
     },
     end: () => {
       if (finished || failure !== undefined) return
+      ended = true
       // The last event may lack the empty line that ends it.
       feedText(`${utf8.decode()}\n\n`)
       if (finished || failure !== undefined) return
