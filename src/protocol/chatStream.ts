@@ -138,8 +138,9 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     refusal,
     ...(field !== undefined && { [field]: reasoning }),
     reasoning_details: [...details.values()],
-    // A call that the stream broke off in is none, even if nothing of its arguments had come.
-    tool_calls: calls.filter((call) => complete() || call.arguments !== "")
+    // A call that the stream broke off in is none, even if nothing of its arguments had come, or only what may stand for
+    // arguments that are still to come.
+    tool_calls: calls.filter((call) => complete() || (call.arguments !== "" && call.arguments !== "null"))
       .map(({ arguments: args, id, name }) => ({ id, function: { name, arguments: args } })),
     images,
     ...(Object.keys(audio).length > 0 && { audio })

@@ -160,10 +160,12 @@ const chatCalls = (events: ReadonlyArray<Json>): ReadonlyArray<Fragments> => {
   const fragments = deltas(events).flatMap((delta) => records(delta["tool_calls"]))
   return [...new Set(fragments.map(({ index }) => index))].map((index) => {
     const own = fragments.filter((fragment) => fragment["index"] === index)
+    const written = joined(own.map((fragment) => at(fragment, "function", "arguments")))
     return {
       id: first(own.map(({ id }) => id)),
       name: first(own.map((fragment) => at(fragment, "function", "name"))),
-      arguments: joined(own.map((fragment) => at(fragment, "function", "arguments")))
+      // Groq writes null for none.
+      arguments: written === "null" ? "" : written
     }
   })
 }
