@@ -53,9 +53,10 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   /** The failures, oldest first, that retries and fallbacks went through before this answer. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError)))
 }) {
-  /** The texts, joined by a newline. */
+  /** The texts, joined by a newline; those that hold nothing but a signature are left out. */
   get text(): string {
-    return this.choice.flatMap((content) => content._tag === "Text" ? [content.text] : []).join("\n")
+    return this.choice.flatMap((content) => content._tag === "Text" && content.text !== "" ? [content.text] : [])
+      .join("\n")
   }
   /** Every complete tool call, in order. */
   get toolCalls(): Array<Message.ToolCall> {

@@ -236,12 +236,12 @@ export const assistant = (
 ): Assistant => ({ _tag: "Assistant", ...options, content: contents(content) })
 
 /** The user message that answers one tool call; `id` and `name` are the call's. */
-export const toolResult = (result: {
+export const toolResult = ({ content, id, isError, name }: {
   readonly id: string
   readonly name: string
   readonly content: string | ToolResultContent | ReadonlyArray<ToolResultContent | string>
   readonly isError?: boolean
-}): User => user([{ _tag: "ToolResult", ...result, content: contents(result.content) }])
+}): User => user([{ _tag: "ToolResult", id, name, content: contents(content), ...(isError && { isError }) }])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tool-call ids

@@ -91,6 +91,9 @@ const document = (content: Message.Document) => ({
 // The provider refuses texts of nothing but white space, although its models write them.
 const isBlank = (text: string): boolean => text.trim() === ""
 
+// Other providers' ids may hold characters that this one refuses.
+const wireId = (id: string): string => id.replaceAll(/[^a-zA-Z0-9_-]/g, "_")
+
 const resultBlock = (item: Message.ToolResultContent) =>
   item._tag === "Image"
     ? [image(item)]
@@ -102,7 +105,7 @@ const toolResult = (result: Message.ToolResult) => {
   const content = result.content.map(resultBlock).flat()
   return {
     type: "tool_result",
-    tool_use_id: result.id,
+    tool_use_id: wireId(result.id),
     ...(content.length > 0 && { content }),
     ...(result.isError === true && { is_error: true }),
     ...cacheControl(result)
@@ -150,7 +153,7 @@ const assistantBlock = (native: boolean) => (content: Message.AssistantContent) 
       return [
         {
           type: "tool_use",
-          id: content.id,
+          id: wireId(content.id),
           name: content.name,
           input: callArguments(content.arguments),
           ...cacheControl(content)

@@ -38,7 +38,8 @@ export const anthropicStream = (mintId: (index: number) => string): StreamDecode
     const block: Block = {
       fields: { ...fields },
       type: fields["type"],
-      call: fields["type"] === "tool_use" ? calls++ : -1,
+      // A call without a name cannot be run.
+      call: fields["type"] === "tool_use" && string(fields["name"]) !== undefined ? calls++ : -1,
       text: string(fields["text"]) ?? string(fields["thinking"]) ?? "",
       signature: string(fields["signature"]) ?? "",
       json: "",

@@ -8,7 +8,7 @@ import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
 import { chatStream } from "./chatStream.ts"
 import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf } from "./encode.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { array, integer, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { strict } from "./jsonSchema.ts"
 import { type Accepts, finishReason, type FinishReasons, type Protocol } from "./Protocol.ts"
 
@@ -299,7 +299,7 @@ const detailPart = (detail: JsonRecord): ReadonlyArray<Message.ReasoningPart> =>
   const common = {
     ...present("id", string(detail["id"])),
     ...present("format", string(detail["format"])),
-    ...present("index", number(detail["index"]))
+    ...present("index", integer(detail["index"]))
   }
   const text = string(detail["text"])
   const signature = string(detail["signature"])

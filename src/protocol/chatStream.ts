@@ -17,11 +17,14 @@ interface Call {
 const argumentsText = (value: unknown): string =>
   typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value)
 
+const isWhole = (args: string): boolean => args.endsWith("}") && parseJson(args) !== undefined
+
 // Some gateways give every call of a turn the same index: a new id together with a new start is a new call. Others give
-// every fragment of one call a new id, which is not.
+// every fragment of one call a new id, which is not. Where there are no ids, a call is new when the one before is whole.
 const isNewCall = (call: Call, id: string | undefined, name: string | undefined, args: string): boolean =>
-  id !== undefined && call.id !== undefined && id !== call.id && name !== undefined
-  && (name !== call.name || args === "" || parseJson(call.arguments) !== undefined)
+  name !== undefined && (id === undefined
+    ? args !== "" && isWhole(call.arguments)
+    : id !== call.id && (name !== call.name || args === "" || isWhole(call.arguments)))
 
 const detailKey = (detail: JsonRecord): string =>
   `${String(detail["type"])}:${String(number(detail["index"]) ?? string(detail["id"]) ?? "")}`
@@ -108,14 +111,15 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     const call = calls[index]!
     call.id ??= id
     if (call.name === "" && name !== undefined) call.name = name
-    // A literal null stands for arguments that are still to come.
-    const placeholder = call.arguments === "null" && piece !== ""
-    call.arguments = placeholder ? piece : call.arguments + piece
-    if (!call.started && call.name !== "") {
+    // A literal null stands for no arguments, or for arguments that are still to come.
+    call.arguments = call.arguments === "null" ? piece : call.arguments + piece
+    if (call.name === "") return
+    const fresh = call.started ? piece : call.arguments
+    if (!call.started) {
       call.started = true
       parts.push({ _tag: "ToolCallStart", index, id: call.id ??= mintId(index), name: call.name })
     }
-    if (piece !== "" && call.started) parts.push({ _tag: "ToolCallDelta", index, arguments: piece })
+    if (fresh !== "" && call.arguments !== "null") parts.push({ _tag: "ToolCallDelta", index, arguments: fresh })
   }
 
   const addAudio = (delta: JsonRecord): void => {
@@ -126,7 +130,7 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     }
   }
 
-  const complete = (): boolean => finish !== undefined || (done && hasChoice)
+  const complete = (): boolean => finish !== undefined || done
 
   const message = (): JsonRecord => ({
     content: thinking === ""

@@ -481,6 +481,24 @@ const details = (signal: Signal, context: Context): {
   }
 }
 
+// Longer bodies are not walked through for the few of their texts that an error keeps.
+const walkLimit = 8 * bodyLimit
+
+// Room for a secret that stands where a text is cut, so that no part of one is left over.
+const margin = 4096
+
+// As much of a text as an error keeps, without secrets.
+const excerpt = (text: string, redact: Context["redact"]): string => {
+  if (text.length <= bodyLimit + margin) return redact(text).slice(0, bodyLimit)
+  const redacted = redact(text.slice(0, bodyLimit + margin))
+  return redacted.slice(0, Math.min(bodyLimit, Math.max(0, redacted.length - margin)))
+}
+
+const excerptOf = (body: unknown, text: string, redact: Context["redact"]): string =>
+  body === undefined || text.length > walkLimit
+    ? excerpt(text, redact)
+    : JSON.stringify(redactJson(body, redact)).slice(0, bodyLimit)
+
 // What the provider said may repeat a secret; what we counted does not.
 const withoutSecrets = (
   { rateLimits, usage, ...said }: CompletionResponse.CompletionResponse,
@@ -492,18 +510,19 @@ const withoutSecrets = (
 export const fromSignal = (signal: Signal, context: Context): LLMError.LLMError => {
   const { body, code, description, text, verdict: [tag, reason], ...rest } = details(signal, context)
   const { headers = {}, model, now, partial, provider, redact } = context
-  const safe = (value: string | undefined): string | undefined => value === undefined ? undefined : redact(value)
-  const rendered = body === undefined ? safe(text) : JSON.stringify(redactJson(body, redact))
+  const safe = (value: string | undefined): string | undefined =>
+    value === undefined ? undefined : excerpt(value, redact)
+  const kept = text === undefined ? undefined : excerptOf(body, text, redact)
   return LLMError.make(tag, {
     reason,
     provider,
     model,
-    description: redact(description),
+    description: excerpt(description, redact),
     ...rest,
     code: safe(code),
     requestId: safe(requestId(headers, body)),
     rateLimits: rateLimits(headers, now),
-    body: rendered === "" ? undefined : rendered?.slice(0, bodyLimit),
+    body: kept === "" ? undefined : kept,
     partial: partial && withoutSecrets(partial, redact)
   })
 }

@@ -275,13 +275,12 @@ const decodePart = (part: JsonRecord, mint: () => string): ReadonlyArray<Message
     return text === "" && signature === undefined ? [] : [{ _tag: "Text", text, ...present("signature", signature) }]
   }
   const mediaType = string(inline["mimeType"]) ?? string(file["mimeType"])
-  if (mediaType?.startsWith("image/") === true) {
-    const data = string(inline["data"])
+  const data = string(inline["data"])
+  const uri = string(file["fileUri"])
+  if (mediaType?.startsWith("image/") === true && (data !== undefined || uri !== undefined)) {
     return [{
       _tag: "Image",
-      source: data === undefined
-        ? { _tag: "Url", url: String(file["fileUri"]), mediaType }
-        : { _tag: "Base64", data, mediaType },
+      source: data === undefined ? { _tag: "Url", url: uri!, mediaType } : { _tag: "Base64", data, mediaType },
       ...present("signature", signature)
     }]
   }

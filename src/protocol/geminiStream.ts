@@ -20,9 +20,12 @@ export const geminiStream = (mintId: (index: number) => string): StreamDecoder =
     const call = part["functionCall"]
     if (isObject(call)) {
       all.push({ ...part })
+      const name = string(call["name"])
+      // A call without a name cannot be run.
+      if (name === undefined) return
       const index = calls++
       parts.push(
-        { _tag: "ToolCallStart", index, id: string(call["id"]) ?? mintId(minted++), name: String(call["name"]) },
+        { _tag: "ToolCallStart", index, id: string(call["id"]) ?? mintId(minted++), name },
         { _tag: "ToolCallDelta", index, arguments: JSON.stringify(call["args"] ?? {}) }
       )
       return
@@ -34,7 +37,7 @@ export const geminiStream = (mintId: (index: number) => string): StreamDecoder =
     const text = String(part["text"])
     if (text !== "") parts.push({ _tag: part["thought"] === true ? "ReasoningDelta" : "TextDelta", text })
     const last = all.at(-1)
-    // A text goes on until a signature closes it.
+    // A text goes on until a signature closes it, which often comes with a text of its own that is empty.
     if (
       last !== undefined && isText(last) && last["thought"] === part["thought"] &&
       last["thoughtSignature"] === undefined

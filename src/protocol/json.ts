@@ -16,7 +16,11 @@ export const array = (value: unknown): ReadonlyArray<unknown> => Array.isArray(v
 export const string = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined
 
-export const number = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
+/** A number that is finite: JSON can write others, such as 1e999, but they do not survive it. */
+export const number = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) ? value : undefined
+
+export const integer = (value: unknown): number | undefined => Number.isSafeInteger(value) ? value as number : undefined
 
 /** Merges `over` into `base` deeply: objects are merged, everything else is replaced. */
 export const merge = (base: JsonRecord, over: JsonRecord): JsonRecord => {

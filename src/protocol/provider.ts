@@ -7,9 +7,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { LLMClient } from "../LLMClient.ts"
+import { unsendable } from "./headers.ts"
 import type { Protocol } from "./Protocol.ts"
 import type { Timeouts } from "./timeouts.ts"
 import * as transport from "./transport.ts"
@@ -70,6 +72,11 @@ const parseUrl = (text: string, suffix: RegExp): Result.Result<URL, string> => {
 
 const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
 
+const isWait = (input: Duration.Input): boolean =>
+  Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
+
+const clocks = ["firstPart", "idle", "total"] as const
+
 const toTimeouts = (options: TimeoutOptions | false | undefined): Timeouts | undefined =>
   options === false ? undefined : {
     firstPart: Duration.fromInputUnsafe(options?.firstPart ?? defaults.firstPart),
@@ -101,15 +108,23 @@ const toEndpoint = <Options extends CommonOptions>(
         "apiKey holds characters that no key has, such as a space or a line break: check where it comes from"
       )
     }
+    const headers = {
+      ...(key !== "" && definition.auth(key)),
+      ...present(definition.headers?.(options) ?? {}),
+      ...options.headers
+    }
+    const unfit = unsendable(headers)
+    if (unfit !== undefined) {
+      return Result.fail(`the header ${unfit} cannot be sent: HTTP does not allow its characters`)
+    }
+    const given = options.timeouts === false ? {} : options.timeouts ?? {}
+    const clock = clocks.find((name) => given[name] !== undefined && !isWait(given[name]))
+    if (clock !== undefined) return Result.fail(`timeouts.${clock} is no duration: give one that is not negative`)
     return Result.succeed({
       protocol: definition.protocol(baseUrl),
       baseUrl,
       model: options.model,
-      headers: {
-        ...(key !== "" && definition.auth(key)),
-        ...present(definition.headers?.(options) ?? {}),
-        ...options.headers
-      },
+      headers,
       timeouts: toTimeouts(options.timeouts),
       tracePropagation: options.tracePropagation ?? false
     })

@@ -30,8 +30,12 @@ export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<stri
     harmless.has(name.toLowerCase()) ? [] : [value.trim(), value.trim().replace(/^\S+\s+/, "")]
   )
 
-/** The secrets in a URL: the values of its query. */
+// Some gateways have the key in the path; what is shorter there is a name.
+const shortestInPath = 16
+
+/** The secrets in a URL: the values of its query, and what is long in its path. */
 export const ofUrl = (url: URL): Array<string> => [
+  ...url.pathname.split("/").filter((segment) => segment.length >= shortestInPath),
   ...url.searchParams.values(),
   ...url.search.slice(1).split("&").map((pair) => pair.slice(pair.indexOf("=") + 1))
 ]
@@ -108,14 +112,19 @@ export const redactor = (secrets: Iterable<string>): (text: string) => string =>
   }
 }
 
-/** Redacts every text of a JSON value, its keys included. */
-export const redactJson = (value: unknown, redact: (text: string) => string): unknown =>
+// No error that a provider means is nested more deeply, and what is may not even be walked through.
+const deepest = 100
+
+/** Redacts every text of a JSON value, its keys included, and leaves out what is nested too deeply. */
+export const redactJson = (value: unknown, redact: (text: string) => string, depth = 0): unknown =>
   typeof value === "string"
     ? redact(value)
+    : depth > deepest && typeof value === "object" && value !== null
+    ? "<too deep>"
     : Array.isArray(value)
-    ? value.map((item) => redactJson(item, redact))
+    ? value.map((item) => redactJson(item, redact, depth + 1))
     : isObject(value)
-    ? Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactJson(item, redact)]))
+    ? Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactJson(item, redact, depth + 1)]))
     : value
 
 // In an answer, what is the provider's own JSON, and what is our own word.

@@ -3,6 +3,7 @@
  * one network chunk after the other.
  */
 import * as Sse from "effect/encoding/Sse"
+import * as Result from "effect/Result"
 import type { CompletionPart } from "../CompletionPart.ts"
 import * as Part from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
@@ -28,8 +29,8 @@ export interface Session {
   readonly partial: () => CompletionResponse | undefined
 }
 
-// As much of a body without events is kept as a message about a failure may take.
-const plainLimit = 1 << 20
+// As much of a body without events is kept as an answer may take, in characters.
+const plainLimit = 10 << 20
 
 // A line that only event streams have: a field, or a comment.
 const eventLine = /^(data|event|id|retry|):/m
@@ -48,7 +49,8 @@ export const make = (options: {
   let finished = false
   let ended = false
   let events = 0
-  let plain = ""
+  const plain: Array<string> = []
+  let plainLength = 0
 
   const answer = (body = decoder.body()) => protocol.response(body, mintId)
 
@@ -73,9 +75,10 @@ export const make = (options: {
     else failure = signal
   }
 
-  const onData = (data: string): void => {
+  const onEvent = (name: string, data: string): void => {
     if (finished || failure !== undefined) return
     if (data === "[DONE]") {
+      if (events === 0) return
       decoder.end?.()
       if (decoder.complete()) finishStream()
       return
@@ -86,56 +89,69 @@ export const make = (options: {
       // What the end of the body cut is not malformed.
       return breakOff(ended ? { _tag: "Truncated" } : malformed(data, "an event of the stream is not JSON"))
     }
+    if (name === "error" || errorIn(event) !== undefined) {
+      events++
+      return breakOff({ _tag: "Failed", text: data, body: event })
+    }
     // Some servers keep the connection alive with events that are no objects.
     if (!isObject(event)) return
     events++
-    if (errorIn(event) !== undefined) return breakOff({ _tag: "Failed", text: data, body: event })
     decoder.event(event, parts)
     if (decoder.done() && decoder.complete()) finishStream()
   }
 
   const parser = Sse.makeParser((event) => {
-    if (event._tag === "Event") onData(event.data)
+    if (event._tag === "Event") onEvent(event.event, event.data)
   })
 
   const feedText = (text: string): void => {
-    if (events === 0 && plain.length < plainLimit) plain += text
+    if (events === 0 && plainLength < plainLimit) {
+      plain.push(text)
+      plainLength += text.length
+    }
     const error = parser.feed(text)
     if (error !== undefined) breakOff(malformed("", error.message))
   }
 
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
   const finishPlain = (): void => {
-    const body = parseJson(plain)
-    if (!isObject(body)) {
-      failure = plain.trim() === "" || eventLine.test(plain)
-        ? { _tag: "Truncated" }
-        : malformed(plain, "the body is no event stream")
+    const text = plain.join("")
+    const body = parseJson(text)
+    if (errorIn(body) !== undefined) {
+      failure = { _tag: "Failed", text, body }
       return
     }
-    if (errorIn(body) !== undefined) {
-      failure = { _tag: "Failed", text: plain, body }
+    if (!isObject(body)) {
+      failure = text.trim() === "" || eventLine.test(text)
+        ? { _tag: "Truncated" }
+        : malformed(text, "the body is no event stream")
       return
     }
     const response = finish(answer(body))
     if (response !== undefined) parts.push(...Part.fromResponse(response))
   }
 
+  // JSON can be nested more deeply than it can be walked through.
+  const guarded = (step: () => void): void => {
+    if (finished || failure !== undefined) return
+    if (Result.isFailure(Result.try(step))) failure = malformed("", "an event of the stream is nested too deeply")
+  }
+
   return {
-    feed: (chunks) => {
-      if (finished || failure !== undefined) return
-      for (const chunk of chunks) feedText(utf8.decode(chunk, { stream: true }))
-    },
-    end: () => {
-      if (finished || failure !== undefined) return
-      ended = true
-      // The last event may lack the empty line that ends it.
-      feedText(`${utf8.decode()}\n\n`)
-      if (finished || failure !== undefined) return
-      if (decoder.complete()) finishStream()
-      else if (events === 0) finishPlain()
-      else failure = { _tag: "Truncated" }
-    },
+    feed: (chunks) =>
+      guarded(() => {
+        for (const chunk of chunks) feedText(utf8.decode(chunk, { stream: true }))
+      }),
+    end: () =>
+      guarded(() => {
+        ended = true
+        // The last event may lack the empty line that ends it.
+        feedText(`${utf8.decode()}\n\n`)
+        if (finished || failure !== undefined) return
+        if (decoder.complete()) finishStream()
+        else if (events === 0) finishPlain()
+        else failure = { _tag: "Truncated" }
+      }),
     fail: breakOff,
     take: () => {
       const taken = parts

@@ -27,6 +27,7 @@ import type { Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import * as Message from "../Message.ts"
 import * as failure from "./failure.ts"
+import { mergeHeaders, unsendable } from "./headers.ts"
 import { array, isObject, type JsonRecord, merge, parseJson } from "./json.ts"
 import type { Protocol } from "./Protocol.ts"
 import * as secrets from "./secrets.ts"
@@ -50,23 +51,6 @@ type Attempt = Omit<failure.Context, "now">
 interface Opened {
   readonly response: HttpClientResponse
   readonly received: Attempt
-}
-
-// Headers that hold a list; those of a request are added to those of the provider's options.
-const lists = new Set(["anthropic-beta"])
-
-const mergeHeaders = (...all: ReadonlyArray<Readonly<Record<string, string>> | undefined>): Record<string, string> => {
-  const merged: Record<string, string> = {}
-  for (const headers of all) {
-    for (const [name, value] of Object.entries(headers ?? {})) {
-      const key = name.toLowerCase()
-      const before = merged[key]
-      merged[key] = before !== undefined && lists.has(key)
-        ? [...new Set([...before.split(","), ...value.split(",")])].join(",")
-        : value
-    }
-  }
-  return merged
 }
 
 // What the caller adds wins, except for tools, which are added to those of the completion.
@@ -169,8 +153,12 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
       function*(completion: Completion, streamed: boolean): Effect.fn.Return<Opened, LLMError> {
         const model = completion.model ?? endpoint.model ?? ""
         const attempt = attemptOf(completion, model)
-        if (model === "") {
+        if (model.trim() === "") {
           return yield* fail(invalid("no model: set it on the completion, or as the layer's default"), attempt)
+        }
+        const unfit = unsendable(completion.headers ?? {})
+        if (unfit !== undefined) {
+          return yield* fail(invalid(`the header ${unfit} cannot be sent: HTTP does not allow its characters`), attempt)
         }
         const refused = validate(protocol, completion)
         if (refused !== undefined) return yield* fail(refused, attempt)
