@@ -9,8 +9,7 @@ import { compact, differences } from "./json.ts"
 import { modelOf, type Replayed } from "./replay.ts"
 
 const textsOf = (choice: ReadonlyArray<Json>): string =>
-  choice.filter((content) => content["_tag"] === "Text" && content["text"] !== "").map((content) => content["text"])
-    .join("\n")
+  choice.filter((content) => content["_tag"] === "Text").map((content) => content["text"]).join("\n")
 
 const readable = (choice: ReadonlyArray<Json>): string =>
   choice.filter((content) => content["_tag"] === "Reasoning")

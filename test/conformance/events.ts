@@ -238,9 +238,8 @@ const parts = (events: ReadonlyArray<Json>): ReadonlyArray<Json> =>
 const continues = (before: Json | undefined, part: Json): before is Json =>
   before !== undefined && typeof before["text"] === "string" && typeof part["text"] === "string"
   && before["thought"] === part["thought"] && before["thoughtSignature"] === undefined
-  && !(part["text"] === "" && part["thought"] !== true && part["thoughtSignature"] !== undefined)
 
-// Texts of one kind are pieces of one, until a signature ends it; a signature without a text stays on its own.
+// Texts of one kind are pieces of one, until a signature ends it.
 const wholeParts = (all: ReadonlyArray<Json>): ReadonlyArray<Json> =>
   all.reduce<ReadonlyArray<Json>>((whole, part) => {
     const before = whole.at(-1)
