@@ -61,7 +61,9 @@ describe("text", () => {
     const block: Message.ProviderBlock = { _tag: "ProviderBlock", provider: "anthropic", block: { type: "x" } }
     const thought = reasoning({ _tag: "Text", text: "Hm" })
     assert.strictEqual(make([Message.text("One"), thought, call("1"), block, Message.text("two")]).text, "One\ntwo")
-    assert.strictEqual(make([Message.text("One\n"), Message.text("")]).text, "One\n\n")
+    assert.strictEqual(make([Message.text("One\n"), Message.text("two")]).text, "One\n\ntwo")
+    // What holds nothing but a signature is no text of the answer.
+    assert.strictEqual(make([Message.text("One"), Message.text("", { signature: "s" })]).text, "One")
     assert.strictEqual(make([Message.text("alone")]).text, "alone")
     assert.strictEqual(make([]).text, "")
     assert.strictEqual(make([call("1")]).text, "")

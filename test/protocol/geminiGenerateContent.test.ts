@@ -398,7 +398,7 @@ describe("answer", () => {
         { text: "", thoughtSignature: "s5" }
       ]
       const response = yield* read(answer(parts))
-      assert.strictEqual(response.text, "yes\n")
+      assert.strictEqual(response.text, "yes")
       assert.strictEqual(response.reasoning, "hm")
       assert.lengthOf(response.toolCalls, 2)
       assert.isTrue(Message.isMintedId(response.toolCalls[1]!.id))

@@ -283,7 +283,7 @@ const everywhere = (message: Message.Message): Message.Message => {
 
 /** Completions that every provider can be sent. */
 const completions = Arbitrary.map(Arbitrary.schema(Completion.Completion), (completion) => {
-  const { maxTokens, prompt, temperature, toolChoice, ...rest } = completion
+  const { headers: _, maxTokens, prompt, temperature, toolChoice, ...rest } = completion
   return Completion.make({
     ...rest,
     model: "m",
