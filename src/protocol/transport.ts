@@ -135,7 +135,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
                 endpoint.headers,
                 completion.headers
               ),
-              body: HttpBody.raw(text, { contentType: "application/json" })
+              body: HttpBody.text(text, "application/json")
             }
           )
         )
