@@ -6,14 +6,14 @@
 import { execFileSync } from "node:child_process"
 import { existsSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import { baseline, type Contestant, contestants } from "./clients/index.ts"
+import { baseline, type Contestant, contestants, control } from "./clients/index.ts"
 import { firstAnswer, type Server, startServer, startWorker, type Worker } from "./processes.ts"
-import { report, type Result } from "./report.ts"
+import { type Cost, report, type Result } from "./report.ts"
 import { count, memory, type Scenario, scenarios } from "./scenarios.ts"
 
 const quick = process.argv.includes("--quick")
 const rounds = quick ? 2 : 6
-const warmUps = quick ? 3 : 8
+const warmUps = quick ? 1 : 4
 const starts = quick ? 1 : 3
 
 const here = fileURLToPath(new URL(".", import.meta.url))
@@ -86,14 +86,19 @@ for (const contestant of chosen) workers.push(await startWorker(contestant, serv
 progress("warm-up")
 await Promise.all(workers.map(warmUp))
 
-const costs = new Map(workers.map((worker) => [worker, new Map<string, { ratio: number; micros: number }>()]))
+const costs = new Map(workers.map((worker) => [worker, new Map<string, Cost>()]))
 for (const scenario of scenarios) {
   progress(scenario.title)
   const measured = await measure(scenario, workers)
   for (const [worker, micros] of measured) {
     const raw = measured.get(baselineOf(worker, workers))!
     const ratios = micros.map((value, round) => value / raw[round]!)
-    costs.get(worker)!.set(scenario.title, { ratio: median(ratios), micros: median(micros) })
+    costs.get(worker)!.set(scenario.title, {
+      ratio: median(ratios),
+      low: Math.min(...ratios),
+      high: Math.max(...ratios),
+      micros: median(micros)
+    })
   }
 }
 for (const worker of workers) worker.stop()
@@ -110,7 +115,7 @@ for (let round = 0; round < starts; round++) {
 progress(memory.title)
 const peaks = new Map<Contestant, number>()
 for (const contestant of chosen) {
-  if (!quick || contestant.name === baseline || contestant.name.startsWith("effect-llm")) {
+  if (contestant.name !== control && (!quick || contestant.name.startsWith("effect-llm"))) {
     peaks.set(contestant, await peakMemory(contestant, server))
   }
 }

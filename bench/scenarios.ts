@@ -47,7 +47,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   {
     title: "200 messages, 20 tools",
     per: "call",
-    work: { streamed: false, size: "large", deltas: 40, pace: 0, batches: 40, atOnce: 1 },
+    work: { streamed: false, size: "large", deltas: 40, pace: 0, batches: 100, atOnce: 1 },
     targets: [0.9, 1.2]
   }
 ]

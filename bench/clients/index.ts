@@ -14,9 +14,11 @@ const protocols: ReadonlyArray<ProtocolName> = ["openai", "anthropic", "gemini"]
 /** What every other client is compared with. */
 export const baseline = "fetch"
 
+/** The same client in another process: how far it is from 1 is how far any figure may be off. */
+export const control = "fetch, again"
+
 export const contestants: ReadonlyArray<Contestant> = protocols.flatMap((protocol): Array<Contestant> => [
   { name: baseline, protocol, load: async () => (await import("./fetch.ts")).fetchClient(protocol) },
-  { name: "undici", protocol, load: async () => (await import("./undici.ts")).undiciClient(protocol) },
   {
     name: "effect-llm, undici",
     protocol,
@@ -29,6 +31,8 @@ export const contestants: ReadonlyArray<Contestant> = protocols.flatMap((protoco
   },
   ...({
     openai: [
+      { name: control, protocol, load: async () => (await import("./fetch.ts")).fetchClient(protocol) },
+      { name: "undici", protocol, load: async () => (await import("./undici.ts")).undiciClient(protocol) },
       { name: "openai", protocol, load: async () => (await import("./openai.ts")).openaiClient },
       { name: "ai, @ai-sdk/openai", protocol, load: async () => (await import("./aiSdkOpenai.ts")).aiSdkOpenai }
     ],
