@@ -166,7 +166,9 @@ const targetsSection = (results: Results): string => {
       ["", "over undici", "over fetch"],
       undici.map((check, index) => [check.what, verdict(check), verdict(fetch[index]!)])
     ),
-    missed.length === 0 ? "No target is missed by more than the noise." : `Missed by more than the noise:\n\n${missed.join("\n")}`
+    missed.length === 0
+      ? "No target is missed by more than the noise."
+      : `Missed by more than the noise:\n\n${missed.join("\n")}`
   ].join("\n\n")
 }
 
