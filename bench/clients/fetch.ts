@@ -1,0 +1,16 @@
+import type { Make, ProtocolName, Size } from "../Client.ts"
+import { raw, readEvents } from "./raw.ts"
+
+export const fetchClient = (protocol: ProtocolName): Make => (url) => {
+  const { body, delta, headers, path, whole } = raw[protocol]
+  const send = (size: Size, streamed: boolean) =>
+    fetch(url + path(streamed), {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json" },
+      body: JSON.stringify(body(size, streamed))
+    })
+  return {
+    complete: async (size) => whole(await (await send(size, false)).json() as never),
+    stream: async (size) => readEvents((await send(size, true)).body!, delta)
+  }
+}
