@@ -21,13 +21,13 @@ import * as Arr from "effect/Array"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
+import { isWait } from "./internal/duration.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
 
@@ -106,9 +106,6 @@ const hinted = ({ duration, input }: { readonly duration: Duration.Duration; rea
     ? Effect.succeed(duration)
     : Effect.map(Random.next, (share) => Math.ceil(Duration.toMillis(retryAfter) * (1 + share / 10)))
 }
-
-const isWait = (input: Duration.Input): boolean =>
-  Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
 
 const complete = (policy: Partial<Policy>): Policy => {
   const full = { ...defaultPolicy, ...policy }

@@ -326,7 +326,7 @@ const inputOf = (block: JsonRecord): unknown => {
 }
 
 /** One block of an answer. */
-export const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
+const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
   switch (block["type"]) {
     case "text": {
       const citations = array(block["citations"]) as NonNullable<Message.Text["citations"]>

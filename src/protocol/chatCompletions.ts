@@ -362,7 +362,7 @@ const decodeImage = (image: JsonRecord): ReadonlyArray<Message.Image> => {
 }
 
 /** A call of a tool before its arguments are known to be whole. */
-export interface RawCall {
+interface RawCall {
   readonly id: string | undefined
   readonly name: string | undefined
   readonly arguments: unknown

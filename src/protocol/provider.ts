@@ -7,9 +7,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { isWait } from "../internal/duration.ts"
 import { LLMClient } from "../LLMClient.ts"
 import { unsendable } from "./headers.ts"
 import type { Protocol } from "./Protocol.ts"
@@ -71,9 +71,6 @@ const parseUrl = (text: string, suffix: RegExp): Result.Result<URL, string> => {
 }
 
 const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
-
-const isWait = (input: Duration.Input): boolean =>
-  Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
 
 const clocks = ["firstPart", "idle", "total"] as const
 

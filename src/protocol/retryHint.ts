@@ -78,7 +78,10 @@ const families: ReadonlyArray<Family> = [
   {
     header: (_, figure) => `x-ratelimit-${figure}`,
     windows: { requests: "requests" },
-    reset: (text, now) => scaled(decimal(text), 1) === undefined ? undefined : Number(text) - now
+    reset: (text, now) => {
+      const at = decimal(text)
+      return at === undefined ? undefined : at - now
+    }
   }
 ]
 

@@ -95,7 +95,8 @@ export const make = (options: {
     }
     // Some servers keep the connection alive with events that are no objects.
     if (!isObject(event)) return
-    events++
+    // From here on the body is a stream, and what was kept in case it is not can go.
+    if (events++ === 0) plain.length = 0
     decoder.event(event, parts)
     if (decoder.done() && decoder.complete()) finishStream()
   }
