@@ -27,7 +27,7 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { isWait } from "./internal/duration.ts"
+import * as Options from "./internal/options.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
 
@@ -109,17 +109,14 @@ const hinted = ({ duration, input }: { readonly duration: Duration.Duration; rea
 
 const complete = (policy: Partial<Policy>): Policy => {
   const full = { ...defaultPolicy, ...policy }
-  const refuse = (option: string, what: string): never => {
-    throw new Error(`Retry policy ${option}: give ${what}`)
-  }
   for (const kind of kinds) {
     const { attempts, base, cap } = full[kind]
-    if (!Number.isSafeInteger(attempts) || attempts < 1) refuse(`${kind}.attempts`, "a whole number of at least 1")
-    if (!isWait(base)) refuse(`${kind}.base`, "a duration that is not negative")
-    if (!isWait(cap)) refuse(`${kind}.cap`, "a duration that is not negative")
+    Options.wholeNumber("Retry policy", `${kind}.attempts`, attempts)
+    Options.wait("Retry policy", `${kind}.base`, base)
+    Options.wait("Retry policy", `${kind}.cap`, cap)
   }
-  if (!isWait(full.maxRetryAfter)) refuse("maxRetryAfter", "a duration that is not negative")
-  if (full.deadline !== undefined && !isWait(full.deadline)) refuse("deadline", "a duration that is not negative")
+  Options.wait("Retry policy", "maxRetryAfter", full.maxRetryAfter)
+  Options.wait("Retry policy", "deadline", full.deadline)
   return full
 }
 

@@ -1,0 +1,90 @@
+/**
+ * What limits, budgets and breakers have in common: something is taken before a call, and given back or settled exactly
+ * once when the call ends, however it ends, streamed or not.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { Completion } from "../Completion.ts"
+import type { CompletionPart } from "../CompletionPart.ts"
+import type { CompletionResponse } from "../CompletionResponse.ts"
+import type { Service } from "../LLMClient.ts"
+import type { LLMError } from "../LLMError.ts"
+
+/** How a call ended. */
+export type Ended =
+  | { readonly _tag: "Answered"; readonly response: CompletionResponse }
+  | { readonly _tag: "Failed"; readonly error: LLMError }
+  /** The caller went, or something died; of a stream, this many characters had come by then. */
+  | { readonly _tag: "Left"; readonly characters: number }
+
+const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, characters: number): Ended => {
+  if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value }
+  return Option.match(Cause.findErrorOption(exit.cause), {
+    onNone: () => ({ _tag: "Left", characters }),
+    onSome: (error) => ({ _tag: "Failed", error })
+  })
+}
+
+const length = (part: CompletionPart): number => {
+  switch (part._tag) {
+    case "TextDelta":
+    case "ReasoningDelta":
+      return part.text.length
+    case "ToolCallDelta":
+      return part.arguments.length
+    default:
+      return 0
+  }
+}
+
+/**
+ * Surrounds every call of a client. `before` may wait (it can be interrupted, and then has taken nothing) or refuse the
+ * call; `after` gets what it took and how the call ended. A stream ends for `after` with its last part, its failure, or
+ * its reader's leaving.
+ */
+export const around = <A>(
+  client: Service,
+  before: (completion: Completion) => Effect.Effect<A, LLMError>,
+  after: (taken: A, ended: Ended) => Effect.Effect<void>
+): Pick<Service, "completion" | "stream"> => ({
+  completion: (completion) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        restore(before(completion)),
+        (taken) => Effect.onExit(restore(client.completion(completion)), (exit) => after(taken, ended(exit, 0)))
+      )
+    ),
+  stream: (completion) =>
+    Stream.unwrap(Effect.gen(function*() {
+      let characters = 0
+      let open = true
+      const settle = (taken: A, how: Ended): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          if (!open) return Effect.void
+          open = false
+          return after(taken, how)
+        })
+      const taken = yield* Effect.acquireRelease(
+        before(completion),
+        (taken) => settle(taken, { _tag: "Left", characters }),
+        { interruptible: true }
+      )
+      return client.stream(completion).pipe(
+        Stream.mapArrayEffect((parts) => {
+          const last = parts[parts.length - 1]!
+          if (last._tag === "Finish") {
+            return Effect.as(
+              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response })),
+              parts
+            )
+          }
+          for (const part of parts) characters += length(part)
+          return Effect.succeed(parts)
+        }),
+        Stream.tapError((error) => Effect.uninterruptible(settle(taken, { _tag: "Failed", error })))
+      )
+    }))
+})

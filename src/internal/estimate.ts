@@ -1,0 +1,50 @@
+/**
+ * How many tokens a request will cost, as well as one can say before it is sent. The provider's own count corrects it
+ * afterwards.
+ */
+import * as Result from "effect/Result"
+import { type Completion, messages } from "../Completion.ts"
+import type { Message } from "../Message.ts"
+
+// English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
+const perToken = 3.5
+
+// What providers charge for an image of usual size; other media cost at least as much.
+const perMedium = 1500
+
+/** Tokens of that many characters, about. */
+export const ofCharacters = (count: number): number => Math.ceil(count / perToken)
+
+// A value that cannot be written as JSON cannot be sent either: what it would cost is of no interest.
+const json = (value: unknown): number =>
+  ofCharacters(Result.getOrElse(Result.try(() => JSON.stringify(value)), () => "")?.length ?? 0)
+
+type Content = Exclude<Message["content"], string>[number]
+
+const ofContent = (content: Content): number => {
+  switch (content._tag) {
+    case "Text":
+      return ofCharacters(content.text.length)
+    case "Image":
+    case "Audio":
+    case "Video":
+    case "Document":
+      return perMedium
+    case "ToolResult":
+      return content.content.reduce((sum, part) => sum + (part._tag === "Json" ? json(part.value) : ofContent(part)), 0)
+    default:
+      return json(content)
+  }
+}
+
+/** An estimate of the tokens that a request makes a model read: its messages, tools and schemas. */
+export const inputTokens = (completion: Completion): number => {
+  const { outputSchema, preamble = "", tools } = completion
+  let tokens = ofCharacters(preamble.length) + (outputSchema === undefined ? 0 : json(outputSchema))
+  for (const tool of tools) tokens += json(tool)
+  for (const { content } of messages(completion)) {
+    if (typeof content === "string") tokens += ofCharacters(content.length)
+    else for (const item of content) tokens += ofContent(item)
+  }
+  return tokens
+}

@@ -1,0 +1,130 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Exit, Fiber, Stream } from "effect"
+import {
+  Completion,
+  type CompletionPart,
+  CompletionResponse,
+  type LLMClient,
+  LLMError,
+  TokenUsage
+} from "../../src/index.ts"
+import { around, type Ended } from "../../src/internal/around.ts"
+
+const request = Completion.make({ prompt: "Hello" })
+
+const response = CompletionResponse.make({
+  choice: [{ _tag: "Text", text: "Hi" }],
+  finishReason: { _tag: "Stop" },
+  usage: TokenUsage.make({ inputTokens: 1, outputTokens: 2 }),
+  provider: "test"
+})
+
+const error = LLMError.make("Transient", { provider: "test", model: "", reason: "Server", description: "" })
+
+const deltas: Array<CompletionPart.CompletionPart> = [
+  { _tag: "TextDelta", text: "abc" },
+  { _tag: "ReasoningDelta", text: "de" },
+  { _tag: "ToolCallDelta", index: 0, arguments: "{}" }
+]
+
+const surrounded = (
+  client: Partial<LLMClient.Service>,
+  before: Effect.Effect<void, LLMError.LLMError> = Effect.void
+) => {
+  const log: Array<string | Ended> = []
+  const full: LLMClient.Service = {
+    provider: "test",
+    completion: () => Effect.never,
+    stream: () => Stream.never,
+    ...client
+  }
+  return {
+    log,
+    ...around(
+      full,
+      () => Effect.tap(before, () => Effect.sync(() => log.push("before"))),
+      (_, ended) => Effect.sync(() => log.push(ended))
+    )
+  }
+}
+
+describe("around", () => {
+  it.effect("a completion is settled with its answer", () =>
+    Effect.gen(function*() {
+      const self = surrounded({ completion: () => Effect.succeed(response) })
+      yield* self.completion(request)
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+    }))
+
+  it.effect("a completion is settled with its failure", () =>
+    Effect.gen(function*() {
+      const self = surrounded({ completion: () => Effect.fail(error) })
+      yield* Effect.flip(self.completion(request))
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error }])
+    }))
+
+  it.effect("an interrupted completion is settled, and a defect too", () =>
+    Effect.gen(function*() {
+      const self = surrounded({})
+      const fiber = yield* Effect.forkChild(self.completion(request), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Left", characters: 0 }])
+      const dying = surrounded({ completion: () => Effect.die("bug") })
+      yield* Effect.exit(dying.completion(request))
+      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", characters: 0 }])
+    }))
+
+  it.effect("what is refused was never taken", () =>
+    Effect.gen(function*() {
+      const self = surrounded({ completion: () => Effect.succeed(response) }, Effect.fail(error))
+      yield* Effect.flip(self.completion(request))
+      yield* Effect.flip(Stream.runDrain(self.stream(request)))
+      assert.deepStrictEqual(self.log, [])
+    }))
+
+  it.effect("waiting to begin can be interrupted, and takes nothing", () =>
+    Effect.gen(function*() {
+      const self = surrounded({ completion: () => Effect.succeed(response) }, Effect.never)
+      for (const call of [self.completion(request), Stream.runDrain(self.stream(request))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      }
+      assert.deepStrictEqual(self.log, [])
+    }))
+
+  it.effect("a stream is settled once, before its last part is handed on", () =>
+    Effect.gen(function*() {
+      const self = surrounded({
+        stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.make({ _tag: "Finish", response } as const))
+      })
+      const parts = yield* Stream.runCollect(Stream.tap(self.stream(request), (part) =>
+        Effect.sync(() => {
+          if (part._tag === "Finish") assert.lengthOf(self.log, 2)
+        })))
+      assert.deepStrictEqual(parts.map((part) => part._tag), ["TextDelta", "ReasoningDelta", "ToolCallDelta", "Finish"])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+    }))
+
+  it.effect("a stream that fails is settled with the failure", () =>
+    Effect.gen(function*() {
+      const self = surrounded({ stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.fail(error)) })
+      yield* Effect.flip(Stream.runDrain(self.stream(request)))
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error }])
+    }))
+
+  it.effect("a stream that is left is settled with what had come", () =>
+    Effect.gen(function*() {
+      const self = surrounded({
+        stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.fromEffect(Effect.never))
+      })
+      yield* Stream.runDrain(Stream.take(self.stream(request), 1))
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Left", characters: 7 }])
+      const fiber = yield* Effect.forkChild(Stream.runDrain(self.stream(request)), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(self.log.slice(2), ["before", { _tag: "Left", characters: 7 }])
+      const dying = surrounded({ stream: () => Stream.fromEffect(Effect.die("bug")) })
+      assert.isTrue(Cause.hasDies(yield* Effect.sandbox(Stream.runDrain(dying.stream(request))).pipe(Effect.flip)))
+      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", characters: 0 }])
+    }))
+})
