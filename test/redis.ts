@@ -1,0 +1,67 @@
+/** A real `redis-server` of the test's own, on a free port of this machine, that keeps nothing on disk. */
+import * as NodeRedis from "@effect/platform-node/NodeRedis"
+import { Effect, Layer } from "effect"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import { connect, createServer } from "node:net"
+
+/** Whether the program is there; `.ci/run` installs it. Tests that need it say that they were skipped where it is not. */
+export const installed = spawnSync("redis-server", ["--version"]).status === 0
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer().listen(0, "127.0.0.1", () => {
+    const address = server.address()
+    server.close(() => resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : 0)))
+  })
+})
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1")
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once("error", () => resolve(false))
+  })
+
+export interface Server {
+  readonly port: number
+  /** Kills the server, as a crash would. */
+  readonly stop: Effect.Effect<void>
+  /** Starts it again on the same port, empty. */
+  readonly start: Effect.Effect<void>
+}
+
+/** Starts a server for the scope. Runs on real time, also under a test's clock. */
+export const server = Effect.gen(function*() {
+  const port = yield* freePort
+  let running: ChildProcess | undefined
+  const stop = Effect.promise(async () => {
+    const child = running
+    running = undefined
+    if (child === undefined || child.exitCode !== null) return
+    const gone = once(child, "exit")
+    child.kill("SIGKILL")
+    await gone
+  })
+  const start = Effect.promise(async () => {
+    running = spawn(
+      "redis-server",
+      ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp"],
+      { stdio: "ignore" }
+    )
+    const deadline = performance.now() + 10_000
+    while (performance.now() < deadline) {
+      if (await accepts(port)) return
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    throw new Error("redis-server did not start")
+  })
+  yield* Effect.acquireRelease(start, () => stop)
+  return { port, start, stop } satisfies Server
+})
+
+/** A connection to a server. */
+export const client = ({ port }: Server) =>
+  Layer.orDie(NodeRedis.layer({ socket: { host: "127.0.0.1", port }, disableOfflineQueue: true }))
