@@ -17,6 +17,7 @@ LLMClient.completion(Completion.make({ prompt: "Hello" })).pipe(
 
 const programs = {
   "effect-llm, fetch": program(`import { layer as Http } from "effect/http/FetchHttpClient"`),
+  // Without undici itself, which is left outside.
   "effect-llm, undici": program(`import { layerUndici as Http } from "@effect/platform-node/NodeHttpClient"`),
   "openai": `
 import OpenAI from "openai"
@@ -46,6 +47,7 @@ export const bundleSizes = async (): Promise<Map<string, number>> => {
       format: "esm",
       platform: "node",
       target: "node22",
+      external: name === "undici" ? [] : ["undici"],
       write: false,
       logLevel: "error"
     })

@@ -13,7 +13,7 @@ import { count, memory, type Scenario, scenarios } from "./scenarios.ts"
 
 const quick = process.argv.includes("--quick")
 const rounds = quick ? 2 : 6
-const warmUps = quick ? 1 : 4
+const warmUps = quick ? 2 : 12
 const starts = quick ? 1 : 3
 
 const here = fileURLToPath(new URL(".", import.meta.url))
@@ -61,7 +61,7 @@ const measure = async (scenario: Scenario, workers: ReadonlyArray<Worker>): Prom
 // Services run for long: what is measured is compiled code. Nothing is measured yet, so all may run at once.
 const warmUp = async (worker: Worker): Promise<void> => {
   for (const { work } of scenarios) {
-    for (let time = 0; work.pace === 0 && time < warmUps; time++) await worker.run(work)
+    for (let time = 0; time < warmUps; time++) await worker.run(work)
   }
 }
 

@@ -197,7 +197,7 @@ const protocolSection = (protocol: ProtocolName, { results, scenarios }: Results
 const bundleSection = ({ bundles }: Results): string =>
   [
     "## Bundle",
-    "A program of one call, bundled with all it needs and minified, after gzip.",
+    "A program of one call, bundled with all it needs and minified, after gzip; undici is left outside of effect-llm over it.",
     table(["", "kB"], [...bundles].map(([name, size]) => [name, size.toFixed(0)]))
   ].join("\n\n")
 

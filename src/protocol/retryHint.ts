@@ -52,56 +52,75 @@ export const goDuration = (text: string | undefined): number | undefined => {
     .reduce((sum, [, amount, unit]) => sum + Number(amount) * units[unit!]!, 0)
 }
 
-// One family of rate-limit headers: where a window's figures stand, and how its reset is written.
+// Where the figures of one window stand.
+interface Names {
+  readonly window: keyof RateLimits
+  readonly limit: string
+  readonly remaining: string
+  readonly reset: string
+}
+
+// One family of rate-limit headers: its windows, and how their reset is written.
 interface Family {
-  readonly header: (window: string, figure: "limit" | "remaining" | "reset") => string
-  readonly windows: Readonly<Record<string, keyof RateLimits>>
+  readonly windows: ReadonlyArray<Names>
   readonly reset: (text: string | undefined, now: number) => number | undefined
 }
 
-const families: ReadonlyArray<Family> = [
-  {
-    header: (window, figure) => `anthropic-ratelimit-${window}-${figure}`,
-    windows: {
-      requests: "requests",
-      tokens: "tokens",
-      "input-tokens": "inputTokens",
-      "output-tokens": "outputTokens"
-    },
-    reset: instant
-  },
-  {
-    header: (window, figure) => `x-ratelimit-${figure}-${window}`,
-    windows: { requests: "requests", tokens: "tokens" },
-    reset: goDuration
-  },
-  {
-    header: (_, figure) => `x-ratelimit-${figure}`,
-    windows: { requests: "requests" },
-    reset: (text, now) => {
-      const at = decimal(text)
-      return at === undefined ? undefined : at - now
-    }
+// The names are put together once: every answer is searched for all of them.
+const windows = (
+  header: (window: string, figure: "limit" | "remaining" | "reset") => string,
+  names: Readonly<Record<string, keyof RateLimits>>
+): ReadonlyArray<Names> =>
+  Object.entries(names).map(([name, window]) => ({
+    window,
+    limit: header(name, "limit"),
+    remaining: header(name, "remaining"),
+    reset: header(name, "reset")
+  }))
+
+const anthropic: Family = {
+  windows: windows((window, figure) => `anthropic-ratelimit-${window}-${figure}`, {
+    requests: "requests",
+    tokens: "tokens",
+    "input-tokens": "inputTokens",
+    "output-tokens": "outputTokens"
+  }),
+  reset: instant
+}
+
+const openai: Family = {
+  windows: windows((window, figure) => `x-ratelimit-${figure}-${window}`, { requests: "requests", tokens: "tokens" }),
+  reset: goDuration
+}
+
+const epoch: Family = {
+  windows: windows((_, figure) => `x-ratelimit-${figure}`, { requests: "requests" }),
+  reset: (text, now) => {
+    const at = decimal(text)
+    return at === undefined ? undefined : at - now
   }
-]
+}
+
+const families = [anthropic, openai, epoch]
 
 /** What the headers say of limits, remaining and resets; undefined when they say nothing. */
 export const rateLimits = (headers: HeaderMap, now: number): RateLimits | undefined => {
-  const found: Partial<Record<keyof RateLimits, Window>> = {}
+  let found: Partial<Record<keyof RateLimits, Window>> | undefined
   for (const family of families) {
-    for (const window in family.windows) {
-      const limit = decimal(headers[family.header(window, "limit")])
-      const remaining = decimal(headers[family.header(window, "remaining")])
-      const reset = hint(family.reset(headers[family.header(window, "reset")], now))
+    for (const names of family.windows) {
+      const limit = decimal(headers[names.limit])
+      const remaining = decimal(headers[names.remaining])
+      const reset = hint(family.reset(headers[names.reset], now))
       if (limit === undefined && remaining === undefined && reset === undefined) continue
-      found[family.windows[window]!] ??= {
+      found ??= {}
+      found[names.window] ??= {
         ...(limit !== undefined && { limit }),
         ...(remaining !== undefined && { remaining }),
         ...(reset !== undefined && { resetAfter: Duration.millis(reset) })
       }
     }
   }
-  return Object.keys(found).length === 0 ? undefined : found
+  return found
 }
 
 const ofHeaders = (headers: HeaderMap, now: number): number | undefined =>
@@ -111,10 +130,8 @@ const ofHeaders = (headers: HeaderMap, now: number): number | undefined =>
 
 // The longest reset of the windows of a family that have nothing left.
 const exhausted = (family: Family, headers: HeaderMap, now: number): number | undefined => {
-  const resets = Object.keys(family.windows).flatMap((window) =>
-    decimal(headers[family.header(window, "remaining")]) === 0
-      ? hint(family.reset(headers[family.header(window, "reset")], now)) ?? []
-      : []
+  const resets = family.windows.flatMap((names) =>
+    decimal(headers[names.remaining]) === 0 ? hint(family.reset(headers[names.reset], now)) ?? [] : []
   )
   return resets.length === 0 ? undefined : Math.max(...resets)
 }
@@ -143,7 +160,6 @@ export const retryHint = (
   const metadata = object(error["metadata"])
   const upstream = lowerCased(object(metadata["headers"]))
   const availability = { ...object(metadata["availability"]), ...object(error["availability"]) }
-  const [anthropic, openai, epoch] = families as readonly [Family, Family, Family]
   const millis = ofHeaders(headers, now)
     ?? hint(retryInfo(error))
     ?? hint(seconds(availability["retry_after"]))

@@ -3,6 +3,7 @@
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -16,9 +17,11 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
@@ -47,6 +50,8 @@ export interface Endpoint {
 }
 
 type Attempt = Omit<failure.Context, "now">
+
+type Parts = Arr.NonEmptyReadonlyArray<CompletionPart>
 
 interface Opened {
   readonly response: HttpClientResponse
@@ -212,86 +217,92 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
       }
     )
 
-    // What a stream was heard to say, for the watchdog outside of it.
-    interface Heard {
-      session: Session.Session | undefined
-      attempt: Attempt
-    }
+    // One channel for a whole stream: every layer of operators would cost each delta its share.
+    const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError> =>
+      Stream.fromChannel(Channel.fromTransform((_, scope) =>
+        Effect.contextWith((services: Context.Context<never>) => {
+          const { expire, pull } = read(completion, services, scope)
+          return timeouts === undefined ? Effect.succeed(pull) : watch(pull, scope, timeouts, isLast, expire)
+        })
+      ))
 
-    const heardSoFar = ({ attempt, session }: Heard): Attempt => {
-      const partial = session?.partial()
-      return partial === undefined ? attempt : { ...attempt, partial }
-    }
+    const read = (completion: Completion, services: Context.Context<never>, scope: Scope.Scope) => {
+      let attempt = attemptOf(completion, completion.model ?? endpoint.model ?? "")
+      let session: Session.Session | undefined
+      let parts: Pull.Pull<Parts, LLMError> | undefined
 
-    const parts =
-      (completion: Completion, heard: Heard, services: Context.Context<never>) =>
-      ({ received, response }: Opened): Stream.Stream<CompletionPart, LLMError> => {
+      const start = ({ received, response }: Opened): Pull.Pull<Parts, LLMError> => {
         const clock = Context.get(services, Clock.Clock)
-        const session = Session.make({
+        attempt = received
+        session = Session.make({
           protocol,
           mintId: mintWith(Context.get(services, Random.Random)),
           toResponse: (answer) => failure.toResponse(answer, { ...received, now: clock.currentTimeMillisUnsafe() }),
           judge: (answer) => failure.judge(answer, completion)
         })
-        heard.session = session
-        heard.attempt = received
-        return Stream.transformPull(response.stream, (pull) => {
-          let ended = false
-          const end = () => {
-            ended = true
-            session.end()
-          }
-          // Reads on after the last part, so that the connection can be used again, but does not wait for it.
-          const drain = pull.pipe(
-            Effect.forever({ disableYield: true }),
-            Effect.timeoutOption("100 millis"),
-            Effect.exit
-          )
-          const next = Pull.catchDone(Effect.map(pull, session.feed), () => Effect.sync(end)).pipe(
-            Effect.catch((cause: HttpClientError) =>
-              Effect.sync(() => {
-                ended = true
-                session.fail({ _tag: "Network", cause })
-              })
-            )
-          )
-          const loop: Pull.Pull<Arr.NonEmptyReadonlyArray<CompletionPart>, LLMError> = Effect.suspend(() => {
-            const parts = session.take()
-            if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
-            const signal = session.failure()
-            if (signal !== undefined) return fail(signal, heardSoFar(heard))
-            if (ended) return Cause.done()
-            if (session.finished()) return Effect.flatMap(drain, () => Cause.done())
-            return Effect.flatMap(next, () => loop)
-          })
-          return Effect.succeed(loop)
-        })
+        return Effect.flatMap(
+          Channel.toPullScoped(Stream.toChannel(response.stream), scope),
+          (body) => parts = take(session!, body)
+        )
       }
 
-    const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError> =>
-      Stream.suspend(() => {
-        const heard: Heard = {
-          session: undefined,
-          attempt: attemptOf(completion, completion.model ?? endpoint.model ?? "")
-        }
-        const opened = Stream.unwrap(Effect.contextWith((services: Context.Context<never>) =>
-          Effect.map(open(completion, true), parts(completion, heard, services))
-        ))
-        if (timeouts === undefined) {
-          return opened
-        }
-        return watch(opened, timeouts, isLast, (clock, after, now) => {
-          const signal = { _tag: "Timeout", clock, after } as const
-          heard.session?.fail(signal)
-          return failure.fromSignal(heard.session?.failure() ?? signal, { ...heardSoFar(heard), now })
-        }).pipe(
-          // An answer that was there when a clock ran out is one.
-          Stream.catch((error) => {
-            const rest = Stream.fromIterable(heard.session?.take() ?? [])
-            return heard.session?.finished() === true ? rest : Stream.concat(rest, Stream.fail(error))
-          })
+      let ended = false
+      // Gives what the session has, and reads on when it has nothing.
+      const take = (
+        session: Session.Session,
+        body: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, HttpClientError>
+      ): Pull.Pull<Parts, LLMError> => {
+        const next = Pull.matchEffect(body, {
+          onSuccess: (chunks) => {
+            session.feed(chunks)
+            return loop
+          },
+          onFailure: (cause) => {
+            const error = Cause.findErrorOption(cause)
+            if (Option.isNone(error)) return Effect.failCause(cause as Cause.Cause<never>)
+            ended = true
+            session.fail({ _tag: "Network", cause: error.value })
+            return loop
+          },
+          onDone: () => {
+            ended = true
+            session.end()
+            return loop
+          }
+        })
+        // Reads on after the last part, so that the connection can be used again, but does not wait for it.
+        const drain = body.pipe(
+          Effect.forever({ disableYield: true }),
+          Effect.timeoutOption("100 millis"),
+          Effect.exit,
+          Effect.andThen(Cause.done())
         )
-      })
+        const loop: Pull.Pull<Parts, LLMError> = Effect.suspend(() => {
+          const parts = session.take()
+          if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
+          const signal = session.failure()
+          if (signal !== undefined) {
+            const partial = session.partial()
+            return fail(signal, partial === undefined ? attempt : { ...attempt, partial })
+          }
+          if (ended) return Cause.done()
+          return session.finished() ? drain : next
+        })
+        return loop
+      }
+
+      const begin = Effect.flatMap(open(completion, true), start)
+      return {
+        pull: Effect.suspend(() => parts ?? begin),
+        // What had come when a clock ran out is given still; if it was the whole answer, it is one.
+        expire: (clock: keyof Timeouts, after: Duration.Duration): Pull.Pull<Parts, LLMError> => {
+          const signal = { _tag: "Timeout", clock, after } as const
+          ended = true
+          session?.fail(signal)
+          return parts ?? fail(signal, attempt)
+        }
+      }
+    }
 
     return {
       provider,
@@ -310,7 +321,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
     }
   })
 
-const isLast = (parts: ReadonlyArray<CompletionPart>): boolean => parts.at(-1)?._tag === "Finish"
+const isLast = (parts: Parts): boolean => parts.at(-1)?._tag === "Finish"
 
 // Names the tool calls of one answer that came without an id.
 const mintWith = (random: { nextDoubleUnsafe(): number }): (index: number) => string => {
