@@ -534,6 +534,7 @@ describe("a conversation that changes its provider", () => {
     openai: [
       { _tag: "Reasoning", content: [{ _tag: "Text", text: "FOREIGN thought" }], field: "reasoning_content" },
       { _tag: "ProviderBlock", provider: "openai", block: { audio: { id: "FOREIGN" } } },
+      Message.text("So", { citations: [{ type: "char_location", cited_text: "FOREIGN" }] }),
       Message.toolCall({ id: "functions.get_weather:0", name: "get_weather", arguments: '{"city":"Rome"}' })
     ],
     openrouter: [
