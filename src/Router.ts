@@ -29,7 +29,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as Check from "./internal/options.ts"
@@ -128,15 +127,9 @@ const lazily = Effect.gen(function*() {
   const scope = yield* Effect.scope
   const memoMap = Layer.CurrentMemoMap.forkOrCreate(context)
   return (layer: Layer.Layer<LLMClient, unknown, unknown>): Effect.Effect<Effect.Effect<Service, unknown>> => {
-    const build = Effect.gen(function*() {
-      const own = yield* Scope.fork(scope)
-      return yield* Layer.buildWithMemoMap(layer, memoMap, own).pipe(
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Scope.close(own, exit)),
-        Effect.map((built) => Context.get(built, LLMClient)),
-        Effect.provideContext(context)
-      )
-    })
-    return build.pipe(
+    return Layer.buildWithMemoMap(layer, memoMap, scope).pipe(
+      Effect.map((built) => Context.get(built, LLMClient)),
+      Effect.provideContext(context),
       Effect.cachedWithTTL((exit) => Exit.isSuccess(exit) ? Duration.infinity : Duration.zero),
       Effect.map((cached) => Effect.flatMap(Effect.forkIn(cached, scope), Fiber.join))
     )

@@ -181,7 +181,11 @@ for (const [way, call] of Object.entries(ways)) {
           broken ? Effect.fail({ _tag: "NoDatabase", url: "redis://user:secret@host" }) : Effect.void
         )
         const once = fake("once", before)
-        const client = yield* clientOf(Router.layer({ "a*": once.layer }))
+        const below = { opened: 0, closed: 0 }
+        const resource = Layer.effectDiscard(
+          Effect.acquireRelease(Effect.sync(() => below.opened++), () => Effect.sync(() => below.closed++))
+        )
+        const client = yield* clientOf(Router.layer({ "a*": Layer.provide(once.layer, resource) }))
         const error = yield* Effect.flip(call(client, ask("a1")))
         assert.deepStrictEqual([error._tag, error.reason, error.provider, error.model], [
           "ClientError",
@@ -192,9 +196,11 @@ for (const [way, call] of Object.entries(ways)) {
         assert.strictEqual(error.description, "the route a* could not be built: NoDatabase")
         assert.notInclude(inspect(error, { depth: 9 }), "secret")
         assert.deepStrictEqual(once.builds, { begun: 1, opened: 0, closed: 1 })
+        assert.deepStrictEqual(below, { opened: 1, closed: 1 }, "what was built for it goes with it")
         broken = false
         assert.strictEqual(yield* call(client, ask("a1")), "once a1")
         assert.deepStrictEqual(once.builds, { begun: 2, opened: 1, closed: 1 })
+        assert.deepStrictEqual(below, { opened: 2, closed: 1 })
       }))
 
     it.effect("fails as Authentication for want of a key, which a fallback can help", () =>
