@@ -139,6 +139,7 @@ export const layer = <const Members extends readonly [Choice, ...ReadonlyArray<C
   members: Members,
   options: Options = {}
 ): Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>> =>
+  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to.
   Layer.effect(
     LLMClient,
     Effect.gen(function*() {

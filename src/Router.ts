@@ -126,14 +126,13 @@ const lazily = Effect.gen(function*() {
   const context = yield* Effect.context<unknown>()
   const scope = yield* Effect.scope
   const memoMap = Layer.CurrentMemoMap.forkOrCreate(context)
-  return (layer: Layer.Layer<LLMClient, unknown, unknown>): Effect.Effect<Effect.Effect<Service, unknown>> => {
-    return Layer.buildWithMemoMap(layer, memoMap, scope).pipe(
+  return (layer: Layer.Layer<LLMClient, unknown, unknown>): Effect.Effect<Effect.Effect<Service, unknown>> =>
+    Layer.buildWithMemoMap(layer, memoMap, scope).pipe(
       Effect.map((built) => Context.get(built, LLMClient)),
       Effect.provideContext(context),
       Effect.cachedWithTTL((exit) => Exit.isSuccess(exit) ? Duration.infinity : Duration.zero),
       Effect.map((cached) => Effect.flatMap(Effect.forkIn(cached, scope), Fiber.join))
     )
-  }
 })
 
 /** What answers to a pattern. */
@@ -177,6 +176,7 @@ const make = (routes: ReadonlyArray<Built>): Service => {
 export const layer = <const Routes extends Readonly<Record<string, Target>>>(
   routes: Routes
 ): Layer.Layer<LLMClient, never, ServicesOf<Routes[keyof Routes]>> =>
+  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to.
   Layer.effect(
     LLMClient,
     Effect.gen(function*() {
