@@ -49,7 +49,7 @@ type Fields = { readonly [K in keyof typeof Completion.fields]: Completion[K] }
 
 // The constructor of a Schema class parses and throws; a request is checked once, when it is run. A field that is
 // undefined is left out, since it would not survive JSON.
-const from = (fields: Partial<Fields>): Completion =>
+const from = (fields: { readonly [K in keyof Fields]?: Fields[K] | undefined }): Completion =>
   Object.assign(
     Object.create(Completion.prototype),
     Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
@@ -83,7 +83,8 @@ export const make = (options: Options): Completion => {
   })
 }
 
-export const model = set("model")
+/** Names the model; without a name it is the provider layer's own. */
+export const model = (model: string | undefined) => (self: Completion): Completion => from({ ...self, model })
 
 export const prompt = (prompt: string | Message.Message) => set("prompt")(message(prompt))
 

@@ -15,7 +15,8 @@
  * ```
  */
 import * as Schema from "effect/Schema"
-import { CompletionResponse } from "./CompletionResponse.ts"
+import { CompletionResponse, withAttempts as responseWithAttempts } from "./CompletionResponse.ts"
+import type { LLMError } from "./LLMError.ts"
 
 /** A piece of the answer's text; never empty. */
 export const TextDelta = Schema.TaggedStruct("TextDelta", { text: Schema.String })
@@ -70,3 +71,9 @@ export const fromResponse = (response: CompletionResponse): Array<CompletionPart
   })
   return [...parts, { _tag: "Finish", response }]
 }
+
+/** The part with the failures that went before its stream: the last part of a stream carries them in its answer. */
+export const withAttempts = (self: CompletionPart, before: ReadonlyArray<LLMError>): CompletionPart =>
+  self._tag === "Finish" && before.length > 0
+    ? { ...self, response: responseWithAttempts(self.response, before) }
+    : self

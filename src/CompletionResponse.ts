@@ -5,7 +5,7 @@
  * back, signatures and unknown blocks included.
  */
 import * as Schema from "effect/Schema"
-import { LLMError } from "./LLMError.ts"
+import { flatten, LLMError } from "./LLMError.ts"
 import * as Message from "./Message.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { TokenUsage } from "./TokenUsage.ts"
@@ -87,4 +87,4 @@ export const make = (fields: Fields): CompletionResponse =>
 
 /** The answer with the failures that went before it, ahead of those it has. */
 export const withAttempts = (self: CompletionResponse, before: ReadonlyArray<LLMError>): CompletionResponse =>
-  before.length === 0 ? self : make({ ...self, attempts: [...before, ...(self.attempts ?? [])] })
+  before.length === 0 ? self : make({ ...self, attempts: flatten([...before, ...(self.attempts ?? [])]) })

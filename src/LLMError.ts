@@ -184,9 +184,19 @@ const constructors = { RateLimit, ClientError, EmptyResponse, Transient } as unk
 export const make = (tag: LLMError["_tag"], fields: Readonly<Record<string, unknown>>): LLMError =>
   new constructors[tag](Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)))
 
-/** The error with the failures that went before it, ahead of those it has. */
-export const withAttempts = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError => {
-  if (before.length === 0) return self
+const replaceAttempts = (self: LLMError, attempts: ReadonlyArray<LLMError> | undefined): LLMError => {
   const fields = Object.keys(constructors[self._tag].fields).map((key) => [key, self[key as keyof LLMError]])
-  return make(self._tag, { ...Object.fromEntries(fields), attempts: [...before, ...(self.attempts ?? [])] })
+  return make(self._tag, { ...Object.fromEntries(fields), attempts })
 }
+
+/** The failures as one list, in their order: each that has some before it follows them, and has none itself. */
+export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
+  failures.flatMap((failure) =>
+    failure.attempts === undefined
+      ? [failure]
+      : [...flatten(failure.attempts), replaceAttempts(failure, undefined)]
+  )
+
+/** The error with the failures that went before it, ahead of those it has. */
+export const withAttempts = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError =>
+  before.length === 0 ? self : replaceAttempts(self, flatten([...before, ...(self.attempts ?? [])]))

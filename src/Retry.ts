@@ -25,7 +25,7 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import type { CompletionPart } from "./CompletionPart.ts"
+import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import * as Options from "./internal/options.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
@@ -152,9 +152,6 @@ export const schedule = (policy: Partial<Policy> = {}): Schedule.Schedule<Durati
 // No schedule sends a failure again that cannot end otherwise.
 const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || error.retryable === false
 
-const withFailures = (part: CompletionPart, failures: ReadonlyArray<LLMError>): CompletionPart =>
-  part._tag === "Finish" ? { ...part, response: CompletionResponse.withAttempts(part.response, failures) } : part
-
 const late = (
   client: Service,
   completion: Completion,
@@ -206,7 +203,9 @@ const decorate = (
         const retried = client.stream(completion).pipe(
           Stream.mapArray((parts) => {
             started = true
-            return failures.length === 0 ? parts : Arr.map(parts, (part) => withFailures(part, failures))
+            return failures.length === 0
+              ? parts
+              : Arr.map(parts, (part) => CompletionPart.withAttempts(part, failures))
           }),
           // Until its first part nothing of a stream reached the caller; from then on nothing is sent again.
           Stream.catch((error) => {

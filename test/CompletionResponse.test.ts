@@ -180,12 +180,12 @@ describe("JSON", () => {
     )
     const decoded = throughJson(response)
     assertSame(decoded, response)
-    const [attempt] = decoded.attempts!
+    const [before, attempt] = decoded.attempts!
     assert.instanceOf(attempt, LLMError.Transient)
     assert.strictEqual(attempt.message, outer.message)
     assert.strictEqual(attempt.partial?.text, "Hel")
     assert.instanceOf(attempt.partial?.attempts?.[0], LLMError.EmptyResponse)
-    assert.strictEqual(Duration.toMillis(attempt.attempts![0]!.retryAfter!), 1500.5)
+    assert.strictEqual(Duration.toMillis(before!.retryAfter!), 1500.5)
     assertNothingUndefined(encode(response))
   })
 

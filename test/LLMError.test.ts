@@ -196,6 +196,16 @@ describe("withAttempts", () => {
     assertSame(throughJson(error), error)
   })
 
+  it("is one list of all failures, in their order, even of failures that had some before them", () => {
+    const inner = LLMError.withAttempts(second, [first])
+    const nested = make("Transient", "Overloaded", { attempts: [third, inner] })
+    const more = LLMError.withAttempts(make("RateLimit", "Requests", { attempts: [third] }), [nested, first])
+    const reasons: ReadonlyArray<string> = more.attempts!.map(({ reason }) => reason)
+    assert.deepStrictEqual(reasons, ["Network", "Server", "Tokens", "Overloaded", "Server", "Network"])
+    assert.isTrue(more.attempts!.every(({ attempts }) => attempts === undefined))
+    assertSame(nested.attempts, [third, inner])
+  })
+
   it.prop(
     "keeps everything but the attempts, whatever the error",
     { error: errors, before: errors },
@@ -203,7 +213,7 @@ describe("withAttempts", () => {
       const more = LLMError.withAttempts(error, [before])
       assert.strictEqual(more.constructor, error.constructor)
       assert.strictEqual(more.message, error.message)
-      assertSame(more.attempts, [before, ...(error.attempts ?? [])])
+      assertSame(more.attempts, LLMError.flatten([before, ...(error.attempts ?? [])]))
       const { attempts: _, ...kept } = encode(more) as Record<string, unknown>
       const { attempts: __, ...had } = encode(error) as Record<string, unknown>
       assertSame(kept, had)

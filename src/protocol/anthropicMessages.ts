@@ -6,6 +6,7 @@ import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
 import { anthropicStream } from "./anthropicStream.ts"
+import { type CallIds, fitIds } from "./callIds.ts"
 import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf, verbatim } from "./encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
 import { closed } from "./jsonSchema.ts"
@@ -67,10 +68,10 @@ const documentSource = (from: Message.Source) =>
     ? { type: "text", media_type: "text/plain", data: decodeText(from.data) } as const
     : source<"application/pdf">(from)
 
-const text = (content: Message.Text) => ({
+const text = (content: Message.Text, native = true) => ({
   type: "text",
   text: content.text,
-  ...present("citations", content.citations && verbatim(content.citations)),
+  ...(native && present("citations", content.citations && verbatim(content.citations))),
   ...cacheControl(content)
 } as const)
 
@@ -91,8 +92,7 @@ const document = (content: Message.Document) => ({
 // The provider refuses texts of nothing but white space, although its models write them.
 const isBlank = (text: string): boolean => text.trim() === ""
 
-// Other providers' ids may hold characters that this one refuses.
-const wireId = (id: string): string => id.replaceAll(/[^a-zA-Z0-9_-]/g, "_")
+const callIds: CallIds = { fits: (id) => /^[a-zA-Z0-9_-]+$/.test(id), unique: true }
 
 const resultBlock = (item: Message.ToolResultContent) =>
   item._tag === "Image"
@@ -105,7 +105,7 @@ const toolResult = (result: Message.ToolResult) => {
   const content = result.content.map(resultBlock).flat()
   return {
     type: "tool_result",
-    tool_use_id: wireId(result.id),
+    tool_use_id: result.id,
     ...(content.length > 0 && { content }),
     ...(result.isError === true && { is_error: true }),
     ...cacheControl(result)
@@ -148,12 +148,12 @@ const reasoningBlock = (part: Message.ReasoningPart) => {
 const assistantBlock = (native: boolean) => (content: Message.AssistantContent) => {
   switch (content._tag) {
     case "Text":
-      return isBlank(content.text) ? [] : [text(content)]
+      return isBlank(content.text) ? [] : [text(content, native)]
     case "ToolCall":
       return [
         {
           type: "tool_use",
-          id: wireId(content.id),
+          id: content.id,
           name: content.name,
           input: callArguments(content.arguments),
           ...cacheControl(content)
@@ -207,7 +207,7 @@ const conversation = (completion: Completion.Completion, model: string) => {
   if (completion.preamble !== undefined && !isBlank(completion.preamble)) {
     system.push(systemBlock(completion.preamble, {}))
   }
-  const messages = Completion.messages(completion)
+  const messages = fitIds(Completion.messages(completion), provider, callIds)
   messages.forEach((message, index) => {
     const last = turns.at(-1)
     switch (message._tag) {

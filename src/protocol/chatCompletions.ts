@@ -6,6 +6,7 @@ import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import * as TokenUsage from "../TokenUsage.ts"
 import type { ToolChoice } from "../Tool.ts"
+import { type CallIds, fitIds } from "./callIds.ts"
 import { chatStream } from "./chatStream.ts"
 import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf } from "./encode.ts"
 import { array, integer, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
@@ -16,6 +17,8 @@ import { type Accepts, finishReason, type FinishReasons, type Protocol } from ".
 export interface Dialect {
   readonly provider: "openai" | "openrouter"
   readonly accepts: Accepts
+  /** Which ids of tool calls a server takes, by model. */
+  readonly callIds: (model: string) => CallIds
   /** How reasoning goes back: as one text in a field of the message, as a list of details, or not at all. */
   readonly reasoning: "field" | "details" | "none"
   /** Whether contents may carry Anthropic's cache marks. */
@@ -219,7 +222,7 @@ export const encode = (dialect: Dialect) => (completion: Completion.Completion, 
   const { maxTokens, outputSchema, preamble = "", stopSequences = [], temperature, tools } = completion
   const messages = [
     systemMessages(dialect, preamble, {}),
-    ...Completion.messages(completion).map(messagesOf(dialect))
+    ...fitIds(Completion.messages(completion), dialect.provider, dialect.callIds(model)).map(messagesOf(dialect))
   ].flat()
   const choice = toolChoiceOf(completion, dialect.provider)
   const withSchema = outputSchema !== undefined
@@ -455,6 +458,21 @@ const make = (dialect: Dialect): Protocol => ({
 // calls gpt-35 is 3.5.
 const newerModel = /^(ft:)?(gpt-(?!35\b)([5-9]|\d\d+)|o\d+)([.:-]|$)/
 
+// Azure names this limit, OpenAI a later and longer one.
+const isShort = (id: string): boolean => id.length <= 40
+
+const openAiCallIds: CallIds = { fits: isShort }
+
+// Models of Mistral are as strict behind other servers, since it is their template that refuses.
+const mistral = /(^|[/:])(open-)?(mistral|mixtral|ministral|magistral|devstral|codestral|pixtral|voxtral)/i
+
+const mistralCallIds: CallIds = { fits: (id) => /^[a-zA-Z0-9]{9}$/.test(id) }
+
+// A server takes its own ids as it wrote them, whatever they are; of others only what most take.
+const otherCallIds: CallIds = { fits: (id, own) => own || (isShort(id) && /^[a-zA-Z0-9_-]+$/.test(id)) }
+
+const callIdsOf = (model: string): CallIds => mistral.test(model) ? mistralCallIds : otherCallIds
+
 const openAiAccepts: Accepts = {
   user: {
     Image: { Url: true, Base64: true },
@@ -470,6 +488,7 @@ const openAiAccepts: Accepts = {
 const openAiDialect: Dialect = {
   provider: "openai",
   accepts: openAiAccepts,
+  callIds: () => openAiCallIds,
   reasoning: "none",
   cacheMarks: false,
   maxTokens: (model) =>
@@ -486,6 +505,7 @@ export const compatible: Protocol = make({
   accepts: {
     user: { ...openAiAccepts.user, Audio: { Base64: true }, Video: { Url: true, Base64: true } }
   },
+  callIds: callIdsOf,
   reasoning: "field",
   schemaAfterTools: true
 })
@@ -502,6 +522,7 @@ export const openRouter: Protocol = make({
     // Images that a model made are not sent back: they are left out of its message.
     assistant: { Url: true, Base64: true }
   },
+  callIds: callIdsOf,
   reasoning: "details",
   cacheMarks: true,
   maxTokens: () => "max_tokens",

@@ -131,7 +131,22 @@ type Turn =
 const resultsFirst = (a: UserPart, b: UserPart): number =>
   Number("functionResponse" in b) - Number("functionResponse" in a)
 
-const conversation = (completion: Completion.Completion) => {
+// From version 3 on, and behind the names without a number.
+const wantsSignatures = (model: string): boolean => /gemini-([3-9]|\d\d)|gemini-.*latest/.test(model)
+
+// What the documentation of thought signatures gives for calls that another model wrote, or nobody.
+const placeholder = { thoughtSignature: "skip_thought_signature_validator" } as const
+
+// The first call of a step must be signed; those beside it never are.
+const sign = (parts: Array<ModelPart>): void => {
+  const index = parts.findIndex((part) => "functionCall" in part)
+  const first = parts[index]
+  if (first !== undefined && (first as JsonRecord)["thoughtSignature"] === undefined) {
+    parts[index] = { ...first, ...placeholder }
+  }
+}
+
+const conversation = (completion: Completion.Completion, model: string) => {
   const messages = Completion.messages(completion)
   const known = knownIds(messages)
   const system = completion.preamble ? [{ text: completion.preamble }] : []
@@ -157,6 +172,7 @@ const conversation = (completion: Completion.Completion) => {
   }
   // All results of one turn belong into one content, and come before everything else in it.
   for (const turn of turns) if (turn.role === "user") turn.parts.sort(resultsFirst)
+  if (wantsSignatures(model)) { for (const turn of turns) if (turn.role === "model") sign(turn.parts) }
   return { system, contents: turns }
 }
 
@@ -181,8 +197,8 @@ const hasProperties = (parameters: JsonRecord): boolean =>
   || ["anyOf", "oneOf", "allOf"].some((key) => parameters[key] !== undefined)
 
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
-export const encode = (completion: Completion.Completion) => {
-  const { contents, system } = conversation(completion)
+export const encode = (completion: Completion.Completion, model: string) => {
+  const { contents, system } = conversation(completion, model)
   const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
   const generationConfig = {
     ...present("maxOutputTokens", maxTokens),
@@ -211,7 +227,7 @@ export const encode = (completion: Completion.Completion) => {
 
 const request: Protocol["request"] = (completion, model, streamed) => ({
   path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
-  body: encode(completion)
+  body: encode(completion, model)
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -210,10 +210,43 @@ describe("request", () => {
           { ...call("1"), signature: "s" },
           { _tag: "ProviderBlock", provider: "anthropic", block: { type: "server_tool_use" } }
         ], { provider: "anthropic" })
-        assert.deepStrictEqual((yield* sentContents([Message.user("a"), turn], result("1")))[1], {
+        const contents = (model: string) =>
+          Effect.map(
+            body(Completion.make({ model, history: [Message.user("a"), turn], prompt: result("1") })),
+            (sent) => at(sent, "contents", 1)
+          )
+        const functionCall = { name: "weather", args: { city: "Rome" } }
+        assert.deepStrictEqual(yield* contents("gemini-2.5-flash"), {
           role: "model",
-          parts: [{ text: "yes" }, { functionCall: { name: "weather", args: { city: "Rome" } } }]
+          parts: [{ text: "yes" }, { functionCall }]
         })
+        for (const model of ["gemini-3-flash", "gemini-4-argon", "models/gemini-10-pro", "gemini-flash-latest"]) {
+          assert.deepStrictEqual(yield* contents(model), {
+            role: "model",
+            parts: [{ text: "yes" }, { functionCall, thoughtSignature: "skip_thought_signature_validator" }]
+          }, model)
+        }
+      }))
+
+    it.effect("signs the first call of every step that has no signature of its own, for Gemini 3", () =>
+      Effect.gen(function*() {
+        const older = Message.assistant([call("1"), call("2")], { provider: "gemini" })
+        const signed = Message.assistant([{ ...call("3"), signature: "s" }, call("4")], { provider: "gemini" })
+        const byHand = Message.assistant([call("5")])
+        const results = (...ids: ReadonlyArray<string>) => Message.user(ids.flatMap((id) => result(id).content))
+        const contents = yield* sentContents([
+          Message.user("a"),
+          older,
+          results("1", "2"),
+          signed,
+          results("3", "4"),
+          byHand
+        ], results("5"))
+        const signatures = contents.filter(({ role }) => role === "model").map(({ parts }) =>
+          (parts as ReadonlyArray<Json>).map(({ thoughtSignature }) => thoughtSignature)
+        )
+        const skip = "skip_thought_signature_validator"
+        assert.deepStrictEqual(signatures, [[skip, undefined], ["s", undefined], [skip]])
       }))
 
     it.effect("gives parts that are not known here back verbatim, in place", () =>

@@ -515,6 +515,12 @@ const anthropicRefusals: ReadonlyArray<Refusal> = [
   ["text before a result", messages(user, use, { role: "user", content: [text, result] }), 400, "immediately after"],
   ["two results of a call", messages(user, use, { role: "user", content: [result, result] }), 400, "single result"],
   [
+    "an id that is no word",
+    messages(user, { role: "assistant", content: [text, { type: "tool_use", id: "a.b:0", name: "add", input: {} }] }),
+    400,
+    "messages.1.content.1.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'"
+  ],
+  [
     "an id used twice",
     messages(user, use, { role: "user", content: [result] }, use, {
       role: "user",
@@ -611,6 +617,16 @@ const openAiRefusals: ReadonlyArray<Refusal> = [
     "'tool_calls'"
   ],
   ["an unanswered call", messages(user, called, { role: "tool", tool_call_id: "call_1", content: "4" }), 400, "call_2"],
+  [
+    "an id of 41 letters",
+    messages(
+      user,
+      { role: "assistant", content: null, tool_calls: [call("a".repeat(41))] },
+      { role: "tool", tool_call_id: "a".repeat(41), content: "4" }
+    ),
+    400,
+    "Invalid 'messages[1].tool_calls[0].id': string too long"
+  ],
   ["max_tokens for gpt-5", set({ model: "gpt-5-mini", max_tokens: 10 }), 400, "Use 'max_completion_tokens' instead."],
   ["max_tokens for o4-mini", set({ model: "o4-mini", max_tokens: 10 }), 400, "unsupported_parameter"],
   ["max_tokens of 0", set({ max_tokens: 0 }), 400, "integer_below_min_value"],

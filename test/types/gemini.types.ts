@@ -34,7 +34,7 @@ interface Theirs<Parameters> {
   readonly generationConfig?: Plain<Gemini.GenerationConfig>
 }
 
-export const checked = (completion: Completion): Theirs<Schema> => encode(completion)
+export const checked = (completion: Completion): Theirs<Schema> => encode(completion, "gemini-3-pro-preview")
 
 // A schema holds schemas, which `Unknown` would follow for ever: its names are looked at apart.
 export const unknownNames = none<Unknown<ReturnType<typeof encode>, Theirs<unknown>>>()

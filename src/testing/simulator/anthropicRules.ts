@@ -144,6 +144,24 @@ const uniqueCalls: Rule<Body> = (body) =>
     ? undefined
     : invalid("messages: `tool_use` ids must be unique")
 
+const idPattern = /^[a-zA-Z0-9_-]+$/
+
+const callIds: Rule<Body> = (body) => {
+  for (const { blocks, index } of turns(body)) {
+    const wrong = blocks.findIndex((block) =>
+      (block.type === "tool_use" && !idPattern.test(String(block.id)))
+      || (block.type === "tool_result" && !idPattern.test(String(block.tool_use_id)))
+    )
+    const type = blocks[wrong]?.type
+    if (type === undefined) continue
+    const field = type === "tool_use" ? "id" : "tool_use_id"
+    return invalid(
+      `messages.${index}.content.${wrong}.${type}.${field}: String should match pattern '${idPattern.source}'`
+    )
+  }
+  return undefined
+}
+
 const namePattern = /^[a-zA-Z0-9_-]{1,128}$/
 
 const toolDefinitions: Rule<Body> = (body) => {
@@ -257,6 +275,7 @@ const rules: ReadonlyArray<Rule<Body>> = [
   thinking,
   caching,
   images,
+  callIds,
   uniqueCalls,
   toolPairs,
   prefill

@@ -158,6 +158,25 @@ const toolPairs: Rule<Body> = ({ messages }) => {
   return open.length > 0 ? unanswered(open, messages.length - 1) : undefined
 }
 
+const longestId = 40
+
+const callIds: Rule<Body> = ({ messages }) => {
+  for (const [index, message] of messages.entries()) {
+    const ids = message.role === "assistant" ? message.tool_calls?.map(({ id }) => id) ?? [] : []
+    const at = ids.findIndex((id) => id.length > longestId)
+    if (at < 0) continue
+    const place = `messages[${index}].tool_calls[${at}].id`
+    return refusal(
+      `Invalid '${place}': string too long. Expected a string with maximum length ${longestId}, but got a string with length ${
+        ids[at]?.length
+      } instead.`,
+      place,
+      "string_above_max_length"
+    )
+  }
+  return undefined
+}
+
 const unanswered = (ids: ReadonlyArray<string>, index: number): Rejection =>
   refusal(
     `An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: ${
@@ -355,6 +374,7 @@ export const openAiRules: ReadonlyArray<Rule<Body>> = [
   ({ model }) => model === "" ? refusal("you must provide a model parameter") : undefined,
   knownModel,
   ...shared,
+  callIds,
   together,
   reasoningModels
 ]

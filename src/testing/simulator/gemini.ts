@@ -59,7 +59,7 @@ const finishReasons: { readonly [finish in Finish]: string } = {
 const callsOf = (reply: Reply, seed: string): ReadonlyArray<Json> =>
   reply.toolCalls.filter((call) => call.complete).map((call, index) => ({
     functionCall: { name: call.name, args: call.arguments },
-    ...index === 0 && reply.model.startsWith("gemini-3") ? { thoughtSignature: idOf(`${seed} signature`, 64) } : {}
+    ...index === 0 && Rules.signs(reply.model) ? { thoughtSignature: idOf(`${seed} signature`, 64) } : {}
   }))
 
 const textsOf = (texts: ReadonlyArray<string>): ReadonlyArray<Json> => texts.map((text) => ({ text }))

@@ -119,9 +119,12 @@ const functionTurns: Rule<Body> = ({ contents = [] }) => {
   return undefined
 }
 
-/** Gemini 3 wants its own signature back on the first call of each step since the user last spoke. */
+/** Whether the model signs what it writes: from version 3 on. */
+export const signs = (model: string): boolean => /^gemini-([3-9]|\d\d)/.test(model)
+
+/** Such a model wants its own signature back on the first call of each step since the user last spoke. */
 const signatures = (model: string): Rule<Body> => ({ contents = [] }) => {
-  if (!model.startsWith("gemini-3")) return undefined
+  if (!signs(model)) return undefined
   const spoken = contents.findLastIndex(({ parts = [], role }) =>
     role !== "model" && parts.some((part) => part.text !== undefined)
   )

@@ -1,0 +1,104 @@
+/**
+ * Ids of tool calls that a provider takes. A conversation that another provider began holds ids of that one's form, which
+ * this one may refuse; what they are means nothing, as long as a call and its result have the same.
+ */
+import * as Hash from "effect/Hash"
+import type * as Message from "../Message.ts"
+
+/** Which ids a provider takes. */
+export interface CallIds {
+  /** Whether it takes this id; `own` says that it wrote the id itself, or that the message names no provider. */
+  readonly fits: (id: string, own: boolean) => boolean
+  /** Whether it refuses an id that an earlier call of the conversation has too. */
+  readonly unique?: true
+}
+
+const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// The narrowest form of all, Mistral's: what fits there fits everywhere.
+const length = 9
+
+const short = (seed: string): string => {
+  let id = ""
+  for (let index = 0; index < length; index++) {
+    // One hash has the bits for five letters.
+    const hash = Hash.string(`${Math.floor(index / 5)} ${seed}`) >>> 0
+    id += alphabet[Math.floor(hash / alphabet.length ** (index % 5)) % alphabet.length]
+  }
+  return id
+}
+
+const isCall = (content: Message.AssistantContent): content is Message.ToolCall => content._tag === "ToolCall"
+
+const isOwn = (message: Message.Assistant, provider: string): boolean =>
+  message.provider === undefined || message.provider === provider
+
+// Whether all ids can be sent as they are, as is usual.
+const allFit = (messages: ReadonlyArray<Message.Message>, provider: string, { fits, unique }: CallIds): boolean => {
+  const seen = new Set<string>()
+  for (const message of messages) {
+    if (message._tag !== "Assistant") continue
+    for (const { id } of message.content.filter(isCall)) {
+      if (!fits(id, isOwn(message, provider)) || (unique === true && seen.has(id))) return false
+      seen.add(id)
+    }
+  }
+  return true
+}
+
+/**
+ * The messages with every id that the provider would refuse replaced, in calls and results alike. No two calls become
+ * one, and the same messages get the same ids, which a provider's prompt cache depends on.
+ */
+export const fitIds = (
+  messages: ReadonlyArray<Message.Message>,
+  provider: string,
+  form: CallIds
+): ReadonlyArray<Message.Message> => {
+  if (allFit(messages, provider, form)) return messages
+  const taken = new Set(
+    messages.flatMap((message) =>
+      message._tag === "Assistant" ? message.content.filter(isCall).map(({ id }) => id) : []
+    )
+  )
+  const seen = new Set<string>()
+  // The ids that stand for an id in the turn that last used it, in the order of its calls.
+  const current = new Map<string, Array<string>>()
+
+  const nameOf = (id: string, own: boolean): string => {
+    const again = seen.has(id)
+    seen.add(id)
+    if (form.fits(id, own) && !(again && form.unique === true)) return id
+    let name = short(id)
+    for (let round = 1; taken.has(name); round++) name = short(`${id} ${round}`)
+    taken.add(name)
+    return name
+  }
+
+  return messages.map((message) => {
+    switch (message._tag) {
+      case "System":
+        return message
+      case "User":
+        return {
+          ...message,
+          content: message.content.map((content) => {
+            if (content._tag !== "ToolResult") return content
+            const names = current.get(content.id) ?? [content.id]
+            return { ...content, id: (names.length > 1 ? names.shift() : names[0])! }
+          }) as ReadonlyArray<Message.UserContent> as Message.User["content"]
+        }
+      case "Assistant": {
+        const inTurn = new Map<string, Array<string>>()
+        const content = message.content.map((content) => {
+          if (!isCall(content)) return content
+          const id = nameOf(content.id, isOwn(message, provider))
+          inTurn.set(content.id, [...inTurn.get(content.id) ?? [], id])
+          return { ...content, id }
+        })
+        for (const [id, names] of inTurn) current.set(id, names)
+        return { ...message, content }
+      }
+    }
+  })
+}
