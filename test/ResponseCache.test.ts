@@ -519,8 +519,7 @@ describe("ResponseCache.layerPersisted", () => {
         over(client, ResponseCache.layerPersisted()),
         (cache) => cache.completion(request)
       )).pipe(
-        Effect.provide(Layer.provide(Persistence.layerKvs, KeyValueStore.layerFileSystem(directory))),
-        Effect.provide(layer)
+        Effect.provide([Layer.provide(Persistence.layerKvs, KeyValueStore.layerFileSystem(directory)), layer])
       )
       yield* ask
       assert.deepStrictEqual(plain(yield* ask), replayed)
