@@ -140,7 +140,7 @@ const tokensOf = ({ answer, failed }: Attempt, inputTokens: number): TokenUsage.
   const output = Estimate.outputTokens(answer)
   const { usage } = answer
   if (usage.totalTokens === 0) {
-    return TokenUsage.make({ inputTokens: output === 0 ? 0 : inputTokens, outputTokens: output })
+    return TokenUsage.make({ inputTokens, outputTokens: output })
   }
   return failed ? TokenUsage.make({ ...usage, outputTokens: Math.max(usage.outputTokens, output) }) : usage
 }

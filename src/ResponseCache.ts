@@ -18,8 +18,8 @@
  *   end; a stream from the cache brings every content of the answer in one part.
  * - Of equal calls at the same time one goes to the provider, and the others wait for its answer, and meet its failure.
  *   When its caller leaves, the call goes on as long as anyone waits for it, and is interrupted after the last. A stream
- *   lives from its reader: when that leaves, or a failure breaks the stream after its first part, one of those who wait
- *   makes the call anew.
+ *   lives from its reader: those who wait for it wait while it is not read on, and when its reader leaves, or a failure
+ *   breaks it after its first part, one of them makes the call anew.
  *
  * `layerPersisted` keeps the answers in Redis, files or a database, where they outlive the process.
  */

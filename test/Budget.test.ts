@@ -207,7 +207,7 @@ describe("Budget", () => {
       usage(6, 15),
       4
     ]
-  ])("%s", ([_, outcome, tokens, calls]) =>
+  ])("%s", ([, outcome, tokens, calls]) =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({ tokens: 100_000 })
       const client = yield* over(clientOf(() => outcome), Budget.layer(budget))
@@ -286,7 +286,8 @@ describe("Budget", () => {
       assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
       yield* budget.reset
       yield* client.completion(request)
-      assert.strictEqual((yield* budget.usage).calls, 1)
+      const { calls, models } = yield* budget.usage
+      assert.deepStrictEqual([calls, models.map(({ calls }) => calls)], [1, [1]])
     }))
 
   it.effect("one budget stands over several providers, and one layer of options is a budget for each", () =>

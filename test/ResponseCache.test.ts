@@ -471,6 +471,31 @@ describe("ResponseCache.layerPersisted", () => {
       assert.lengthOf(asked, 2)
     }).pipe(Effect.provide(Persistence.layerMemory)))
 
+  it.effect("a stream that was read to its end is kept, however slowly", () =>
+    Effect.gen(function*() {
+      const entries = new Map<string, object>()
+      const slowly = Effect.repeat(Effect.yieldNow, { times: 20 })
+      const store = Layer.succeed(Persistence.BackingPersistence, {
+        make: () =>
+          Effect.succeed({
+            get: (key) => Effect.as(slowly, entries.get(key)),
+            getMany: () => Effect.die("unused"),
+            set: (key, value) => Effect.andThen(slowly, Effect.sync(() => entries.set(key, value))),
+            setMany: () => Effect.die("unused"),
+            remove: () => Effect.die("unused"),
+            clear: Effect.die("unused")
+          })
+      })
+      const { asked, client } = provider()
+      const cache = yield* over(
+        client,
+        Layer.provide(ResponseCache.layerPersisted(), Layer.provide(Persistence.layer, store))
+      )
+      yield* hear(cache, request)
+      yield* cache.completion(request)
+      assert.lengthOf(asked, 1)
+    }))
+
   it.effect("a store that fails, dies or does not answer is a miss and a warning, never a failure", () =>
     Effect.gen(function*() {
       const broken = [
@@ -509,11 +534,30 @@ describe("ResponseCache.layerPersisted", () => {
       }
     }))
 
+  it.effect("a caller that leaves while the store is asked is no failure of the store", () =>
+    Effect.gen(function*() {
+      const { layer, logged } = warnings()
+      const { asked, client } = provider()
+      const store = Layer.succeed(Persistence.Persistence, {
+        make: () => Effect.succeed({ get: () => Effect.never } as unknown as Persistence.PersistenceStore)
+      })
+      const cache = yield* over(client, Layer.provide(ResponseCache.layerPersisted(), store))
+      for (const call of [cache.completion(request), Stream.runDrain(cache.stream(request))]) {
+        const fiber = yield* Effect.forkChild(Effect.provide(call, layer))
+        yield* settle
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      }
+      assert.deepStrictEqual([logged, asked], [[], []])
+    }))
+
   it.effect("in files survives a restart; what is corrupt or of another form is a miss, and written anew", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()
-      const { asked, client } = provider()
+      const { asked, client } = provider(
+        Effect.succeed(CompletionResponse.make({ ...answer, attempts: [failure], rateLimits: {} }))
+      )
       const { layer, logged } = warnings()
       const ask = Effect.scoped(Effect.flatMap(
         over(client, ResponseCache.layerPersisted()),
@@ -528,7 +572,9 @@ describe("ResponseCache.layerPersisted", () => {
       assert.lengthOf(files, 1)
       assert.match(files[0]!, /^effect_llm_responses%3A[0-9a-f]{64}$/)
       const file = `${directory}/${files[0]}`
-      assert.notInclude(yield* fs.readFileString(file), 'Hello"', "the request is not stored")
+      const stored = yield* fs.readFileString(file)
+      assert.include(stored, '"Hello!"')
+      for (const absent of ['"Hello"', "attempts", "rateLimits"]) assert.notInclude(stored, absent)
       for (const content of ["", "{", "[]", "[null,null]", '[{"_tag":"Success","value":{"choice":1}},null]']) {
         yield* fs.writeFileString(file, content)
         assert.isUndefined((yield* ask).cached, content)
