@@ -18,12 +18,12 @@ export type Ended =
   | { readonly _tag: "Answered"; readonly response: CompletionResponse }
   | { readonly _tag: "Failed"; readonly error: LLMError }
   /** The caller went, or something died; of a stream, this many characters had come by then. */
-  | { readonly _tag: "Left"; readonly characters: number }
+  | { readonly _tag: "Left"; readonly streamed: boolean; readonly characters: number }
 
-const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, characters: number): Ended => {
+const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => ({ _tag: "Left", characters }),
+    onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
     onSome: (error) => ({ _tag: "Failed", error })
   })
 }
@@ -54,7 +54,7 @@ export const around = <A>(
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
         restore(before(completion)),
-        (taken) => Effect.onExit(restore(client.completion(completion)), (exit) => after(taken, ended(exit, 0)))
+        (taken) => Effect.onExit(restore(client.completion(completion)), (exit) => after(taken, ended(exit)))
       )
     ),
   stream: (completion) =>
@@ -69,7 +69,7 @@ export const around = <A>(
         })
       const taken = yield* Effect.acquireRelease(
         before(completion),
-        (taken) => settle(taken, { _tag: "Left", characters }),
+        (taken) => settle(taken, { _tag: "Left", streamed: true, characters }),
         { interruptible: true }
       )
       return client.stream(completion).pipe(

@@ -4,6 +4,7 @@
  */
 import * as Result from "effect/Result"
 import { type Completion, messages } from "../Completion.ts"
+import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Message } from "../Message.ts"
 
 // English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
@@ -48,3 +49,7 @@ export const inputTokens = (completion: Completion): number => {
   }
   return tokens
 }
+
+/** An estimate of the tokens of an answer, as far as it came. */
+export const outputTokens = ({ choice }: CompletionResponse): number =>
+  choice.reduce((sum, content) => sum + ofContent(content), 0)

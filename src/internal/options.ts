@@ -30,3 +30,10 @@ export const isWait = (input: Duration.Input): boolean =>
 export const wait = (owner: string, option: string, value: Duration.Input | undefined): void => {
   if (value !== undefined && !isWait(value)) refuse(owner, option, "a duration that is not negative")
 }
+
+/** Refuses what is no duration above 0; undefined is an option that was left out. */
+export const span = (owner: string, option: string, value: Duration.Input | undefined): void => {
+  if (value !== undefined && !Option.exists(Duration.fromInput(value), Duration.isPositive)) {
+    refuse(owner, option, "a duration above 0")
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * One client for each tenant, with the tenant's own key and budget:
+ *
+ *     npx node examples/tenants.ts
+ *
+ * A client is built when its tenant first needs it, once however many calls need it at the same time, and released when
+ * no call has needed it for a while. A new key takes effect without a restart: calls under way end with the key they
+ * began with, and the next one builds the client anew.
+ *
+ * The map is keyed by the tenant's id and never by its key, since keys of maps end up in logs and traces. Budgets live
+ * apart from the clients: what a tenant has spent outlives a client that was released.
+ *
+ * The provider is simulated in this process; put `NodeHttpClient.layerUndici` in its place to ask the real one.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cache, Console, Context, Data, Effect, Layer, LayerMap, Redacted } from "effect"
+import { Anthropic, Budget, Completion, LLMClient, Retry } from "../src/index.ts"
+import { Simulator } from "../src/testing/index.ts"
+
+export class UnknownTenant extends Data.TaggedError("UnknownTenant")<{ readonly tenant: string }> {
+  override get message(): string {
+    return `there is no tenant ${this.tenant}`
+  }
+}
+
+/** The keys of the tenants: in this example a map, elsewhere a database or a store of secrets. */
+export class Keys extends Context.Service<Keys, {
+  readonly get: (tenant: string) => Effect.Effect<Redacted.Redacted, UnknownTenant>
+  readonly set: (tenant: string, key: Redacted.Redacted) => Effect.Effect<void>
+}>()("example/Keys") {
+  static readonly layer = (keys: Readonly<Record<string, string>>): Layer.Layer<Keys> =>
+    Layer.sync(Keys, () => {
+      const known = new Map(Object.entries(keys).map(([tenant, key]) => [tenant, Redacted.make(key)]))
+      return {
+        get: (tenant) => Effect.mapError(Effect.fromNullishOr(known.get(tenant)), () => new UnknownTenant({ tenant })),
+        set: (tenant, key) => Effect.sync(() => known.set(tenant, key))
+      }
+    })
+}
+
+/** What each tenant may spend, and has spent. */
+export class Budgets extends Context.Service<Budgets, {
+  readonly get: (tenant: string) => Effect.Effect<Budget.Budget>
+}>()("example/Budgets") {
+  static readonly layer = (tokens: number): Layer.Layer<Budgets> =>
+    Layer.effect(
+      Budgets,
+      Effect.map(
+        Cache.make({
+          capacity: Infinity,
+          lookup: (tenant: string) => Budget.make({ name: `the budget of tenant ${tenant}`, tokens })
+        }),
+        (budgets) => ({ get: (tenant) => Cache.get(budgets, tenant) })
+      )
+    )
+}
+
+const clientOf = Effect.fnUntraced(function*(tenant: string) {
+  const apiKey = yield* Effect.flatMap(Keys, ({ get }) => get(tenant))
+  const budget = yield* Effect.flatMap(Budgets, ({ get }) => get(tenant))
+  return Retry.layer().pipe(
+    Layer.provide(Budget.layer(budget)),
+    Layer.provide(Anthropic.layer({ apiKey, model: "claude-sonnet-4-6" }))
+  )
+})
+
+export class Tenants extends LayerMap.Service<Tenants>()("example/Tenants", {
+  lookup: (tenant: string) => Layer.unwrap(clientOf(tenant)),
+  idleTimeToLive: "10 minutes"
+}) {}
+
+/** Asks with the client of a tenant. */
+export const ask = (tenant: string, prompt: string) =>
+  LLMClient.completion(Completion.make({ prompt, maxTokens: 100 })).pipe(Effect.provide(Tenants.get(tenant)))
+
+/** Gives a tenant another key. */
+export const rotate = (tenant: string, key: Redacted.Redacted) =>
+  Keys.use(({ set }) => set(tenant, key)).pipe(Effect.andThen(Tenants.invalidate(tenant)))
+
+const program = Effect.gen(function*() {
+  const report = (tenant: string) =>
+    ask(tenant, `Hello from ${tenant}`).pipe(
+      Effect.match({ onSuccess: ({ text }) => text, onFailure: ({ message }) => message }),
+      Effect.flatMap((line) => Console.log(`${tenant}: ${line}`))
+    )
+
+  yield* Effect.forEach(["oslo", "rome"], report, { concurrency: "unbounded" })
+  yield* Console.log("rome gets a valid key")
+  yield* rotate("rome", Redacted.make("key-of-rome"))
+  yield* report("rome")
+  yield* report("rome")
+
+  const budget = yield* Budgets.use(({ get }) => get("rome"))
+  const { tokens } = yield* budget.usage
+  yield* Console.log(`rome has spent ${tokens.totalTokens} tokens`)
+})
+
+if (import.meta.main) {
+  const live = Layer.provideMerge(
+    Tenants.layer,
+    Layer.mergeAll(
+      Keys.layer({ oslo: "key-of-oslo", rome: "invalid-key-of-rome" }),
+      Budgets.layer(130),
+      Simulator.layer()
+    )
+  )
+  NodeRuntime.runMain(Effect.provide(program, live))
+}

@@ -1,0 +1,448 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as Budget from "../src/Budget.ts"
+import * as Completion from "../src/Completion.ts"
+import * as CompletionPart from "../src/CompletionPart.ts"
+import * as CompletionResponse from "../src/CompletionResponse.ts"
+import * as Estimate from "../src/internal/estimate.ts"
+import * as LLMClient from "../src/LLMClient.ts"
+import * as LLMError from "../src/LLMError.ts"
+import * as Message from "../src/Message.ts"
+import * as Retry from "../src/Retry.ts"
+import * as TokenUsage from "../src/TokenUsage.ts"
+import { hear, passing, simulated } from "./testing/simulated.ts"
+
+// The same cases in every run.
+Arbitrary.configureGlobal({ check: { seed: "Budget" } })
+
+// Estimated at 2 tokens of input.
+const request = Completion.make({ model: "m", prompt: "Hello", maxTokens: 98 })
+
+type Outcome = Effect.Effect<CompletionResponse.CompletionResponse, LLMError.LLMError>
+
+const usage = (inputTokens: number, outputTokens: number) => TokenUsage.make({ inputTokens, outputTokens })
+
+const answer = (tokens: TokenUsage.TokenUsage, more: Partial<CompletionResponse.CompletionResponse> = {}) =>
+  CompletionResponse.make({
+    choice: [],
+    finishReason: { _tag: "Stop" },
+    usage: tokens,
+    provider: "test",
+    model: "m-1",
+    ...more
+  })
+
+const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
+  LLMError.make(tag, { provider: "test", model: "m", description: "", reason, ...more })
+
+const rateLimit = failure("RateLimit", "Requests")
+const empty = failure("EmptyResponse", "NoContent", { partial: answer(usage(2, 5)) })
+
+const clientOf = (outcome: (completion: Completion.Completion) => Outcome, provider = "test"): LLMClient.Service => ({
+  provider,
+  completion: outcome,
+  stream: (completion) =>
+    Stream.unwrap(
+      Effect.map(outcome(completion), (response) => Stream.fromIterable(CompletionPart.fromResponse(response)))
+    )
+})
+
+const answering = (response: CompletionResponse.CompletionResponse) => clientOf(() => Effect.succeed(response))
+
+const over = (client: LLMClient.Service, layer: Layer.Layer<LLMClient.LLMClient, never, LLMClient.LLMClient>) =>
+  Effect.map(
+    Layer.build(Layer.provide(layer, Layer.succeed(LLMClient.LLMClient, client))),
+    Context.get(LLMClient.LLMClient)
+  )
+
+/** Runs a call in both of its ways. */
+const both = (client: LLMClient.Service, completion = request) => [
+  Effect.exit(client.completion(completion)),
+  Effect.exit(Stream.runDrain(client.stream(completion)))
+]
+
+const price: Budget.Price = ({ inputTokens, outputTokens }) => inputTokens / 100 + outputTokens / 10
+
+describe("Budget", () => {
+  it.effect("a call costs what the provider reports, in all and by model, and keeps nothing reserved", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1000, cost: { limit: 100, price } })
+      const call = { tokens: usage(10, 5), cost: 0.6, calls: 1 }
+      yield* (yield* over(answering(answer(usage(10, 5))), Budget.layer(budget))).completion(request)
+      assert.deepStrictEqual(yield* budget.usage, {
+        ...call,
+        reserved: { calls: 0, tokens: 0, cost: 0 },
+        models: [{ provider: "test", model: "m-1", ...call }]
+      })
+      const own = answer(usage(1, 1), { model: "m-2", provider: "other", cost: 7 })
+      yield* hear(yield* over(answering(own), Budget.layer(budget)), request)
+      const after = yield* budget.usage
+      assert.deepStrictEqual(after.models.slice(1), [
+        { provider: "other", model: "m-2", tokens: usage(1, 1), cost: 7, calls: 1 }
+      ])
+      assert.deepStrictEqual([after.tokens, after.cost, after.calls], [usage(11, 6), 7.6, 2])
+    }))
+
+  it.effect("what a call may cost is reserved while it runs", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 10_000, cost: { limit: 1000, price }, maxTokens: 50 })
+      const client = yield* over(clientOf(() => Effect.never), Budget.layer(budget))
+      for (const [completion, output] of [[request, 98], [Completion.make({ prompt: "Hello" }), 50]] as const) {
+        for (const call of both(client, completion)) {
+          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+          const { reserved } = yield* budget.usage
+          assert.deepStrictEqual(reserved, { calls: 1, tokens: 2 + output, cost: 0.02 + output / 10 })
+          yield* Fiber.interrupt(fiber)
+          assert.deepStrictEqual((yield* budget.usage).reserved, { calls: 0, tokens: 0, cost: 0 })
+        }
+      }
+    }))
+
+  it.effect("a call that does not fit fails before anything is sent, and says which ceiling it met", () =>
+    Effect.gen(function*() {
+      let sent = 0
+      const client = clientOf(() => Effect.sync(() => answer(usage(2, ++sent))))
+      const tokens = yield* over(client, Budget.layer({ name: "tenant 7", tokens: 101 }))
+      const money = yield* over(client, Budget.layer({ cost: { limit: 9.83, price } }))
+      yield* tokens.completion(request)
+      yield* money.completion(request)
+      assert.strictEqual(sent, 2)
+      for (
+        const [client, description] of [
+          [tokens, "tenant 7 of 101 tokens is exceeded: 3 spent, 0 reserved by other calls, up to 100 for this one"],
+          [
+            money,
+            "the budget of 9.83 US dollars is exceeded: 0.22 spent, 0 reserved by other calls, up to 9.82 for this one"
+          ]
+        ] as const
+      ) {
+        const error = yield* Effect.flip(client.completion(request))
+        assert.deepStrictEqual(
+          [error._tag, error.reason, error.provider, error.model, error.description, error.isFallbackable],
+          ["ClientError", "Budget", "test", "m", description, false]
+        )
+        const { error: streamed, parts } = yield* hear(client, request)
+        assert.strictEqual(streamed?.description, description)
+        assert.lengthOf(parts, 0)
+      }
+      assert.strictEqual(sent, 2)
+      // What is smaller still fits.
+      yield* tokens.completion(Completion.maxTokens(10)(request))
+    }))
+
+  it.effect("concurrent calls reserve before any of them ends", () =>
+    Effect.gen(function*() {
+      let sent = 0
+      const gate = yield* Deferred.make<void>()
+      const budget = yield* Budget.make({ tokens: 250 })
+      const client = yield* over(
+        clientOf(() =>
+          Effect.suspend(() => {
+            sent++
+            return Effect.as(Deferred.await(gate), answer(usage(2, 3)))
+          })
+        ),
+        Budget.layer(budget)
+      )
+      const fiber = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3, 4], () => Effect.result(client.completion(request)), { concurrency: "unbounded" }),
+        { startImmediately: true }
+      )
+      assert.strictEqual(sent, 2)
+      yield* Deferred.succeed(gate, undefined)
+      const results = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(results.map(({ _tag }) => _tag), ["Success", "Success", "Failure", "Failure"])
+      // Now that they are settled, there is room again.
+      yield* client.completion(request)
+      assert.strictEqual((yield* budget.usage).tokens.totalTokens, 15)
+    }))
+
+  it.effect.each<readonly [string, Outcome, TokenUsage.TokenUsage, number]>([
+    ["a failure without an answer costs nothing", Effect.fail(rateLimit), TokenUsage.zero, 1],
+    ["an empty answer costs its usage", Effect.fail(empty), usage(2, 5), 1],
+    [
+      "a broken answer costs at least what had come",
+      Effect.fail(failure("Transient", "Network", {
+        partial: answer(usage(9, 1), { choice: [Message.text("x".repeat(35))] })
+      })),
+      usage(9, 10),
+      1
+    ],
+    [
+      "a broken answer of which nothing was counted is estimated",
+      Effect.fail(failure("Transient", "Network", {
+        partial: answer(TokenUsage.zero, { choice: [Message.text("x".repeat(35))] })
+      })),
+      usage(2, 10),
+      1
+    ],
+    [
+      "an answer of which nothing was counted is estimated",
+      Effect.succeed(answer(TokenUsage.zero, { choice: [Message.text("x".repeat(7))] })),
+      usage(2, 2),
+      1
+    ],
+    ["a cached answer costs nothing", Effect.succeed(answer(TokenUsage.zero, { cached: true })), TokenUsage.zero, 0],
+    [
+      "the attempts of an answer count",
+      Effect.succeed(answer(usage(10, 20), { attempts: [rateLimit, empty] })),
+      usage(12, 25),
+      3
+    ],
+    [
+      "the attempts of a failure count, and theirs",
+      Effect.fail(failure("EmptyResponse", "NoContent", {
+        partial: answer(usage(2, 5)),
+        attempts: [failure("Transient", "Server", { attempts: [empty] }), empty]
+      })),
+      usage(6, 15),
+      4
+    ]
+  ])("%s", ([, outcome, tokens, calls]) =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 100_000 })
+      const client = yield* over(clientOf(() => outcome), Budget.layer(budget))
+      for (const call of both(client)) {
+        yield* budget.reset
+        yield* call
+        const spent = yield* budget.usage
+        assert.deepStrictEqual([spent.tokens, spent.calls], [tokens, calls])
+        assert.deepStrictEqual(spent.reserved, { calls: 0, tokens: 0, cost: 0 })
+      }
+    }))
+
+  it.effect("a stream that is left costs the request and what had come; an interrupted completion, all it reserved", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1000, cost: { limit: 1000, price } })
+      const client = yield* over({
+        ...clientOf(() => Effect.never),
+        stream: () =>
+          Stream.concat(
+            Stream.make({ _tag: "TextDelta", text: "x".repeat(35) } as const),
+            Stream.fromEffectDrain(Effect.never)
+          )
+      }, Budget.layer(budget))
+      yield* Stream.runDrain(Stream.take(client.stream(request), 1))
+      const left = yield* budget.usage
+      assert.deepStrictEqual([left.tokens, left.cost, left.calls], [usage(2, 10), 1.02, 1])
+      yield* budget.reset
+      const fiber = yield* Effect.forkChild(client.completion(request), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      const interrupted = yield* budget.usage
+      assert.deepStrictEqual([interrupted.tokens, interrupted.cost], [usage(2, 98), 9.82])
+      assert.deepStrictEqual(interrupted.models.map(({ model }) => model), ["m"])
+    }))
+
+  it.effect("a price that is unknown before refuses the call, and afterwards costs what was reserved", () =>
+    Effect.gen(function*() {
+      for (const unknown of [NaN, -1, Infinity, undefined as unknown as number]) {
+        const budget = yield* Budget.make({
+          cost: { limit: 10, price: (usage, model) => model === "m" ? price(usage, model, "") : unknown }
+        })
+        const client = yield* over(answering(answer(usage(1, 1))), Budget.layer(budget))
+        const refused = yield* Effect.flip(client.completion(Completion.make({ model: "n", prompt: "Hello" })))
+        assert.strictEqual(refused.description, "the budget has no price for n")
+        const nameless = yield* Effect.flip(client.completion(Completion.make({ prompt: "Hello" })))
+        assert.strictEqual(nameless.description, "the budget has no price for a request without a model")
+        yield* client.completion(request)
+        assert.strictEqual((yield* budget.usage).cost, 9.82)
+      }
+      const throwing = yield* over(
+        answering(answer(usage(1, 1))),
+        Budget.layer({
+          cost: {
+            limit: 1,
+            price: () => {
+              throw new Error("no")
+            }
+          }
+        })
+      )
+      assert.strictEqual((yield* Effect.flip(throwing.completion(request))).reason, "Budget")
+    }))
+
+  it.effect("reset starts again from zero, and leaves what is reserved", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const budget = yield* Budget.make({ tokens: 120 })
+      const client = yield* over(
+        clientOf(() => Effect.as(Deferred.await(gate), answer(usage(10, 20)))),
+        Budget.layer(budget)
+      )
+      const fiber = yield* Effect.forkChild(client.completion(request), { startImmediately: true })
+      yield* budget.reset
+      assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(fiber)
+      assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
+      yield* budget.reset
+      yield* client.completion(request)
+      const { calls, models } = yield* budget.usage
+      assert.deepStrictEqual([calls, models.map(({ calls }) => calls)], [1, [1]])
+    }))
+
+  it.effect("one budget stands over several providers, and one layer of options is a budget for each", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const client = (name: string) =>
+        clientOf(
+          () =>
+            Effect.sync(() => {
+              asked.push(name)
+              return answer(usage(2, 98), { provider: name })
+            }),
+          name
+        )
+      const run = Effect.fnUntraced(function*(layer: Layer.Layer<LLMClient.LLMClient, never, LLMClient.LLMClient>) {
+        class A extends Context.Service<A, LLMClient.Service>()("test/A") {}
+        class B extends Context.Service<B, LLMClient.Service>()("test/B") {}
+        const of = (name: string) => Layer.provide(layer, Layer.succeed(LLMClient.LLMClient, client(name)))
+        const context = yield* Layer.build(Layer.merge(
+          Layer.provide(Layer.effect(A, LLMClient.LLMClient), of("a")),
+          Layer.provide(Layer.effect(B, LLMClient.LLMClient), of("b"))
+        ))
+        return yield* Effect.forEach(
+          [Context.get(context, A), Context.get(context, B), Context.get(context, A)],
+          (client) => Effect.map(Effect.result(client.completion(request)), ({ _tag }) => _tag)
+        )
+      })
+      const budget = yield* Budget.make({ tokens: 200 })
+      assert.deepStrictEqual(yield* run(Budget.layer(budget)), ["Success", "Success", "Failure"])
+      assert.deepStrictEqual((yield* budget.usage).models.map(({ provider }) => provider), ["a", "b"])
+      assert.deepStrictEqual(yield* run(Budget.layer({ tokens: 100 })), ["Success", "Success", "Failure"])
+      assert.deepStrictEqual(asked, ["a", "b", "a", "b"])
+    }))
+
+  it.effect("below retry it sees every attempt, above it counts them: the same sum", () =>
+    Effect.gen(function*() {
+      const spent = Effect.fnUntraced(function*(below: boolean, streamed: boolean) {
+        const budget = yield* Budget.make({ tokens: 100_000 })
+        const { client } = yield* simulated("anthropic", {
+          failures: [{ _tag: "RateLimit" }, { _tag: "Empty" }]
+        })
+        const layers = below
+          ? Layer.provide(Retry.layer(), Budget.layer(budget))
+          : Layer.provide(Budget.layer(budget), Retry.layer())
+        const stacked = yield* over(client, layers)
+        yield* passing(streamed ? Effect.asVoid(hear(stacked, request)) : Effect.asVoid(stacked.completion(request)))
+        const { calls, tokens } = yield* budget.usage
+        return { calls, tokens }
+      })
+      for (const streamed of [false, true]) {
+        const below = yield* spent(true, streamed)
+        assert.isAtLeast(below.calls, 2)
+        assert.isAbove(below.tokens.totalTokens, 0)
+        assert.deepStrictEqual(yield* spent(false, streamed), below)
+      }
+    }))
+
+  it.effect.each<readonly [string, Budget.Options]>([
+    ["tokens or cost", {}],
+    ["tokens", { tokens: 0 }],
+    ["tokens", { tokens: -1 }],
+    ["tokens", { tokens: NaN }],
+    ["tokens", { tokens: 1.5 }],
+    ["cost.limit", { cost: { limit: 0, price } }],
+    ["cost.limit", { cost: { limit: -1, price } }],
+    ["cost.limit", { cost: { limit: NaN, price } }],
+    ["maxTokens", { tokens: 1, maxTokens: 0 }],
+    ["maxTokens", { tokens: 1, maxTokens: NaN }],
+    ["name", { tokens: 1, name: "" }]
+  ])("bad options are refused when the layer is built: %s %j", ([option, options]) =>
+    Effect.gen(function*() {
+      for (
+        const built of [
+          Effect.asVoid(over(answering(answer(usage(1, 1))), Budget.layer(options))),
+          Budget.make(options)
+        ]
+      ) {
+        const exit = yield* Effect.exit(built)
+        assert(Exit.isFailure(exit))
+        assert.match(String(Cause.squash(exit.cause)), new RegExp(`Budget ${option}: give`))
+      }
+    }))
+})
+
+const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))
+
+/** A call: how much it may write, what it does write, how long it takes, and how it ends. */
+const Calls = Schema.NonEmptyArray(Schema.Struct({
+  maxTokens: Count,
+  output: Count,
+  pause: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })),
+  model: Schema.Literals(["a", "b", "c"]),
+  end: Schema.Literals(["Answer", "Empty", "Fail", "Leave"]),
+  streamed: Schema.Boolean
+}))
+
+describe("Budget, whatever calls are made at once", () => {
+  it.effect.prop(
+    "what is spent and reserved never exceeds the ceilings, and the sum is that of all answers and failures",
+    { calls: Calls, tokens: Schema.Int.check(Schema.isBetween({ minimum: 50, maximum: 600 })) },
+    ({ calls, tokens }) =>
+      Effect.gen(function*() {
+        const limit = tokens / 12
+        const budget = yield* Budget.make({ tokens, cost: { limit, price } })
+        let seen = TokenUsage.zero
+        const within = Effect.map(budget.usage, (usage) => {
+          assert.isAtMost(usage.tokens.totalTokens + usage.reserved.tokens, tokens)
+          // Sums of fractions are not exact.
+          assert.isAtMost(usage.cost + usage.reserved.cost, limit + 1e-9)
+          assert.isAtLeast(usage.reserved.tokens, 0)
+        })
+        const fiber = yield* Effect.forkChild(Effect.forEach(calls, (call) => {
+          const completion = Completion.make({ model: call.model, prompt: "Hello", maxTokens: call.maxTokens })
+          const used = usage(Estimate.inputTokens(completion), Math.min(call.output, call.maxTokens))
+          const ends: Record<typeof call.end, Outcome> = {
+            Answer: Effect.sync(() => {
+              seen = TokenUsage.add(seen, used)
+              return answer(used, { model: call.model })
+            }),
+            Empty: Effect.suspend(() => {
+              seen = TokenUsage.add(seen, used)
+              return Effect.fail(
+                failure("EmptyResponse", "NoContent", { partial: answer(used, { model: call.model }) })
+              )
+            }),
+            Fail: Effect.fail(rateLimit),
+            Leave: Effect.sync(() => {
+              seen = TokenUsage.add(
+                seen,
+                call.streamed ? usage(used.inputTokens, 0) : usage(used.inputTokens, call.maxTokens)
+              )
+            }).pipe(Effect.andThen(Effect.interrupt))
+          }
+          const client = budget.apply(clientOf(() =>
+            within.pipe(
+              Effect.andThen(Effect.yieldNow),
+              Effect.repeat({ times: call.pause }),
+              Effect.andThen(ends[call.end])
+            )
+          ))
+          const run: Effect.Effect<unknown, LLMError.LLMError> = call.streamed
+            ? Stream.runDrain(client.stream(completion))
+            : client.completion(completion)
+          return Effect.andThen(Effect.exit(run), within)
+        }, { concurrency: "unbounded" }))
+        yield* Fiber.join(fiber)
+        const end = yield* budget.usage
+        assert.deepStrictEqual(end.tokens, seen)
+        assert.deepStrictEqual(
+          end.models.map(({ tokens }) => tokens).reduce(TokenUsage.add, TokenUsage.zero),
+          end.tokens
+        )
+        assert.strictEqual(end.models.reduce((sum, { calls }) => sum + calls, 0), end.calls)
+        assert.deepStrictEqual(end.reserved, { calls: 0, tokens: 0, cost: 0 })
+      }),
+    { arbitrary: { runs: 60 } }
+  )
+})
