@@ -14,9 +14,10 @@
  * )
  * ```
  *
- * - Each provider and model has a circuit of its own. `Transient` and `RateLimit` count as failures; any other end
- *   shows that the provider answers, `EmptyResponse` and `ClientError` included, even one for a wrong key. A call that is
- *   interrupted, a stream that its reader leaves, and a call that our own `Throttle` refused count as nothing.
+ * - Each provider and model has a circuit of its own. `Transient` and `RateLimit` count as failures; any other answer
+ *   shows that the provider is there, `EmptyResponse` and `ClientError` included, even one for a wrong key. A call that
+ *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, or a
+ *   `ClientError` without a status) count as nothing.
  * - An open circuit stays open for `openDuration`, or for as long as the failures that opened it asked to wait
  *   (`retryAfter`), at most `maxOpenDuration`. Then one call goes through: if it succeeds the circuit closes, if it fails
  *   it opens again, and if it is given up the next one tries.
@@ -136,10 +137,11 @@ const decorate = Effect.fnUntraced(function*(
 > {
   const { failures = 5, isFailure = isFailureByDefault, openDuration = "30 seconds", rate } = options
   const keyOf = Limits.keyOf(options.key, client.provider)
+  const maxOpenDuration = Duration.fromInputUnsafe(options.maxOpenDuration ?? "5 minutes")
   const breaker = yield* Breaker.make({
     tripPolicy: rate === undefined ? Breaker.consecutive(failures) : Breaker.rate({ size: 20, ...rate }),
     openDuration,
-    maxOpenDuration: options.maxOpenDuration ?? "5 minutes",
+    maxOpenDuration,
     onStoreError: onStoreError === "open" ? "allow" : "fail"
   })
   yield* breaker.transitions.pipe(
@@ -157,18 +159,23 @@ const decorate = Effect.fnUntraced(function*(
   const longest = (key: string, retryAfter: Duration.Duration | undefined, now: number) => {
     for (const [key, until] of hints) if (until <= now) hints.delete(key)
     if (retryAfter !== undefined) {
-      hints.set(key, Math.max(hints.get(key) ?? 0, now + Duration.toMillis(retryAfter)))
+      const until = now + Duration.toMillis(Duration.min(retryAfter, maxOpenDuration))
+      hints.set(key, Math.max(hints.get(key) ?? 0, until))
     }
     const until = hints.get(key)
     return until === undefined ? Breaker.failure() : Breaker.failure({ retryAfter: until - now })
   }
 
+  const unsent = ({ _tag, code, status }: LLMError): boolean =>
+    code === Limits.throttled || _tag === "ClientError" && status === undefined
+
   const outcome = (key: string, ended: Ended): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
-      if (ended._tag === "Left" || ended._tag === "Failed" && ended.error.code === Limits.throttled) {
-        return Breaker.ignored
+      if (ended._tag === "Left") return Breaker.ignored
+      if (ended._tag === "Failed") {
+        if (unsent(ended.error)) return Breaker.ignored
+        if (isFailure(ended.error)) return longest(key, ended.error.retryAfter, now)
       }
-      if (ended._tag === "Failed" && isFailure(ended.error)) return longest(key, ended.error.retryAfter, now)
       hints.delete(key)
       return Breaker.success
     })

@@ -213,8 +213,9 @@ const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
     case "Failed": {
       const { _tag, partial, status } = ended.error
       if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
-      // A provider that answers with an error has read and written nothing; without an answer nobody knows.
-      return status !== undefined || _tag === "ClientError" ? none : estimate
+      // What was refused has used nothing, be it by the provider or before it was sent; else nobody knows.
+      const refused = status === undefined ? _tag === "ClientError" : status >= 400
+      return refused ? none : estimate
     }
     case "Left":
       return ended.characters === 0
@@ -223,20 +224,19 @@ const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
   }
 }
 
-const exhausted = (limits: RateLimits = {}): ReadonlyArray<Duration.Duration> =>
-  Object.values<Window>(limits).flatMap(({ remaining = 1, resetAfter }) =>
-    remaining <= 0 && resetAfter !== undefined ? [resetAfter] : []
+const exhausted = (limits: RateLimits = {}): Duration.Duration =>
+  Object.values<Window>(limits).reduce(
+    (longest, { remaining = 1, resetAfter = Duration.zero }) =>
+      remaining > 0 ? longest : Duration.max(longest, resetAfter),
+    Duration.zero
   )
 
 /** How long the provider wants to be left alone. */
 const toldToWait = (ended: Ended): Duration.Duration => {
   if (ended._tag === "Left") return Duration.zero
-  if (ended._tag === "Answered") return exhausted(ended.response.rateLimits).reduce(Duration.max, Duration.zero)
-  const { _tag, rateLimits, retryAfter = Duration.zero } = ended.error
-  return exhausted(rateLimits).reduce(
-    Duration.max,
-    _tag === "RateLimit" || _tag === "Transient" ? retryAfter : Duration.zero
-  )
+  if (ended._tag === "Answered") return exhausted(ended.response.rateLimits)
+  const { _tag, rateLimits, retryAfter } = ended.error
+  return retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient") ? retryAfter : exhausted(rateLimits)
 }
 
 const decorate = (
