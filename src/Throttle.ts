@@ -21,8 +21,9 @@
  * - When a provider says that nothing is left of a limit, or that a failed call shall wait (`retryAfter` of `RateLimit`
  *   and `Transient`), all calls of the key wait for that long, at most an hour. A `RateLimit` without such a hint makes
  *   nobody wait: retrying it is up to `Retry`.
- * - A minute begins with the first call after a pause. As with all fixed windows, the end of one and the beginning of
- *   the next may come close together.
+ * - What was taken of a limit comes back as a whole, once it has had its share of the minute: of 60 requests per minute,
+ *   20 at once come back after 20 seconds, and 60 after a minute. So never more is sent than a bucket allows that is
+ *   refilled steadily, as providers count.
  * - A call that waits too long, or finds the queue full, fails as `RateLimit` with the code `throttled`, and
  *   `retryAfter` where it is known.
  * - A stream is a call until its last part. A waiting call that is interrupted has taken nothing.
