@@ -47,7 +47,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Breaker from "effect/persistence/CircuitBreaker"
+import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -205,6 +207,8 @@ const decorate = Effect.fnUntraced(function*(
         key,
         classify: (exit) => Exit.isSuccess(exit) ? outcome(key, exit.value) : Breaker.ignored
       }),
+      // It would report every call that the store does not know of; that the store is gone is said once.
+      Effect.provideService(References.UnhandledLogLevel, undefined),
       Effect.forkDetach({ startImmediately: true })
     )
     yield* restore(Effect.raceFirst(Deferred.await(admitted), Fiber.join(fiber))).pipe(
@@ -249,21 +253,27 @@ export const layerStore = (
       check(options, storeNames)
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
-      const { onStoreError, storeTimeout, ...rest } = options
+      const { onStoreError = "open", storeTimeout, ...rest } = options
       const store = yield* Breaker.CircuitBreakerStore
       const inTime = Limits.inTime(storeTimeout, () =>
         new Breaker.CircuitBreakerError({
           reason: new Breaker.CircuitBreakerStoreError({ message: "the store does not answer" })
         }))
+      const storeIs = Limits.watching("the store of circuits", onStoreError)
+      const watched = <A, R>(self: Effect.Effect<A, Breaker.CircuitBreakerError, R>) =>
+        Effect.onExit(inTime(self), (exit) => {
+          const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+          return storeIs(error?.reason._tag !== "CircuitBreakerStoreError")
+        })
       const bounded = {
-        admit: (key) => inTime(store.admit(key)),
-        record: (call) => inTime(store.record(call)),
-        state: (key) => inTime(store.state(key))
+        admit: (key) => watched(store.admit(key)),
+        record: (call) => watched(store.record(call)),
+        state: store.state
       } satisfies typeof store
       return {
         ...client,
         ...yield* Effect.provideService(
-          decorate(client, rest, onStoreError ?? "open"),
+          decorate(client, rest, onStoreError),
           Breaker.CircuitBreakerStore,
           bounded
         )

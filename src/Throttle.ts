@@ -294,17 +294,7 @@ const decorate = (
       }))
     })
 
-  let reachable = true
-  const storeIs = (now: boolean): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      if (reachable === now) return Effect.void
-      reachable = now
-      return now
-        ? Effect.logInfo("the store of limits is back")
-        : Effect.logWarning(
-          `the store of limits cannot be reached, calls ${onStoreError === "open" ? "go on without it" : "fail"}`
-        )
-    })
+  const storeIs = Limits.watching("the store of limits", onStoreError)
 
   /** Counts tokens beyond what was taken of a limit, or fewer. */
   const correct = ({ key, limiter, minutes }: Lane, { limit, minute: taken, tokens }: Taken, used: number) =>

@@ -53,3 +53,18 @@ export const inTime =
   <E>(storeTimeout: Duration.Input | undefined, late: () => E) =>
   <A, E1, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E | E1, R> =>
     Effect.timeoutOrElse(self, { duration: storeTimeout ?? Duration.seconds(1), orElse: () => Effect.fail(late()) })
+
+/** Says once that a store is gone, and once that it is back. */
+export const watching = (store: string, onStoreError: OnStoreError): (reachable: boolean) => Effect.Effect<void> => {
+  let was = true
+  return (reachable) =>
+    Effect.suspend(() => {
+      if (reachable === was) return Effect.void
+      was = reachable
+      return reachable
+        ? Effect.logInfo(`${store} is back`)
+        : Effect.logWarning(
+          `${store} cannot be reached, calls ${onStoreError === "open" ? "go on without it" : "fail"}`
+        )
+    })
+}
