@@ -214,7 +214,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
 })
 
 const check = (options: Common & MemoryOptions & PersistedOptions): void => {
-  Options.span("ResponseCache", "timeToLive", options.timeToLive)
+  Options.duration("ResponseCache", "timeToLive", options.timeToLive)
   Options.wholeNumber("ResponseCache", "capacity", options.capacity)
   if (options.scope === "") Options.refuse("ResponseCache", "scope", "a text that is not empty")
 }

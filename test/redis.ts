@@ -63,5 +63,5 @@ export const server = Effect.gen(function*() {
 })
 
 /** A connection to a server. */
-export const client = ({ port }: Server) =>
+export const client = ({ port }: Pick<Server, "port">) =>
   Layer.orDie(NodeRedis.layer({ socket: { host: "127.0.0.1", port }, disableOfflineQueue: true }))

@@ -40,20 +40,23 @@ const length = (part: CompletionPart): number => {
   }
 }
 
+/** Makes an effect interruptible within one that is not. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /**
- * Surrounds every call of a client. `before` may wait (it can be interrupted, and then has taken nothing) or refuse the
- * call; `after` gets what it took and how the call ended. A stream ends for `after` with its last part, its failure, or
- * its reader's leaving.
+ * Surrounds every call of a client. `before` may refuse the call, or wait: it can be interrupted within `restore` alone,
+ * since what it took would be lost otherwise, and what it had taken by then it gives back itself. `after` gets what it
+ * took and how the call ended. A stream ends for `after` with its last part, its failure, or its reader's leaving.
  */
 export const around = <A>(
   client: Service,
-  before: (completion: Completion) => Effect.Effect<A, LLMError>,
+  before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>,
   after: (taken: A, ended: Ended) => Effect.Effect<void>
 ): Pick<Service, "completion" | "stream"> => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
-        restore(before(completion)),
+        before(completion, restore),
         (taken) => Effect.onExit(restore(client.completion(completion)), (exit) => after(taken, ended(exit)))
       )
     ),
@@ -67,10 +70,11 @@ export const around = <A>(
           open = false
           return after(taken, how)
         })
-      const taken = yield* Effect.acquireRelease(
-        before(completion),
-        (taken) => settle(taken, { _tag: "Left", streamed: true, characters }),
-        { interruptible: true }
+      const taken = yield* Effect.uninterruptibleMask((restore) =>
+        Effect.acquireRelease(
+          before(completion, restore),
+          (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
+        )
       )
       return client.stream(completion).pipe(
         Stream.mapArrayEffect((parts) => {

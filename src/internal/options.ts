@@ -31,9 +31,16 @@ export const wait = (owner: string, option: string, value: Duration.Input | unde
   if (value !== undefined && !isWait(value)) refuse(owner, option, "a duration that is not negative")
 }
 
-/** Refuses what is no duration above 0; undefined is an option that was left out. */
-export const span = (owner: string, option: string, value: Duration.Input | undefined): void => {
-  if (value !== undefined && !Option.exists(Duration.fromInput(value), Duration.isPositive)) {
+/** Refuses a duration that is no time at all; undefined is an option that was left out. */
+export const duration = (owner: string, option: string, value: Duration.Input | undefined): void => {
+  if (value !== undefined && (!isWait(value) || Duration.isZero(Duration.fromInputUnsafe(value)))) {
     refuse(owner, option, "a duration above 0")
+  }
+}
+
+/** Refuses options that do not exist: one that is misspelt would limit nothing. */
+export const known = (owner: string, options: object, names: ReadonlyArray<string>): void => {
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) refuse(owner, name, `one of ${names.join(", ")}`)
   }
 }

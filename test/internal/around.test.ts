@@ -42,7 +42,7 @@ const surrounded = (
     log,
     ...around(
       full,
-      () => Effect.tap(before, () => Effect.sync(() => log.push("before"))),
+      (_, restore) => Effect.tap(restore(before), () => Effect.sync(() => log.push("before"))),
       (_, ended) => Effect.sync(() => log.push(ended))
     )
   }

@@ -1,0 +1,362 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import * as TestClock from "effect/testing/TestClock"
+import { CircuitBreaker, Completion, LLMClient, type LLMError, Retry, Throttle } from "../src/index.ts"
+import { type Answer, answer, failure, noting, through } from "./clients.ts"
+
+const ask = (model = "m") => Completion.make({ prompt: "Hello", model })
+
+const server = failure("Transient", "Server", { status: 500 })
+
+/** A provider that fails or answers as told, and counts its calls. */
+const broken = Effect.fnUntraced(function*(options?: CircuitBreaker.Options) {
+  let next: ReturnType<Answer> = Effect.fail(server)
+  const { calls, client } = noting(() => Effect.suspend(() => next))
+  const breaker = yield* through(CircuitBreaker.layer(options), client)
+  return {
+    calls,
+    client: breaker,
+    says: (what: ReturnType<Answer>) => {
+      next = what
+    },
+    outcome: Effect.map(
+      Effect.result(breaker.completion(ask())),
+      (result) => result._tag === "Success" ? "answered" : result.failure.code ?? result.failure.reason
+    )
+  }
+})
+
+const works: ReturnType<Answer> = Effect.succeed(answer())
+
+const times = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
+  Effect.forEach(Array.from({ length: count }), () => effect)
+
+const open = Effect.fnUntraced(function*(options: CircuitBreaker.Options = {}) {
+  const self = yield* broken({ failures: 1, ...options })
+  yield* self.outcome
+  return self
+})
+
+describe("a circuit", () => {
+  it.effect("opens after failures in a row, and then fails at once", () =>
+    Effect.gen(function*() {
+      const { calls, outcome, says } = yield* broken({ failures: 3 })
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "Server"])
+      says(works)
+      assert.strictEqual(yield* outcome, "answered")
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(4, outcome), ["Server", "Server", "Server", "circuit_open"])
+      assert.lengthOf(calls, 6)
+    }))
+
+  it.effect("opens after five unless told otherwise", () =>
+    Effect.gen(function*() {
+      const { calls, outcome } = yield* broken()
+      yield* times(9, outcome)
+      assert.lengthOf(calls, 5)
+    }))
+
+  it.effect("opens by the share of failures", () =>
+    Effect.gen(function*() {
+      const { calls, outcome, says } = yield* broken({ rate: { threshold: 0.5, size: 10, minimumCalls: 4 } })
+      says(works)
+      yield* times(3, outcome)
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(4, outcome), ["Server", "Server", "Server", "circuit_open"])
+      assert.lengthOf(calls, 6)
+    }))
+
+  it.effect("says what a caller needs to move on: when it tries again, and that it is not worth a retry", () =>
+    Effect.gen(function*() {
+      const { client } = yield* open()
+      yield* TestClock.adjust("10 seconds")
+      for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
+        const error = yield* Effect.flip(call)
+        assert.strictEqual(
+          error.message,
+          "Transient: test m circuit_open, retry after 20s: the circuit is open after failures"
+        )
+        assert.strictEqual(error.reason, "Overloaded")
+        assert.isFalse(error.retryable)
+        assert.isTrue(error.isFallbackable)
+      }
+    }))
+
+  it.effect("is not retried while it is open", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* open()
+      const error = yield* Effect.flip(Retry.make(client).completion(ask()))
+      assert.strictEqual(error.code, "circuit_open")
+      assert.lengthOf(calls, 1)
+    }))
+
+  it.effect("stops the retries of a call that opens it", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* broken({ failures: 2 })
+      const fiber = yield* Effect.forkChild(Effect.flip(Retry.make(client).completion(ask())))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).attempts?.length, 2)
+      assert.lengthOf(calls, 2)
+    }))
+})
+
+describe("a circuit tries again", () => {
+  it.effect("with one call alone, and closes when that succeeds", () =>
+    Effect.gen(function*() {
+      const { calls, client, outcome, says } = yield* open({ openDuration: "30 seconds" })
+      yield* TestClock.adjust("29999 millis")
+      assert.strictEqual(yield* outcome, "circuit_open")
+      yield* TestClock.adjust(1)
+      says(Effect.delay(works, "5 seconds"))
+      const probe = yield* Effect.forkChild(client.completion(ask()), { startImmediately: true })
+      const error = yield* Effect.flip(client.completion(ask()))
+      assert.strictEqual(error.code, "circuit_open")
+      assert.isFalse(error.retryable)
+      assert.isUndefined(error.retryAfter)
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(probe)
+      says(works)
+      assert.deepStrictEqual(yield* times(3, outcome), ["answered", "answered", "answered"])
+      assert.lengthOf(calls, 5)
+    }))
+
+  it.effect("and opens again when that fails", () =>
+    Effect.gen(function*() {
+      const { calls, outcome } = yield* open({ openDuration: "30 seconds" })
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+      assert.lengthOf(calls, 3)
+    }))
+
+  it.effect("after a time that a schedule makes longer", () =>
+    Effect.gen(function*() {
+      const { outcome } = yield* open({ openDuration: Schedule.exponential("1 second") })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* outcome, "circuit_open")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* outcome, "Server")
+    }))
+
+  const leaving: ReadonlyArray<
+    readonly [string, (client: LLMClient.Service) => Effect.Effect<unknown, LLMError.LLMError>]
+  > = [
+    ["completion", (client) => client.completion(ask())],
+    ["stream", (client) => Stream.runDrain(client.stream(ask()))]
+  ]
+  it.effect.each(leaving)("with the next call when the trying %s is interrupted", ([, call]) =>
+    Effect.gen(function*() {
+      const { client, outcome, says } = yield* open()
+      yield* TestClock.adjust("30 seconds")
+      says(Effect.never)
+      const probe = yield* Effect.forkChild(call(client), { startImmediately: true })
+      yield* TestClock.adjust(0)
+      assert.strictEqual(yield* outcome, "circuit_open")
+      yield* Fiber.interrupt(probe)
+      says(works)
+      assert.strictEqual(yield* outcome, "answered")
+    }))
+
+  it.effect("with the next call when the trying stream is left", () =>
+    Effect.gen(function*() {
+      const { client, outcome, says } = yield* open()
+      yield* TestClock.adjust("30 seconds")
+      says(Effect.never)
+      yield* Stream.runDrain(Stream.take(client.stream(ask()), 1))
+      says(works)
+      assert.strictEqual(yield* outcome, "answered")
+    }))
+
+  it.effect("with the next call when the trying one was never sent", () =>
+    Effect.gen(function*() {
+      const { outcome, says } = yield* open()
+      yield* TestClock.adjust("30 seconds")
+      says(Effect.fail(failure("ClientError", "Unsupported")))
+      assert.strictEqual(yield* outcome, "Unsupported")
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+    }))
+})
+
+describe("a provider's hint", () => {
+  const hinted = (retryAfter: Duration.Input, tag: "RateLimit" | "Transient" = "RateLimit") =>
+    Effect.fail(failure(tag, tag === "RateLimit" ? "Requests" : "Overloaded", {
+      retryAfter: Duration.fromInputUnsafe(retryAfter)
+    }))
+
+  const openFor = Effect.fnUntraced(function*(
+    options: CircuitBreaker.Options,
+    failures: ReadonlyArray<ReturnType<Answer>>
+  ) {
+    const { client, outcome, says } = yield* broken({ failures: failures.length, ...options })
+    for (const failure of failures) {
+      says(failure)
+      yield* outcome
+    }
+    return (yield* Effect.flip(client.completion(ask()))).retryAfter
+  })
+
+  it.effect("keeps the circuit open for longer, not for less", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* openFor({}, [hinted("2 minutes")]), Duration.minutes(2))
+      assert.deepStrictEqual(yield* openFor({}, [hinted("2 minutes", "Transient")]), Duration.minutes(2))
+      assert.deepStrictEqual(yield* openFor({}, [hinted("2 seconds")]), Duration.seconds(30))
+    }))
+
+  it.effect("is the longest of the failures that opened it", () =>
+    Effect.gen(function*() {
+      const failures = [hinted("1 minute"), hinted("2 minutes"), Effect.fail(server)]
+      assert.deepStrictEqual(yield* openFor({}, failures), Duration.minutes(2))
+    }))
+
+  it.effect("is forgotten after a success", () =>
+    Effect.gen(function*() {
+      const { client, outcome, says } = yield* broken({ failures: 2 })
+      for (const said of [hinted("2 minutes"), works, Effect.fail(server), Effect.fail(server)]) {
+        says(said)
+        yield* outcome
+      }
+      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(30))
+    }))
+
+  it.effect("has a longest", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* openFor({}, [hinted("1 day")]), Duration.minutes(5))
+      assert.deepStrictEqual(
+        yield* openFor({ maxOpenDuration: "1 hour" }, [hinted("1 day"), hinted("1 second")]),
+        Duration.hours(1)
+      )
+    }))
+})
+
+describe("what counts as a failure", () => {
+  const ends: ReadonlyArray<readonly [LLMError.LLMError, opens: boolean]> = [
+    [failure("Transient", "Network"), true],
+    [failure("Transient", "Malformed"), true],
+    [failure("RateLimit", "Unknown"), true],
+    [failure("EmptyResponse", "NoContent"), false],
+    [failure("ClientError", "InvalidRequest", { status: 400 }), false],
+    [failure("ClientError", "Authentication", { status: 401 }), false],
+    [failure("RateLimit", "Requests", { code: "throttled" }), false]
+  ]
+  it.effect.each(ends)("by default: %s, %s", ([error, opens]) =>
+    Effect.gen(function*() {
+      const { outcome, says } = yield* broken({ failures: 2 })
+      says(Effect.fail(error))
+      yield* times(2, outcome)
+      says(works)
+      assert.strictEqual(yield* outcome, opens ? "circuit_open" : "answered")
+    }))
+
+  it.effect("is the user's to say", () =>
+    Effect.gen(function*() {
+      const { outcome, says } = yield* open({ isFailure: ({ _tag }) => _tag === "EmptyResponse" })
+      assert.strictEqual(yield* outcome, "Server")
+      says(Effect.fail(failure("EmptyResponse", "NoContent")))
+      assert.deepStrictEqual(yield* times(2, outcome), ["NoContent", "circuit_open"])
+    }))
+
+  it.effect("is not what our own throttle refuses", () =>
+    Effect.gen(function*() {
+      const { calls, client } = noting(() => works)
+      const layer = CircuitBreaker.layer({ failures: 1 }).pipe(
+        Layer.provide(Throttle.layer({ requestsPerMinute: 1, maxWait: "1 second" }))
+      )
+      const both = yield* through(layer, client)
+      yield* both.completion(ask())
+      yield* Effect.flip(both.completion(ask()))
+      yield* TestClock.adjust("1 minute")
+      yield* both.completion(ask())
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("is the end of a stream, whatever came before", () =>
+    Effect.gen(function*() {
+      const { calls, client, says } = yield* broken({ failures: 2 })
+      const run = Effect.exit(Stream.runDrain(client.stream(ask())))
+      yield* run
+      says(works)
+      yield* run
+      says(Effect.fail(server))
+      yield* times(3, run)
+      assert.lengthOf(calls, 4)
+    }))
+
+  it.effect("is no call that was given up", () =>
+    Effect.gen(function*() {
+      const { calls, client, says } = yield* broken({ failures: 1 })
+      says(Effect.never)
+      for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust(0)
+        yield* Fiber.interrupt(fiber)
+      }
+      yield* Stream.runDrain(Stream.take(client.stream(ask()), 1))
+      says(works)
+      yield* client.completion(ask())
+      assert.lengthOf(calls, 3)
+    }))
+})
+
+describe("keys", () => {
+  it.effect("give each model a circuit", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* broken({ failures: 1 })
+      for (const model of ["a", "b", "a", "b"]) yield* Effect.exit(client.completion(ask(model)))
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("are what a function makes of a call", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* broken({ failures: 1, key: (_, provider) => provider })
+      for (const model of ["a", "b"]) yield* Effect.exit(client.completion(ask(model)))
+      assert.lengthOf(calls, 1)
+    }))
+
+  class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+  class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
+
+  it.effect("give each provider a circuit, though one layer value stands over both", () =>
+    Effect.gen(function*() {
+      const a = noting(() => Effect.fail(server))
+      const b = noting(() => works)
+      const breaker = CircuitBreaker.layer({ failures: 1 })
+      const over = (client: LLMClient.Service) => Layer.provide(breaker, Layer.succeed(LLMClient.LLMClient, client))
+      const context = yield* Layer.build(Layer.mergeAll(
+        Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
+        Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
+      ))
+      yield* times(2, Effect.exit(Context.get(context, Left).completion(ask())))
+      yield* times(2, Context.get(context, Right).completion(ask()))
+      assert.lengthOf(a.calls, 1)
+      assert.lengthOf(b.calls, 2)
+    }))
+})
+
+describe("options", () => {
+  const bad: ReadonlyArray<readonly [option: string, options: object]> = [
+    ...[0, -1, 1.5, Number.NaN].map((failures) => ["failures", { failures }] as const),
+    ...[0, -1, 2, Number.NaN].map((threshold) => ["rate.threshold", { rate: { threshold } }] as const),
+    ...[0, -1, Number.NaN].map((size) => ["rate.size", { rate: { size } }] as const),
+    ...[0, 21, Number.NaN].map((minimumCalls) => ["rate.minimumCalls", { rate: { minimumCalls } }] as const),
+    ["rate", { rate: {}, failures: 1 }],
+    ["rate share", { rate: { share: 1 } }],
+    ...["openDuration", "maxOpenDuration"].flatMap((name) =>
+      [0, -1, Number.NaN, "soon"].map((value) => [name, { [name]: value }] as const)
+    ),
+    ["key", { key: "" }],
+    ["onStoreError", { onStoreError: "open" }]
+  ]
+  it.effect.each(bad)(
+    "that cannot be kept are refused when the layer is built: %s %o",
+    ([option, options]) =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(broken(options))
+        const defect = Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : ""
+        assert.match(defect, new RegExp(`CircuitBreaker ${option}: give`))
+      })
+  )
+})

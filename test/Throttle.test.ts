@@ -1,0 +1,489 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import * as TestClock from "effect/testing/TestClock"
+import { Completion, LLMClient, type LLMError, type RateLimits, Throttle } from "../src/index.ts"
+import { type Answer, answer, failure, noting, through } from "./clients.ts"
+import { passing, providers, simulated } from "./testing/simulated.ts"
+
+const ask = (name = "") => Completion.make({ prompt: name, model: "m" })
+
+const taking = (duration: Duration.Input): Answer => () => Effect.as(Effect.sleep(duration), answer())
+const atOnce: Answer = () => Effect.succeed(answer())
+
+const throttled = Effect.fnUntraced(function*(options: Throttle.Options, answerWith: Answer = atOnce) {
+  const { calls, client } = noting(answerWith)
+  return { calls, client: yield* through(Throttle.layer(options), client) }
+})
+
+/** Starts a call by its name and lets it run as far as it can. */
+const start = Effect.fnUntraced(function*(client: LLMClient.Service, name: string, completion = ask(name)) {
+  const fiber = yield* Effect.forkChild(Effect.result(client.completion(completion)), { startImmediately: true })
+  yield* TestClock.adjust(0)
+  return fiber
+})
+
+const startAll = (client: LLMClient.Service, names: ReadonlyArray<string>) =>
+  Effect.forEach(names, (name) => start(client, name))
+
+const named = (count: number) => Array.from({ length: count }, (_, index) => String(index))
+
+const errorOf = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown, unknown>) {
+  const result = yield* Fiber.join(fiber as Fiber.Fiber<{ readonly failure?: LLMError.LLMError }>)
+  return result.failure!
+})
+
+describe("requests per minute", () => {
+  it.effect("lets exactly that many through in each minute, in the order in which they came", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 10 })
+      yield* startAll(client, named(25))
+      assert.lengthOf(calls, 10)
+      yield* TestClock.adjust("59999 millis")
+      assert.lengthOf(calls, 10)
+      yield* TestClock.adjust(1)
+      assert.lengthOf(calls, 20)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(calls.map(({ name }) => name), named(25))
+      assert.deepStrictEqual(
+        calls.map(({ at }) => at),
+        named(25).map((name) => Math.floor(Number(name) / 10) * 60_000)
+      )
+    }))
+
+  it.effect.prop(
+    "for whatever arrivals and usages: never more than the provider's bucket holds, and all are served in order",
+    {
+      limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 6 })),
+      arrivals: Schema.Array(
+        Schema.Struct({
+          after: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30_000 })),
+          lasts: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 90_000 })),
+          tokens: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3_000 }))
+        })
+      ).check(Schema.isMaxLength(20))
+    },
+    ({ arrivals, limit }) =>
+      Effect.gen(function*() {
+        const { calls, client } = yield* throttled(
+          { requestsPerMinute: limit, tokensPerMinute: 2000, concurrency: 3, outputTokens: 400, maxWait: "1 day" },
+          (_, index) => {
+            const { lasts, tokens } = arrivals[index]!
+            return Effect.as(Effect.sleep(lasts), answer({ inputTokens: 1, outputTokens: tokens }))
+          }
+        )
+        const fibers: Array<Fiber.Fiber<unknown>> = []
+        for (const [index, { after }] of arrivals.entries()) {
+          yield* TestClock.adjust(after)
+          fibers.push(yield* start(client, String(index)))
+        }
+        yield* passing(Fiber.joinAll(fibers))
+        assert.deepStrictEqual(calls.map(({ name }) => name), named(arrivals.length))
+        assert.isAtMost(calls.filter(({ at }) => at === calls[0]?.at).length, limit)
+        // The provider's own count: a bucket that holds the limit and is refilled steadily.
+        let left: number = limit
+        let last = 0
+        for (const { at } of calls) {
+          left = Math.min(limit, left + (at - last) * limit / 60_000) - 1
+          last = at
+          assert.isAtLeast(left, -1e-6)
+        }
+      }),
+    { arbitrary: { runs: 40 } }
+  )
+})
+
+describe("the queue", () => {
+  it.effect("goes on without the call at its head when that is interrupted, which has taken nothing", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 2 })
+      const [, , head, ...rest] = yield* startAll(client, named(5))
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.interrupt(head!)
+      yield* TestClock.adjust("30 seconds")
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "1", "3", "4"])
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 0, 60_000, 60_000])
+      assert.lengthOf(rest, 2)
+    }))
+
+  it.effect("closes up when a call in its middle is interrupted", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      const fibers = yield* startAll(client, named(4))
+      yield* Fiber.interrupt(fibers[2]!)
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(calls, [{ at: 0, name: "0" }, { at: 60_000, name: "1" }, { at: 120_000, name: "3" }])
+    }))
+
+  it.effect("lets streams leave in the same way", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      const streams = yield* Effect.forEach(named(3), (name) =>
+        Effect.forkChild(Stream.runDrain(client.stream(ask(name))), { startImmediately: true }))
+      yield* TestClock.adjust(0)
+      yield* Fiber.interrupt(streams[1]!)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(calls, [{ at: 0, name: "0" }, { at: 60_000, name: "2" }])
+    }))
+
+  it.effect("refuses at once what finds it full, and says why and for how long", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1, maxQueue: 2 })
+      const fibers = yield* startAll(client, named(4))
+      yield* TestClock.adjust(0)
+      const error = yield* errorOf(fibers[3]!)
+      assert.strictEqual(
+        error.message,
+        "RateLimit: test m throttled, retry after 1m: our own limit, 2 calls are waiting already, waiting for 1 requests"
+          + " per minute"
+      )
+      assert.strictEqual(error.reason, "Requests")
+      assert.isTrue(error.isFallbackable)
+      yield* TestClock.adjust("2 minutes")
+      assert.lengthOf(calls, 3)
+    }))
+
+  it.effect("refuses at once what cannot go in time, and later what did not", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1, maxWait: "10 seconds" })
+      const [, head] = yield* startAll(client, named(2))
+      const error = yield* errorOf(head!)
+      assert.deepStrictEqual(error.retryAfter, Duration.minutes(1))
+      assert.include(error.description, "cannot go within 10s")
+      // How long a running call takes is not known: a slot is waited for.
+      const busy = yield* throttled({ concurrency: 1, maxWait: "10 seconds" }, taking("1 minute"))
+      const [, next] = yield* startAll(busy.client, named(2))
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(next!.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const late = yield* errorOf(next!)
+      assert.isUndefined(late.retryAfter)
+      assert.include(late.description, "waited for 10s, waiting for one of 1 calls to end")
+      assert.lengthOf(calls, 1)
+      assert.lengthOf(busy.calls, 1)
+    }))
+})
+
+describe("concurrency", () => {
+  it.effect("lets the next call go when one ends, fails or is interrupted", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { concurrency: 2 },
+        (_, index) => index === 0 ? Effect.delay(Effect.fail(failure("Transient", "Server")), "1 second") : Effect.never
+      )
+      const fibers = yield* startAll(client, named(4))
+      assert.lengthOf(calls, 2)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(calls, 3)
+      yield* Fiber.interrupt(fibers[1]!)
+      yield* TestClock.adjust(0)
+      assert.deepStrictEqual(calls.map(({ name }) => name), named(4))
+    }))
+
+  it.effect("counts a stream until its end", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ concurrency: 1 }, taking("5 seconds"))
+      const stream = yield* Effect.forkChild(Stream.runCollect(client.stream(ask("stream"))), {
+        startImmediately: true
+      })
+      yield* start(client, "next")
+      yield* TestClock.adjust("4999 millis")
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["stream"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["stream", "next"])
+      assert.deepStrictEqual((yield* Fiber.join(stream)).map(({ _tag }) => _tag), ["TextDelta", "Finish"])
+    }))
+
+  it.effect("is given back by a stream that its reader leaves", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ concurrency: 1 }, () => Effect.never)
+      yield* Stream.runDrain(Stream.take(client.stream(ask("left")), 1))
+      yield* start(client, "next")
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["next"])
+    }))
+})
+
+const costing = (inputTokens: number, outputTokens: number) => (): Throttle.Tokens => ({ inputTokens, outputTokens })
+
+describe("tokens per minute", () => {
+  it.effect("are estimated from the request, its maxTokens, or the option", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ outputTokensPerMinute: 1000, outputTokens: 300 }, () => Effect.never)
+      yield* start(client, "small", Completion.maxTokens(600)(ask("small")))
+      yield* start(client, "usual")
+      yield* start(client, "too much")
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["small", "usual"])
+      const input = yield* throttled({ inputTokensPerMinute: 1000 }, () => Effect.never)
+      yield* start(input.client, "long", ask("x".repeat(3000)))
+      yield* start(input.client, "long", ask("x".repeat(3000)))
+      assert.lengthOf(input.calls, 1)
+    }))
+
+  const both = ["completion", "stream"] as const
+  it.effect.each(both)("what a %s did not use is there for others at once", (how) =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { tokensPerMinute: 1000, estimate: costing(500, 500) },
+        () => Effect.as(Effect.sleep("2 seconds"), answer({ inputTokens: 40, outputTokens: 60 }))
+      )
+      const run = how === "completion" ? client.completion(ask("first")) : Stream.runDrain(client.stream(ask("first")))
+      yield* Effect.forkChild(run, { startImmediately: true })
+      const second = Completion.model("m")(Completion.make({ prompt: "second" }))
+      yield* start(client, "second", second)
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust("2 seconds")
+      // 100 are used: 1000 more do not fit, until those are worn off.
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust("3999 millis")
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 6000])
+    }))
+
+  it.effect("what a call used beyond the estimate is missing afterwards", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { tokensPerMinute: 1000, estimate: costing(0, 100) },
+        () => Effect.succeed(answer({ inputTokens: 100, outputTokens: 850 }))
+      )
+      yield* startAll(client, named(2))
+      assert.lengthOf(calls, 1)
+      yield* TestClock.adjust("57 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 57_000])
+    }))
+
+  const failures: ReadonlyArray<readonly [string, LLMError.LLMError, free: boolean]> = [
+    ["what the provider refused", failure("RateLimit", "Tokens", { status: 429 }), true],
+    ["what was never sent", failure("ClientError", "Unsupported"), true],
+    [
+      "what broke off early, by its usage",
+      failure("Transient", "Truncated", { partial: answer({ inputTokens: 10, outputTokens: 10 }) }),
+      true
+    ],
+    ["what timed out, as estimated", failure("Transient", "Timeout"), false],
+    ["what broke off without a usage, as estimated", failure("Transient", "Truncated", { partial: answer({}) }), false]
+  ]
+  it.effect.each(failures)("are counted for a failure: %s", ([, error, free]) =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { tokensPerMinute: 1000, estimate: costing(0, 600) },
+        (_, index) => index === 0 ? Effect.fail(error) : Effect.never
+      )
+      yield* startAll(client, named(2))
+      assert.lengthOf(calls, free ? 2 : 1)
+    }))
+
+  it.effect("are counted for a stream that was left, by what had come", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ outputTokensPerMinute: 1000, outputTokens: 999 }, () => Effect.never)
+      yield* Stream.runDrain(Stream.take(client.stream(ask("left")), 1))
+      yield* start(client, "next")
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["next"])
+    }))
+
+  it.effect("of a whole minute go to a call that is larger than that", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ tokensPerMinute: 1000, estimate: costing(5000, 0) }, () =>
+        Effect.never)
+      yield* startAll(client, named(3))
+      yield* TestClock.adjust("2 minutes")
+      assert.deepStrictEqual(
+        calls.map(({ at }) =>
+          at
+        ),
+        [0, 60_000, 120_000]
+      )
+    }))
+
+  it.effect("that do not fit leave the requests untouched", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { requestsPerMinute: 2, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        () => Effect.never
+      )
+      const [, head] = yield* startAll(client, named(2))
+      yield* Fiber.interrupt(head!)
+      yield* start(client, "free", ask("free").pipe(Completion.maxTokens(0)))
+      yield* start(client, "more", ask("more").pipe(Completion.maxTokens(0)))
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
+    }))
+
+  it.effect("given back too late do not swell the minute that runs then", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { tokensPerMinute: 1000, estimate: costing(0, 1000) },
+        (_, index) => index === 0 ? taking("61 seconds")(ask(), 0) : Effect.never
+      )
+      yield* startAll(client, named(3))
+      yield* TestClock.adjust("70 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 60_000])
+    }))
+})
+
+describe("what the provider says", () => {
+  const empty = (window: keyof RateLimits.RateLimits) => ({
+    rateLimits: { [window]: { limit: 100, remaining: 0, resetAfter: Duration.seconds(20) } }
+  })
+  const said: ReadonlyArray<readonly [string, ReturnType<Answer>, waits: number]> = [
+    ["no requests are left", Effect.succeed(answer({}, empty("requests"))), 20_000],
+    ["no tokens are left", Effect.succeed(answer({}, empty("tokens"))), 20_000],
+    ["no input tokens are left", Effect.succeed(answer({}, empty("inputTokens"))), 20_000],
+    ["no output tokens are left", Effect.succeed(answer({}, empty("outputTokens"))), 20_000],
+    ["nothing is left, in a failure", Effect.fail(failure("Transient", "Server", empty("requests"))), 20_000],
+    ["wait", Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(7) })), 7000],
+    ["wait, overloaded", Effect.fail(failure("Transient", "Overloaded", { retryAfter: Duration.seconds(3) })), 3000],
+    ["too much, and no more", Effect.fail(failure("RateLimit", "Unknown")), 0],
+    [
+      "some are left",
+      Effect.succeed(answer({}, {
+        rateLimits: { requests: { limit: 9, remaining: 1, resetAfter: Duration.seconds(20) } }
+      })),
+      0
+    ],
+    [
+      "wait a moment for the same request",
+      Effect.fail(failure("ClientError", "DailyQuota", { retryAfter: Duration.seconds(9) })),
+      0
+    ]
+  ]
+  it.effect.each(said)("holds for all calls of the key: %s", ([, first, waits]) =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({}, (_, index) => index === 0 ? first : atOnce(ask(), index))
+      yield* startAll(client, named(4))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, waits, waits, waits])
+    }))
+
+  it.effect("holds for calls that are waiting already, and the longest wins", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ concurrency: 2 }, (_, index) =>
+        index > 1 ? atOnce(ask(), index) : Effect.delay(
+          Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(index === 0 ? 30 : 5) })),
+          Duration.seconds(1 + index)
+        ))
+      yield* startAll(client, named(4))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        calls.map(({ at }) =>
+          at
+        ),
+        [0, 0, 31_000, 31_000]
+      )
+    }))
+
+  it.effect("again and again", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({}, (_, index) =>
+        index < 3
+          ? Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(10) }))
+          : atOnce(ask(), 0))
+      yield* startAll(client, named(5))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        calls.map(({ at }) => at),
+        [0, 10_000, 20_000, 30_000, 30_000]
+      )
+    }))
+
+  it.effect("does not hold a call longer than it may wait", () =>
+    Effect.gen(function*() {
+      const { client } = yield* throttled({}, () =>
+        Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.hours(1) })))
+      const [, next] = yield* startAll(client, named(2))
+      const error = yield* errorOf(next!)
+      assert.strictEqual(error.code, "throttled")
+      assert.deepStrictEqual(error.retryAfter, Duration.hours(1))
+    }))
+
+  it.effect.each(providers)("%s: is read from its headers", (provider) =>
+    Effect.gen(function*() {
+      const { client, simulator } = yield* simulated(provider, {
+        failures: [{ _tag: "RateLimit", retryAfter: "7 seconds" }]
+      })
+      const throttle = yield* through(Throttle.layer({}), client)
+      // The simulator's dates of resets have passed by now.
+      yield* TestClock.setTime(Date.UTC(2027, 0))
+      const request = Completion.make({ prompt: "Hello" })
+      const error = yield* Effect.flip(throttle.completion(request))
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(7))
+      const next = yield* start(throttle, "next", request)
+      yield* TestClock.adjust("6999 millis")
+      assert.lengthOf(yield* simulator.requests, 1)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(next)
+      assert.lengthOf(yield* simulator.requests, 2)
+    }))
+})
+
+describe("keys", () => {
+  const of = (model: string) => Completion.make({ prompt: model, model })
+
+  it.effect("separate models", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      for (const model of ["a", "a", "b", "b"]) yield* start(client, model, of(model))
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["a", "b"])
+    }))
+
+  it.effect("are what a function makes of a call", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1, key: (_, provider) => provider })
+      for (const model of ["a", "b"]) yield* start(client, model, of(model))
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["a"])
+    }))
+
+  class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+  class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
+
+  it.effect("separate providers, though one layer value stands over both", () =>
+    Effect.gen(function*() {
+      const a = noting(atOnce, "a")
+      const b = noting(atOnce, "b")
+      const throttle = Throttle.layer({ requestsPerMinute: 1 })
+      const over = (client: LLMClient.Service) => Layer.provide(throttle, Layer.succeed(LLMClient.LLMClient, client))
+      const graph = Layer.mergeAll(
+        Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
+        Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
+      )
+      const context = yield* Layer.build(graph)
+      yield* startAll(Context.get(context, Left), named(2))
+      yield* startAll(Context.get(context, Right), named(2))
+      assert.lengthOf(a.calls, 1)
+      assert.lengthOf(b.calls, 1)
+    }))
+})
+
+describe("options", () => {
+  const bad: ReadonlyArray<readonly [option: string, options: object]> = [
+    ...[
+      "requestsPerMinute",
+      "tokensPerMinute",
+      "inputTokensPerMinute",
+      "outputTokensPerMinute",
+      "concurrency",
+      "maxQueue",
+      "outputTokens"
+    ]
+      .flatMap((name) =>
+        [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY].map((value) => [name, { [name]: value }] as const)
+      ),
+    ...[0, -1, Number.NaN, "soon"].map((value) => ["maxWait", { maxWait: value }] as const),
+    ["key", { key: "" }],
+    ["requestPerMinute", { requestPerMinute: 5 }]
+  ]
+  it.effect.each(bad)(
+    "that cannot be kept are refused when the layer is built: %s %o",
+    ([option, options]) =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(throttled(options))
+        const defect = Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : ""
+        assert.match(defect, new RegExp(`Throttle ${option}: give`))
+      })
+  )
+
+  it.effect("of an estimate that is no number count as nothing", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ tokensPerMinute: 10, estimate: costing(Number.NaN, -5) })
+      yield* startAll(client, named(3))
+      assert.lengthOf(calls, 3)
+    }))
+})

@@ -1,0 +1,394 @@
+/**
+ * Every middleware, alone and in the recommended stack, against every failure, streamed or not, and with interruption at
+ * every step: the calls that are made, the time they take, and what the caller sees.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Budget from "../src/Budget.ts"
+import * as CircuitBreaker from "../src/CircuitBreaker.ts"
+import * as Completion from "../src/Completion.ts"
+import type { CompletionPart } from "../src/CompletionPart.ts"
+import * as CompletionResponse from "../src/CompletionResponse.ts"
+import * as Fallback from "../src/Fallback.ts"
+import { LLMClient, type Service } from "../src/LLMClient.ts"
+import * as LLMError from "../src/LLMError.ts"
+import * as ResponseCache from "../src/ResponseCache.ts"
+import * as Retry from "../src/Retry.ts"
+import * as Router from "../src/Router.ts"
+import * as Throttle from "../src/Throttle.ts"
+import * as TokenUsage from "../src/TokenUsage.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A provider that does as it is told
+// ---------------------------------------------------------------------------------------------------------------------
+
+const fail = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
+  LLMError.make(tag, { provider: "main", model: "m", description: "told to", status: 500, reason, ...more })
+
+const faults = {
+  rateLimit: fail("RateLimit", "Requests"),
+  hinted: fail("RateLimit", "Requests", { retryAfter: Duration.seconds(2) }),
+  tooLong: fail("RateLimit", "Tokens", { retryAfter: Duration.minutes(3) }),
+  server: fail("Transient", "Server"),
+  overloaded: fail("Transient", "Overloaded"),
+  malformed: fail("Transient", "Malformed"),
+  final: fail("Transient", "Server", { retryable: false }),
+  empty: fail("EmptyResponse", "NoContent"),
+  invalid: fail("ClientError", "InvalidRequest"),
+  quota: fail("ClientError", "Quota")
+}
+type Fault = keyof typeof faults
+
+/** What a call does: an answer takes a second, and a stream one more from its first part to its end. */
+type Act = Fault | "answer" | "silence" | { readonly midway: Fault | "silence" }
+
+const usage = TokenUsage.make({ inputTokens: 10, outputTokens: 2 })
+
+const answerOf = (provider: string) =>
+  CompletionResponse.make({
+    choice: [{ _tag: "Text", text: `${provider} answers` }],
+    finishReason: { _tag: "Stop" },
+    usage,
+    provider
+  })
+
+const told = (name: string, acts: ReadonlyArray<Act>) => {
+  const state = { calls: 0, running: 0, acts }
+  const next = Effect.sync(() => {
+    state.running++
+    return state.acts[Math.min(state.calls++, state.acts.length - 1)]!
+  })
+  const ended = Effect.sync(() => {
+    state.running--
+  })
+  const opened = (act: Act): Effect.Effect<void, LLMError.LLMError> =>
+    act === "silence"
+      ? Effect.never
+      : Effect.andThen(
+        Effect.sleep("1 second"),
+        typeof act === "string" && act !== "answer" ? Effect.fail(faults[act]) : Effect.void
+      )
+  const rest = (act: Act): Stream.Stream<CompletionPart, LLMError.LLMError> => {
+    const response = answerOf(name)
+    const parts: ReadonlyArray<CompletionPart> = [
+      { _tag: "TextDelta", text: " answers" },
+      { _tag: "Finish", response }
+    ]
+    if (typeof act === "string") return Stream.fromIterable(parts)
+    return act.midway === "silence" ? Stream.never : Stream.fail(faults[act.midway])
+  }
+  const service: Service = {
+    provider: name,
+    completion: () => Effect.acquireUseRelease(next, (act) => Effect.as(opened(act), answerOf(name)), () => ended),
+    stream: () =>
+      Stream.unwrap(Effect.map(Effect.acquireRelease(next, () => ended), (act) =>
+        Stream.concat(
+          Stream.fromEffect(Effect.as(opened(act), { _tag: "TextDelta", text: name } as const)),
+          Stream.unwrap(Effect.as(Effect.sleep("1 second"), rest(act)))
+        )))
+  }
+  return { state, layer: Layer.succeed(LLMClient, service) }
+}
+
+type Told = ReturnType<typeof told>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What stands around it
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Provided = Layer.Layer<LLMClient>
+
+const below = (layer: Provided) => (middleware: Layer.Layer<LLMClient, never, LLMClient>) =>
+  Layer.provide(middleware, layer)
+
+// One call at a time, so that a place that is lost in the queue stops everything after it.
+const throttle = Throttle.layer({ requestsPerMinute: 1000, concurrency: 1 })
+const breaker = CircuitBreaker.layer({ failures: 5, openDuration: "30 seconds" })
+const budget = Budget.layer({ tokens: 1_000_000 })
+
+const middlewares = {
+  nothing: (main) => main,
+  Retry: (main) => below(main)(Retry.layer()),
+  Fallback: (main, other) => Fallback.layer([main, other]),
+  Router: (main, other) => Router.layer({ m: main, o: other }),
+  Throttle: (main) => below(main)(throttle),
+  CircuitBreaker: (main) => below(main)(breaker),
+  ResponseCache: (main) => below(main)(ResponseCache.layer()),
+  Budget: (main) => below(main)(budget),
+  stack: (main, other) =>
+    Fallback.layer([
+      Retry.layer().pipe(
+        Layer.provide(breaker),
+        Layer.provide(budget),
+        Layer.provide(throttle),
+        Layer.provide(main)
+      ),
+      other
+    ]).pipe((layer) => below(layer)(ResponseCache.layer()))
+} satisfies Record<string, (main: Provided, other: Provided) => Provided>
+type Name = keyof typeof middlewares
+const names = Object.keys(middlewares) as ReadonlyArray<Name>
+
+const request = Completion.make({ model: "m", prompt: "Hello" })
+
+const modes = ["completion", "stream"] as const
+type Mode = (typeof modes)[number]
+
+interface Seen {
+  /** The answer's provider, the error's tag and reason, or why there is neither. */
+  readonly outcome: string
+  /** The texts of a stream's deltas, together. */
+  readonly text: string
+  readonly finishes: number
+}
+
+/** A call, and what its caller gets to see. */
+const call = (client: Service, mode: Mode) => {
+  let text = ""
+  let finishes = 0
+  const run: Effect.Effect<CompletionResponse.CompletionResponse, LLMError.LLMError> = mode === "completion"
+    ? client.completion(request)
+    : Effect.map(
+      Stream.runFold(client.stream(request), () => answerOf("none"), (last, part) => {
+        if (part._tag === "TextDelta") text += part.text
+        if (part._tag !== "Finish") return last
+        finishes++
+        return part.response
+      }),
+      (last) => last
+    )
+  const see = (exit: Exit.Exit<CompletionResponse.CompletionResponse, LLMError.LLMError>): Seen => ({
+    outcome: Exit.isSuccess(exit)
+      ? exit.value.provider
+      : Option.match(Cause.findErrorOption(exit.cause), {
+        onNone: () => Exit.hasInterrupts(exit) ? "interrupted" : "died",
+        onSome: (error) => `${error._tag} ${error.reason}`
+      }),
+    text,
+    finishes
+  })
+  return { run, see }
+}
+
+const build = Effect.fnUntraced(function*(name: Name, acts: ReadonlyArray<Act>) {
+  const main = told("main", acts)
+  const other = told("other", ["answer"])
+  const context = yield* Layer.build(middlewares[name](main.layer, other.layer))
+  return { main, other, client: Context.get(context, LLMClient) }
+})
+
+/** Runs a call to its end on the test's clock. */
+const settled = Effect.fnUntraced(function*(client: Service, mode: Mode) {
+  const { run, see } = call(client, mode)
+  const began = yield* Clock.currentTimeMillis
+  let ended = began
+  const fiber = yield* Effect.forkChild(
+    Effect.onExit(run, () => Effect.map(Clock.currentTimeMillis, (now) => ended = now)),
+    { startImmediately: true }
+  )
+  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("250 millis")
+  return { seconds: (ended - began) / 1000, seen: see(yield* Fiber.await(fiber)) }
+})
+
+// The jitter in the middle: backoffs as they are, hints 5 % longer.
+const middle = Effect.provideService(Random.Random, { nextDoubleUnsafe: () => 0.5, nextIntUnsafe: () => 0 })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The table
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Calls of the provider, calls of the other one, seconds of a completion, and whose answer it is, if it is one. */
+type Row = readonly [calls: number, others: number, seconds: number, answer?: "main" | "other"]
+
+/** What a provider does that fails once, and what one does that always fails. */
+type Rows = Readonly<Record<Fault, readonly [once: Row, always: Row]>>
+
+const same = (row: Row): readonly [Row, Row] => [row, row]
+const each = (row: (fault: Fault) => readonly [Row, Row]): Rows =>
+  Object.fromEntries((Object.keys(faults) as Array<Fault>).map((fault) => [fault, row(fault)])) as Record<
+    Fault,
+    readonly [Row, Row]
+  >
+
+const passedOn = each(() => same([1, 0, 1]))
+
+const table: Readonly<Record<Name, Rows>> = {
+  nothing: passedOn,
+  Router: passedOn,
+  Throttle: passedOn,
+  CircuitBreaker: passedOn,
+  ResponseCache: passedOn,
+  Budget: passedOn,
+  Retry: {
+    rateLimit: [[2, 0, 1 + 5 + 1, "main"], [8, 0, 8 + 5 + 10 + 20 + 40 + 60 + 60 + 60]],
+    hinted: [[2, 0, 1 + 2.1 + 1, "main"], [8, 0, 8 + 7 * 2.1]],
+    tooLong: same([1, 0, 1]),
+    server: [[2, 0, 1 + 0.25 + 1, "main"], [4, 0, 4 + 0.25 + 0.5 + 1]],
+    overloaded: [[2, 0, 1 + 1 + 1, "main"], [6, 0, 6 + 1 + 2 + 4 + 8 + 16]],
+    malformed: [[2, 0, 1 + 0.25 + 1, "main"], [2, 0, 1 + 0.25 + 1]],
+    final: same([1, 0, 1]),
+    empty: [[2, 0, 1 + 0.25 + 1, "main"], [4, 0, 4 + 0.25 + 0.5 + 1]],
+    invalid: same([1, 0, 1]),
+    quota: same([1, 0, 1])
+  },
+  Fallback: { ...each(() => same([1, 1, 1 + 1, "other"])), invalid: same([1, 0, 1]) },
+  // Retry waits out what it can, then the other provider answers. A circuit opens at the fifth failure in a row: after
+  // that only what comes once it is half open, 30 seconds later, gets through; everything else moves on at once.
+  stack: {
+    rateLimit: [[2, 0, 1 + 5 + 1, "main"], [8, 1, 8 + 5 + 10 + 20 + 40 + 60 + 60 + 60 + 1, "other"]],
+    hinted: [[2, 0, 1 + 2.1 + 1, "main"], [5, 1, 5 + 5 * 2.1 + 1, "other"]],
+    tooLong: same([1, 1, 1 + 1, "other"]),
+    server: [[2, 0, 1 + 0.25 + 1, "main"], [4, 1, 4 + 0.25 + 0.5 + 1 + 1, "other"]],
+    overloaded: [[2, 0, 1 + 1 + 1, "main"], [5, 1, 5 + 1 + 2 + 4 + 8 + 16 + 1, "other"]],
+    malformed: [[2, 0, 1 + 0.25 + 1, "main"], [2, 1, 1 + 0.25 + 1 + 1, "other"]],
+    final: same([1, 1, 1 + 1, "other"]),
+    empty: [[2, 0, 1 + 0.25 + 1, "main"], [4, 1, 4 + 0.25 + 0.5 + 1 + 1, "other"]],
+    invalid: same([1, 0, 1]),
+    quota: same([1, 1, 1 + 1, "other"])
+  }
+}
+
+const errorOf = (fault: Fault): string => `${faults[fault]._tag} ${faults[fault].reason}`
+
+for (const name of names) {
+  describe(`faults through ${name}`, () => {
+    for (const mode of modes) {
+      for (const fault of Object.keys(faults) as Array<Fault>) {
+        for (const [index, often] of (["once", "always"] as const).entries()) {
+          const [calls, others, seconds, answer] = table[name][fault][index as 0 | 1]
+          it.effect(`${mode}, ${fault} ${often}: ${answer ?? "the error"} after ${calls} + ${others} calls`, () =>
+            Effect.gen(function*() {
+              const { client, main, other } = yield* build(name, often === "once" ? [fault, "answer"] : [fault])
+              const result = yield* settled(client, mode)
+              assert.deepStrictEqual(
+                { calls: main.state.calls, others: other.state.calls, ...result },
+                {
+                  calls,
+                  others,
+                  // A stream takes a second from its first part to its last.
+                  seconds: mode === "stream" && answer !== undefined ? seconds + 1 : seconds,
+                  seen: {
+                    outcome: answer ?? errorOf(fault),
+                    text: mode === "stream" && answer !== undefined ? `${answer} answers` : "",
+                    finishes: mode === "stream" && answer !== undefined ? 1 : 0
+                  }
+                }
+              )
+              assert.strictEqual(main.state.running + other.state.running, 0)
+            }).pipe(middle))
+        }
+      }
+
+      it.effect(`${mode}, no failure: one call for one answer`, () =>
+        Effect.gen(function*() {
+          const { client, main, other } = yield* build(name, ["answer"])
+          const first = yield* settled(client, mode)
+          assert.strictEqual(first.seen.outcome, "main")
+          assert.strictEqual(first.seconds, mode === "stream" ? 2 : 1)
+          yield* settled(client, mode)
+          const cached = name === "ResponseCache" || name === "stack"
+          assert.deepStrictEqual([main.state.calls, other.state.calls], [cached ? 1 : 2, 0])
+        }))
+    }
+
+    for (const fault of Object.keys(faults) as Array<Fault>) {
+      it.effect(`stream, ${fault} after the first part: the error at once, and nothing twice`, () =>
+        Effect.gen(function*() {
+          const { client, main, other } = yield* build(name, [{ midway: fault }, "answer"])
+          const result = yield* settled(client, "stream")
+          assert.deepStrictEqual(
+            { calls: main.state.calls, others: other.state.calls, ...result },
+            { calls: 1, others: 0, seconds: 2, seen: { outcome: errorOf(fault), text: "main", finishes: 0 } }
+          )
+        }).pipe(middle))
+    }
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Interruption
+// ---------------------------------------------------------------------------------------------------------------------
+
+const scripts: Readonly<Record<string, ReadonlyArray<Act>>> = {
+  "an answer": ["answer"],
+  "retries": ["server", "hinted", "empty", "overloaded", "answer"],
+  "silence": ["silence"],
+  "silence after the first part": [{ midway: "silence" }]
+}
+
+/** After an interruption: nothing runs, nothing is called any more, and the next call gets its answer. */
+const recovers = Effect.fnUntraced(function*(client: Service, main: Told, other: Told, mode: Mode) {
+  assert.strictEqual(main.state.running + other.state.running, 0, "nothing runs")
+  const calls = main.state.calls + other.state.calls
+  yield* TestClock.adjust("10 minutes")
+  assert.strictEqual(main.state.calls + other.state.calls, calls, "nothing is called any more")
+  main.state.acts = ["answer"]
+  const { seen } = yield* settled(client, mode)
+  assert.strictEqual(seen.outcome, "main")
+})
+
+describe("interruption at every step", () => {
+  for (const name of names) {
+    for (const mode of modes) {
+      for (const [title, acts] of Object.entries(scripts)) {
+        it.effect(`${name}, ${mode}, ${title}`, () =>
+          Effect.gen(function*() {
+            // Steps of a quarter of a second go through every wait and every call.
+            for (let step = 0; step < 60; step++) {
+              const { client, main, other } = yield* build(name, acts)
+              const { run, see } = call(client, mode)
+              const fiber = yield* Effect.forkChild(run, { startImmediately: true })
+              yield* TestClock.adjust(Duration.millis(step * 250))
+              const done = fiber.pollUnsafe() !== undefined
+              yield* Fiber.interrupt(fiber)
+              const { outcome } = see(yield* Fiber.await(fiber))
+              assert.strictEqual(outcome === "interrupted", !done)
+              yield* recovers(client, main, other, mode)
+              if (done) break
+            }
+          }).pipe(Effect.scoped, middle))
+      }
+    }
+
+    it.effect(`${name}: a reader that leaves a stream after any of its parts`, () =>
+      Effect.gen(function*() {
+        for (let parts = 0; parts <= 3; parts++) {
+          const { client, main, other } = yield* build(name, ["answer"])
+          const fiber = yield* Effect.forkChild(Stream.runCollect(Stream.take(client.stream(request), parts)))
+          yield* TestClock.adjust("5 seconds")
+          assert.lengthOf(yield* Fiber.join(fiber), parts)
+          yield* recovers(client, main, other, "stream")
+        }
+      }).pipe(Effect.scoped, middle))
+
+    it.effect(`${name}: of callers at once, one that leaves takes nothing from the others`, () =>
+      Effect.gen(function*() {
+        for (const mode of modes) {
+          for (let leaving = 0; leaving < 3; leaving++) {
+            const { client, main, other } = yield* build(name, ["answer"])
+            const calls = [0, 1, 2].map(() => call(client, mode))
+            const fibers = yield* Effect.forEach(calls, ({ run }) => Effect.forkChild(run, { startImmediately: true }))
+            yield* TestClock.adjust("500 millis")
+            yield* Fiber.interrupt(fibers[leaving]!)
+            yield* TestClock.adjust("1 minute")
+            for (const [index, fiber] of fibers.entries()) {
+              const { outcome } = calls[index]!.see(yield* Fiber.await(fiber))
+              assert.strictEqual(outcome, index === leaving ? "interrupted" : "main")
+            }
+            yield* recovers(client, main, other, mode)
+          }
+        }
+      }).pipe(Effect.scoped, middle))
+  }
+})
