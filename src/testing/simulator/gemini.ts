@@ -75,7 +75,8 @@ const bodyOf = (
 ) => ({
   candidates: [{
     content: { ...chunk.parts.length === 0 ? {} : { parts: chunk.parts }, role: "model" },
-    ...chunk.last ? { finishReason: finishReasons[reply.finish] } : {},
+    ...chunk.last ? { finishReason: reply.finishWord ?? finishReasons[reply.finish] } : {},
+    ...chunk.last && reply.finishDetail !== undefined ? { finishMessage: reply.finishDetail } : {},
     ...chunk.last && reply.finish === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {},
     index: 0
   }],
@@ -128,7 +129,8 @@ const refuse = (rejection: Rejection) => ({
       code: rejection.status,
       message: rejection.message,
       status: rejection.type ?? "INVALID_ARGUMENT",
-      ...rejection.details === undefined ? {} : { details: rejection.details }
+      ...rejection.details === undefined ? {} : { details: rejection.details },
+      ...rejection.fields
     }
   }
 })

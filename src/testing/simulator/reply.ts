@@ -50,6 +50,10 @@ export interface Reply {
   readonly text: string | undefined
   readonly toolCalls: ReadonlyArray<ToolCall>
   readonly finish: Finish
+  /** The provider's own word for how it ended, instead of the one for `finish`. */
+  readonly finishWord?: string
+  /** What the provider says of that word. */
+  readonly finishDetail?: Json
   /** Which sequence ended it, for `StopSequence`. */
   readonly stopSequence: string | undefined
   readonly usage: {
@@ -156,12 +160,12 @@ export const decide = (ask: Ask): Reply => {
   return tools.length > 0 ? callReply(ask, ask.parallel ? tools : tools.slice(0, 1)) : textReply(ask)
 }
 
-/** An answer that stops normally and says nothing. */
-export const empty = (ask: Ask): Reply => ({
-  model: ask.model,
+/** The same without text and tool calls, stopped normally. */
+export const silent = (reply: Reply): Reply => ({
+  ...reply,
   text: undefined,
   toolCalls: [],
   finish: "Stop",
   stopSequence: undefined,
-  usage: usageOf(ask, 1)
+  usage: { ...reply.usage, outputTokens: 1 }
 })
