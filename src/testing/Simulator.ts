@@ -24,19 +24,37 @@
  * - A model whose name holds `does-not-exist` or `nonexistent` is unknown, a key that holds `invalid` is wrong.
  * - Streams bring the same answer in deltas, in chunks that end within characters and line ends.
  */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Record from "effect/Record"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
+import { refuse, wholeNumber } from "../internal/options.ts"
+import { connectionReset, toReadableStream, toStream } from "./simulator/deliver.ts"
 import type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
+import { type FaultName, faultsOf, isFaultName } from "./simulator/faults.ts"
 import { parseObject } from "./simulator/json.ts"
 import { providerOf, respond } from "./simulator/respond.ts"
-import { chunks } from "./simulator/wire.ts"
 
 export type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
+export {
+  type FaultName,
+  /** The names of what can go wrong with a provider. */
+  faultsOf
+} from "./simulator/faults.ts"
 export {
   /** The answer to one plain request, as a pure function. */
   respond,
@@ -54,8 +72,24 @@ export interface Options {
    * passed over, as many compatible servers do. OpenRouter always passes them over.
    */
   readonly unknownFields?: "reject" | "ignore"
-  /** What the first requests fail with, one for one, in their order. */
-  readonly failures?: ReadonlyArray<Failure>
+  /**
+   * What the first requests fail with, one for one, in their order: a name, or a failure of your own making. A provider
+   * that cannot have the one named answers 501 and says so.
+   */
+  readonly failures?: ReadonlyArray<Failure | FaultName>
+  /** What any of the requests after those fail with, by chance. */
+  readonly faults?: Faults
+  /** How many of the last requests are kept for `requests`; 1000 unless given. */
+  readonly keep?: number
+}
+
+export interface Faults {
+  /** The share of requests that meet a fault, from 0 to 1. */
+  readonly rate: number
+  /** Which ones to choose from; all that the provider can have unless given. */
+  readonly only?: ReadonlyArray<FaultName>
+  /** The same seed has the same faults for the same requests in the same order. Without one, `Random` decides. */
+  readonly seed?: string | number
 }
 
 /** A request as it came in, without its keys. */
@@ -68,12 +102,16 @@ export interface RecordedRequest {
   readonly body: { readonly [key: string]: unknown } | undefined
 }
 
-export interface Simulator {
-  readonly client: HttpClient.HttpClient
-  /** Every request up to now, in order. */
+/** What a simulator was asked. */
+export interface Asked {
+  /** The last requests, in order: as many as `keep` says. */
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
   /** How many answers the client gave up before their end: what it reads no further, and what it interrupts. */
   readonly cancelled: Effect.Effect<number>
+}
+
+export interface Simulator extends Asked {
+  readonly client: HttpClient.HttpClient
 }
 
 const keyHeaders: ReadonlySet<string> = new Set([
@@ -113,59 +151,166 @@ const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Eff
   }
 }
 
-/** What a client of the network meets when the other side breaks the connection. */
-const connectionReset = (): Error =>
-  new TypeError("terminated", { cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }) })
-
-const bodyStream = (
-  { body, ending }: SimulatedResponse,
-  signal: AbortSignal,
-  onCancel: () => void
-): ReadableStream<Uint8Array> => {
-  const waiting = chunks(body.join(""))
-  let next = 0
-  let over = false
-  const cancel = (): void => {
-    if (!over) onCancel()
-    over = true
+const checkNames = (option: string, names: ReadonlyArray<unknown>): void => {
+  for (const name of names) {
+    if (typeof name === "string" && !isFaultName(name)) refuse("Simulator", option, `faults that exist, not "${name}"`)
   }
-  return new ReadableStream({
-    start: (controller) => {
-      signal.addEventListener("abort", () => {
-        if (!over) controller.error(signal.reason)
-        cancel()
-      })
-    },
-    pull: (controller) => {
-      const chunk = waiting[next++]
-      if (chunk !== undefined) return controller.enqueue(chunk)
-      if (ending === "Stall") return
-      over = true
-      if (ending === "End") controller.close()
-      else controller.error(connectionReset())
-    },
-    cancel
-  }, { highWaterMark: 0 })
 }
 
-/** A simulator of its own, with what it was asked: for tests that look at what was sent. */
-export const make = Effect.fnUntraced(function*(options: Options = {}) {
-  const { failures = [], requireKey, unknownFields } = options
-  const log = yield* Ref.make<ReadonlyArray<RecordedRequest>>([])
-  let cancelled = 0
-  const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
-    const simulated = { method: request.method, url, headers: request.headers, body: yield* bodyText(request.body) }
-    const before = yield* Ref.getAndUpdate(log, (all) => [...all, recorded(simulated)])
-    const response = respond(simulated, { requireKey, unknownFields, failure: failures[before.length] })
-    const { headers, status } = response
-    return HttpClientResponse.fromWeb(
-      request,
-      new Response(bodyStream(response, signal, () => cancelled++), { status, headers })
-    )
-  }))
-  return { client, requests: Ref.get(log), cancelled: Effect.sync(() => cancelled) } satisfies Simulator as Simulator
+const check = ({ failures = [], faults, keep }: Options): void => {
+  wholeNumber("Simulator", "keep", keep, 0)
+  checkNames("failures", failures)
+  if (faults === undefined) return
+  if (!(faults.rate >= 0 && faults.rate <= 1)) refuse("Simulator", "faults.rate", "a number from 0 to 1")
+  if (faults.only?.length === 0) refuse("Simulator", "faults.only", "at least one fault")
+  checkNames("faults.only", faults.only ?? [])
+}
+
+/** What a request meets by chance. */
+const chance = Effect.fnUntraced(function*({ only, rate, seed }: Faults) {
+  const random = yield* seed === undefined ? Random.Random : Random.withSeed(Random.Random, seed)
+  const allowed = only === undefined ? undefined : new Set(only)
+  const choices = Record.map(
+    { anthropic: [], openai: [], openrouter: [], gemini: [] } satisfies { [P in Provider]: ReadonlyArray<FaultName> },
+    (_, provider) => faultsOf(provider).filter((name) => allowed?.has(name) ?? true)
+  )
+  return (provider: Provider): FaultName | undefined => {
+    const names = choices[provider]
+    return random.nextDoubleUnsafe() < rate ? names[Math.floor(random.nextDoubleUnsafe() * names.length)] : undefined
+  }
 })
 
-/** The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. */
+interface Core extends Asked {
+  readonly answer: (request: SimulatedRequest) => Effect.Effect<SimulatedResponse>
+  readonly onCancel: () => void
+}
+
+const makeCore = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Core> {
+  yield* Effect.sync(() => check(options))
+  const { failures = [], faults, keep = 1000, requireKey, unknownFields } = options
+  const drawn = faults === undefined ? undefined : yield* chance(faults)
+  const kept: Array<RecordedRequest> = []
+  let asked = 0
+  let cancelled = 0
+  return {
+    answer: (request) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        if (keep > 0) kept.push(recorded(request))
+        if (kept.length > keep) kept.shift()
+        const failure = asked < failures.length ? failures[asked] : drawn?.(providerOf(request))
+        asked++
+        return respond(request, { requireKey, unknownFields, failure, now })
+      }),
+    onCancel: () => cancelled++,
+    requests: Effect.sync(() => [...kept]),
+    cancelled: Effect.sync(() => cancelled)
+  }
+})
+
+/** A simulator of its own, with what it was asked: for tests that look at what was sent. */
+export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Simulator> {
+  const { answer, cancelled, onCancel, requests } = yield* makeCore(options)
+  const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
+    const body = yield* bodyText(request.body)
+    const response = yield* answer({ method: request.method, url, headers: request.headers, body })
+    const { headers, status } = response
+    if (response.unanswered === true) {
+      if (response.ending === "Stall") return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(onCancel))
+      return yield* new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request, cause: connectionReset() })
+      })
+    }
+    const context = yield* Effect.context()
+    const wait = (millis: number) => Effect.runPromiseWith(context)(Effect.sleep(millis), { signal })
+    return HttpClientResponse.fromWeb(
+      request,
+      new Response(toReadableStream(response, signal, wait, onCancel), { status, headers })
+    )
+  }))
+  return { client, requests, cancelled }
+})
+
+/**
+ * The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. Nobody
+ * can ask it for its requests, so it keeps none, and may be called as often as you like.
+ */
 export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, Effect.map(make(options), ({ client }) => client))
+  Layer.effect(HttpClient.HttpClient, Effect.map(make({ ...options, keep: 0 }), ({ client }) => client))
+
+/** A simulator on a port. */
+export class Server extends Context.Service<
+  Server,
+  Asked & {
+    /** Where it listens, without a path: `http://127.0.0.1:4000`. */
+    readonly url: string
+    /** The base URL that the provider layers and the official clients take. */
+    readonly baseUrls: { readonly [P in Provider]: string }
+  }
+>()("effect-llm/testing/Simulator/Server") {}
+
+const urlOf = ({ address }: HttpServer.HttpServer["Service"]): Effect.Effect<string> =>
+  NetAddress.isUnixPathAddress(address)
+    ? Effect.die(new Error("Simulator.serve: give a server that listens on a port"))
+    : Effect.orDie(Effect.fromResult(Result.map(NetAddress.toUrl(address), (url) => {
+      if (NetAddress.isUnspecified(address.address)) url.hostname = NetAddress.formatIp(NetAddress.ipv4Loopback)
+      return url.origin
+    })))
+
+const makeServer = Effect.fnUntraced(function*(options: Options) {
+  const { answer, cancelled, onCancel, requests } = yield* makeCore(options)
+  const server = yield* HttpServer.HttpServer
+  const url = yield* urlOf(server)
+  const closing = yield* Deferred.make<void>()
+  const closed = Deferred.await(closing)
+  const app = Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const response = yield* answer({
+      method: request.method,
+      url: Option.getOrElse(HttpServerRequest.toURL(request), () => new URL(url)),
+      headers: request.headers,
+      body: yield* Effect.orElseSucceed(request.text, () => "")
+    })
+    const { ending, headers, status, unanswered } = response
+    if (unanswered === true && ending === "Stall") {
+      yield* Effect.onInterrupt(closed, () => Effect.sync(onCancel))
+    }
+    return HttpServerResponse.stream(
+      // A body that breaks before its first byte takes the headers with it.
+      unanswered === true ? Stream.die(connectionReset()) : toStream(response, closed, onCancel),
+      { status, headers, ...headers["content-type"] !== undefined && { contentType: headers["content-type"] } }
+    )
+  })
+  yield* server.serve(app)
+  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+  return {
+    url,
+    baseUrls: { anthropic: url, openai: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
+    requests,
+    cancelled
+  }
+})
+
+/**
+ * The simulator as a server, for other clients and other processes: all four protocols on one port, over the
+ * `HttpServer` that you provide. With port 0 the system finds a free one.
+ *
+ * ```ts
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Console, Effect, Layer } from "effect"
+ * import { Simulator } from "effect-llm/testing"
+ * import { createServer } from "node:http"
+ *
+ * const Server = Simulator.serve({ faults: { rate: 0.2, seed: "monday" } }).pipe(
+ *   Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const { baseUrls } = yield* Simulator.Server
+ *   yield* Console.log(`OPENAI_BASE_URL=${baseUrls.openai}`)
+ * }).pipe(Effect.provide(Server))
+ * ```
+ *
+ * A broken connection is a socket that is destroyed; a stalled one ends when the client or the layer does.
+ */
+export const serve = (options: Options = {}): Layer.Layer<Server, never, HttpServer.HttpServer> =>
+  Layer.effect(Server, makeServer(options))

@@ -173,7 +173,7 @@ export const faults = {
       "anthropic-ratelimit-requests-remaining": "0",
       "anthropic-ratelimit-requests-reset": DateTime.formatIso(dateAfter(now, 4000))
     })),
-    openai: hinted(() => ({ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1m1.5s" })),
+    openai: hinted(() => ({ "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "0m1.5s" })),
     openrouter: hinted((now) => ({
       "X-RateLimit-Limit": "20",
       "X-RateLimit-Remaining": "0",
