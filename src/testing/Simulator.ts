@@ -79,6 +79,11 @@ export interface Options {
   readonly failures?: ReadonlyArray<Failure | FaultName>
   /** What any of the requests after those fail with, by chance. */
   readonly faults?: Faults
+  /**
+   * Bytes of each chunk of a body. By default they vary and end within characters and line ends; large ones make many
+   * calls cheap.
+   */
+  readonly chunkSize?: number
   /** How many of the last requests are kept for `requests`; 1000 unless given. */
   readonly keep?: number
 }
@@ -157,7 +162,8 @@ const checkNames = (option: string, names: ReadonlyArray<unknown>): void => {
   }
 }
 
-const check = ({ failures = [], faults, keep }: Options): void => {
+const check = ({ chunkSize, failures = [], faults, keep }: Options): void => {
+  wholeNumber("Simulator", "chunkSize", chunkSize)
   wholeNumber("Simulator", "keep", keep, 0)
   checkNames("failures", failures)
   if (faults === undefined) return
@@ -187,7 +193,7 @@ interface Core extends Asked {
 
 const makeCore = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Core> {
   yield* Effect.sync(() => check(options))
-  const { failures = [], faults, keep = 1000, requireKey, unknownFields } = options
+  const { chunkSize, failures = [], faults, keep = 1000, requireKey, unknownFields } = options
   const drawn = faults === undefined ? undefined : yield* chance(faults)
   const kept: Array<RecordedRequest> = []
   let asked = 0
@@ -199,7 +205,8 @@ const makeCore = Effect.fnUntraced(function*(options: Options): Effect.fn.Return
         if (kept.length > keep) kept.shift()
         const failure = asked < failures.length ? failures[asked] : drawn?.(providerOf(request))
         asked++
-        return respond(request, { requireKey, unknownFields, failure, now })
+        const response = respond(request, { requireKey, unknownFields, failure, now })
+        return chunkSize === undefined ? response : { chunkSize, ...response }
       }),
     onCancel: () => cancelled++,
     requests: Effect.sync(() => [...kept]),
@@ -272,7 +279,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
     })
     const { ending, headers, status, unanswered } = response
     if (unanswered === true && ending === "Stall") {
-      yield* Effect.onInterrupt(closed, () => Effect.sync(onCancel))
+      yield* Effect.onInterrupt(Effect.interruptible(closed), () => Effect.sync(onCancel))
     }
     return HttpServerResponse.stream(
       // A body that breaks before its first byte takes the headers with it.

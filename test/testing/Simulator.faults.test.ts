@@ -92,6 +92,7 @@ describe("Simulator: faults by chance", () => {
     ["faults.rate", { faults: { rate: -0.1 } }],
     ["faults.rate", { faults: { rate: 1.1 } }],
     ["faults.rate", { faults: { rate: NaN } }],
+    ["chunkSize", { chunkSize: 0 }],
     ["keep", { keep: -1 }],
     ["keep", { keep: NaN }]
   ])("refuses %s that cannot be kept to: %o", ([option, options]) =>

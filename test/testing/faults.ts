@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
-import * as Simulator from "../../src/testing/Simulator.ts"
+import type * as Simulator from "../../src/testing/Simulator.ts"
 import { hear, providers } from "./simulated.ts"
 
 /** What comes of a fault; a pair is without a stream, and with one. */

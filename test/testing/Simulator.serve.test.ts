@@ -1,0 +1,134 @@
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Completion from "../../src/Completion.ts"
+import * as LLMClient from "../../src/LLMClient.ts"
+import type { CommonOptions } from "../../src/protocol/provider.ts"
+import type * as Simulator from "../../src/testing/Simulator.ts"
+import { cases, outcome } from "./faults.ts"
+import { served } from "./served.ts"
+import { layers, providers } from "./simulated.ts"
+
+const hello = Completion.make({ prompt: "Say 空" })
+
+/** A provider's real layer over the network of this machine. */
+const clientOf = (
+  { baseUrls }: Simulator.Server["Service"],
+  provider: Simulator.Provider,
+  timeouts?: CommonOptions["timeouts"]
+) =>
+  Effect.map(
+    Layer.build(
+      layers[provider]({ baseUrl: baseUrls[provider], ...timeouts !== undefined && { timeouts } }).pipe(
+        Layer.provide(NodeHttpClient.layerUndici)
+      )
+    ),
+    (context) => Context.get(context, LLMClient.LLMClient)
+  )
+
+/** Waits on real time until an effect gives what is wanted. */
+const eventually = <A>(effect: Effect.Effect<A>, wanted: A) =>
+  Effect.gen(function*() {
+    for (let tries = 0; tries < 100; tries++) {
+      if ((yield* effect) === wanted) break
+      yield* Effect.sleep("10 millis")
+    }
+    assert.strictEqual(yield* effect, wanted)
+  })
+
+// What nobody would wait for by default.
+const stalls: ReadonlySet<Simulator.FaultName> = new Set(["NoAnswer", "Stall"])
+const short = { firstPart: "300 millis", idle: "300 millis", total: "300 millis" } as const
+
+// Hints that are instants have become a little shorter when they are read.
+const instants: ReadonlySet<Simulator.FaultName> = new Set(["RetryAfterDate", "RateLimitReset"])
+const withoutHint = (outcome: string): string => outcome.replace(/, retry after .*/, "")
+
+describe("Simulator.serve", () => {
+  it.live.each(providers)("%s: each fault is over the network what it is in the process", (provider) =>
+    Effect.forEach(
+      cases.filter((one) => one.provider === provider),
+      ({ fault, streamed, ...expected }) =>
+        Effect.gen(function*() {
+          const server = yield* served({ failures: [fault], ...fault === "SlowDrip" && { chunkSize: 300 } })
+          const client = yield* clientOf(server, provider, stalls.has(fault) ? short : undefined)
+          const found = yield* outcome(client, streamed)
+          const [is, be] = instants.has(fault)
+            ? [withoutHint(found), withoutHint(expected.outcome)]
+            : [found, expected.outcome]
+          assert.strictEqual(is, be, `${fault}, streamed: ${streamed}`)
+        }).pipe(Effect.scoped),
+      { concurrency: 16, discard: true }
+    ))
+
+  it.live("listens on a free port, and tells where and what it was asked", () =>
+    Effect.gen(function*() {
+      const server = yield* served()
+      assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
+      for (const provider of providers) {
+        const client = yield* clientOf(server, provider)
+        assert.strictEqual((yield* client.completion(hello)).text, `Simulated answer to: "Say 空"`)
+      }
+      const requests = yield* server.requests
+      assert.deepStrictEqual(requests.map(({ provider }) => provider), [...providers])
+      assert.isTrue(requests.every(({ url }) => url.startsWith(server.url)))
+      assert.notInclude(JSON.stringify(requests), "sk-test")
+      assert.strictEqual(yield* server.cancelled, 0)
+    }))
+
+  it.live("names the loopback address where it listens on all of them", () =>
+    Effect.gen(function*() {
+      const { url } = yield* served({}, "0.0.0.0")
+      assert.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
+    }))
+
+  it.live("sends a body in chunks that end within characters", () =>
+    Effect.gen(function*() {
+      const { baseUrls } = yield* served()
+      const body = { model: "gpt-4.1-mini", stream: true, messages: [{ role: "user", content: "空気 ".repeat(20) }] }
+      const response = yield* Effect.promise(() =>
+        fetch(`${baseUrls.openai}/chat/completions`, { method: "POST", body: JSON.stringify(body) })
+      )
+      const chunks = yield* Stream.runCollect(
+        Stream.fromReadableStream({ evaluate: () => response.body!, onError: (cause) => cause })
+      )
+      assert.isAbove(chunks.length, 20)
+      assert.isTrue(chunks.some(([first = 0]) => (first & 0xc0) === 0x80))
+      assert.isTrue(Buffer.concat(chunks).toString().endsWith("data: [DONE]\n\n"))
+    }))
+
+  it.live("sees a client that goes: from a stream, a stalled stream, and before any answer", () =>
+    Effect.gen(function*() {
+      const server = yield* served({ failures: ["SlowDrip", "Stall", "NoAnswer"] })
+      const client = yield* clientOf(server, "anthropic")
+      yield* Stream.runDrain(Stream.take(client.stream(hello), 1))
+      yield* eventually(server.cancelled, 1)
+      for (const gone of [2, 3]) {
+        const fiber = yield* Effect.forkChild(Stream.runDrain(client.stream(hello)))
+        yield* eventually(Effect.map(server.requests, ({ length }) => length), gone)
+        yield* Effect.sleep("20 millis")
+        yield* Fiber.interrupt(fiber)
+        yield* eventually(server.cancelled, gone)
+      }
+    }))
+
+  it.live.each(["Stall", "NoAnswer"] as const)(
+    "ends with its layer, though it was to meet %s for ever",
+    (fault) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const server = yield* Scope.provide(served({ failures: [fault] }), scope)
+        const client = yield* clientOf(server, "openai")
+        const fiber = yield* Effect.forkChild(Effect.flip(client.completion(hello)))
+        yield* eventually(Effect.map(server.requests, ({ length }) => length), 1)
+        yield* Effect.timeout(Scope.close(scope, Exit.void), "900 millis")
+        assert.strictEqual((yield* Fiber.join(fiber))._tag, "Transient")
+      })
+  )
+})
