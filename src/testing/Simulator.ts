@@ -1,19 +1,26 @@
 /**
- * Language model providers in the process: an `HttpClient` that speaks Anthropic Messages, OpenAI and OpenRouter Chat
- * Completions and Gemini generateContent as the real services do. Requests are checked as strictly as the services
- * check them, and refused in their words; answers, ids and token counts depend on the request alone.
+ * Language model providers to test against: they speak Anthropic Messages, OpenAI and OpenRouter Chat Completions and
+ * Gemini generateContent as the real services do, in the process (`layer`, an `HttpClient`) or on a port (`serve`, for
+ * any client in any process). Requests are checked as strictly as the services check them, and refused in their words;
+ * answers, ids and token counts depend on the request alone.
  *
  * Use it to test an application with its real provider layers, without keys, network or a bill: what the providers
- * would refuse fails here too. It needs no recordings, and it says nothing about how good a prompt is.
+ * would refuse fails here too, and so does whatever you want to go wrong. It needs no recordings, and it says nothing
+ * about how good a prompt is.
  *
  * ```ts
  * import { Layer } from "effect"
  * import { Anthropic } from "effect-llm"
  * import { Simulator } from "effect-llm/testing"
  *
- * // The first request meets a rate limit, the next one is answered.
- * const Provider = Anthropic.layerConfig().pipe(
- *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }] }))
+ * // The first request meets a rate limit, the second breaks off, the next one is answered.
+ * const Scripted = Anthropic.layerConfig().pipe(
+ *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }, "Cut"] }))
+ * )
+ *
+ * // One request in five fails, each time in a way that this provider can fail; the seed makes a run repeatable.
+ * const Unreliable = Anthropic.layerConfig().pipe(
+ *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" } }))
  * )
  * ```
  *
@@ -23,6 +30,26 @@
  * - A token is four characters. Token limits and stop sequences cut the answer.
  * - A model whose name holds `does-not-exist` or `nonexistent` is unknown, a key that holds `invalid` is wrong.
  * - Streams bring the same answer in deltas, in chunks that end within characters and line ends.
+ *
+ * What can go wrong has a name, and comes with the provider's documented body and headers:
+ *
+ * - limits: `RateLimit` (without a hint), `RetryAfter`, `RetryAfterMillis`, `RetryAfterDate`, `RetryInfo`,
+ *   `RateLimitReset`, `TokenLimit`, `UpstreamRateLimit`, `CapacityExhausted`, `InFlightBudget`; `Quota`, `SpendLimit`,
+ *   `DailyQuota`
+ * - the provider: `Overloaded`, `ServerError`, `BadGateway`, `GatewayPage`, `Unavailable`, `GatewayTimeout`,
+ *   `DoNotRetry`
+ * - the request: `InvalidRequest`, `InvalidKey`, `Forbidden`, `UnknownModel`, `TooLarge`, `ContextOverflow`,
+ *   `PromptBlocked`
+ * - the answer: `Empty`, `NoChoices`, `AnswerBlocked`, `Refusal`, `BlockedAfterText`, `MalformedFunctionCall`,
+ *   `OutputBudget`, `ContextFull`, `ErrorInAnswer`, `ErrorFinish`, `ErrorBeforeContent`, `ErrorAfterContent`,
+ *   `ErrorAfterFinish`
+ * - the way: `ConnectionReset`, `NoAnswer`, `NoBody`, `Cut`, `Reset`, `Stall`, `MalformedJson`, `HtmlAnswer`,
+ *   `SlowDrip`, `SingleBytes` (the last two only test patience: the answer is whole)
+ *
+ * Its limits: it knows chat, not embeddings, images, files, batches or OpenAI's Responses; models think no thoughts,
+ * and call no tools that run at the provider; nothing is cached, so that only cache writes are counted, and no limit is
+ * ever used up. `NoAnswer` and `Stall` end with the client's own timeout, which under `TestClock` passes when you let
+ * it.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

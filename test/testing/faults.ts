@@ -81,7 +81,12 @@ export const expected = {
   // A stream of Gemini's that names no finish reason is one that was cut.
   NoChoices: { openai: noContent, openrouter: noContent, gemini: [noContent, truncated] },
   AnswerBlocked: "ClientError · ContentFilter",
-  BlockedAfterText: "Finish · ContentFilter",
+  Refusal: { anthropic: "Finish · ContentFilter", openai: stop, openrouter: stop },
+  BlockedAfterText: {
+    openai: "Finish · ContentFilter",
+    openrouter: "Finish · ContentFilter",
+    gemini: "Finish · ContentFilter"
+  },
   MalformedFunctionCall: {
     openai: [malformedCall, `${malformedCall}, after parts`],
     openrouter: [malformedCall, `${malformedCall}, after parts`],
@@ -103,6 +108,7 @@ export const expected = {
     openrouter: [server, `${server}, after parts`],
     gemini: [server, `${overloaded}, after parts`]
   },
+  ErrorAfterFinish: [server, stop],
   ConnectionReset: "Transient · Network",
   NoAnswer: "Transient · Timeout",
   NoBody: [malformed, truncated],

@@ -2,12 +2,12 @@
 import { createAnthropic } from "@ai-sdk/anthropic"
 import { createGoogle } from "@ai-sdk/google"
 import { createOpenAI } from "@ai-sdk/openai"
-import Anthropic from "@anthropic-ai/sdk"
+import Anthropic, { APIError as AnthropicError } from "@anthropic-ai/sdk"
 import { assert, describe, it } from "@effect/vitest"
 import { type Content, GoogleGenAI } from "@google/genai"
 import { APICallError, generateText, isStepCount, jsonSchema, type LanguageModel, streamText, tool } from "ai"
 import * as Effect from "effect/Effect"
-import OpenAI from "openai"
+import OpenAI, { APIError as OpenAIError } from "openai"
 import type * as Simulator from "../../src/testing/Simulator.ts"
 import { served } from "./served.ts"
 
@@ -76,7 +76,7 @@ const anthropic: Make = ({ baseUrls }, maxRetries) => {
     status: (prompt) =>
       ask([{ role: "user", content: prompt }]).then(
         () => 200,
-        (error) => error instanceof Anthropic.APIError ? error.status : undefined
+        (error) => error instanceof AnthropicError ? error.status : undefined
       )
   }
 }
@@ -117,8 +117,7 @@ const chat = (provider: "openai" | "openrouter", model: string): Make => ({ base
         : await client.chat.completions.runTools(body).finalContent()
       return { calls, text: text ?? "" }
     },
-    status: (prompt) =>
-      ask(prompt).then(() => 200, (error) => error instanceof OpenAI.APIError ? error.status : undefined)
+    status: (prompt) => ask(prompt).then(() => 200, (error) => error instanceof OpenAIError ? error.status : undefined)
   }
 }
 

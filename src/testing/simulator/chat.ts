@@ -76,7 +76,10 @@ const toolCallsOf = (reply: Reply, seed: string): { readonly [key: string]: Json
       }))
     }
 
-const contentOf = (reply: Reply): string | null => reply.toolCalls.length > 0 ? null : reply.text ?? ""
+const contentOf = (reply: Reply): string | null =>
+  reply.toolCalls.length > 0 || reply.refused === true ? null : reply.text ?? ""
+
+const refusalOf = (reply: Reply): string | null => reply.refused === true ? reply.text ?? "" : null
 
 /** A call begins with its id and name, its arguments follow in fragments; a text comes in pieces. */
 const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: string]: Json }> => [
@@ -86,7 +89,8 @@ const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: st
     },
     ...pieces(call.argumentsText).map((fragment) => ({ tool_calls: [{ index, function: { arguments: fragment } }] }))
   ]),
-  ...pieces(contentOf(reply) ?? "").map((content) => ({ content }))
+  ...pieces(contentOf(reply) ?? "").map((content) => ({ content })),
+  ...pieces(refusalOf(reply) ?? "").map((refusal) => ({ refusal }))
 ]
 
 /** Ends every stream. */
@@ -126,7 +130,7 @@ const renderOpenAi = (reply: Reply, { seed }: Call) => ({
         role: "assistant",
         content: contentOf(reply),
         ...toolCallsOf(reply, seed),
-        refusal: null,
+        refusal: refusalOf(reply),
         annotations: []
       },
       logprobs: null,
@@ -304,7 +308,7 @@ const renderOpenRouter = (reply: Reply, { seed }: Call) => ({
       message: {
         role: "assistant",
         content: contentOf(reply),
-        refusal: null,
+        refusal: refusalOf(reply),
         reasoning: null,
         ...toolCallsOf(reply, seed)
       }

@@ -87,6 +87,18 @@ const endsAfterText = (finishWord: string): Fault => ({
   reply: (reply) => ({ ...reply, text: reply.text ?? "As far as it came", toolCalls: [], finishWord })
 })
 
+/** The model says that it will not, and stops normally. */
+const refused: Fault = {
+  _tag: "Reply",
+  reply: (reply) => ({
+    ...reply,
+    refused: true,
+    text: "I'm sorry, I can't help with that.",
+    toolCalls: [],
+    finish: "Stop"
+  })
+}
+
 /** One call whose arguments are not JSON, although the model says that it was done. */
 const brokenCall: Fault = {
   _tag: "Reply",
@@ -390,8 +402,12 @@ export const faults = {
     openrouter: endsWith("content_filter"),
     gemini: endsWith("SAFETY")
   },
-  BlockedAfterText: {
+  Refusal: {
     anthropic: endsAfterText("refusal"),
+    openai: refused,
+    openrouter: refused
+  },
+  BlockedAfterText: {
     openai: endsAfterText("content_filter"),
     openrouter: endsAfterText("content_filter"),
     gemini: endsAfterText("RECITATION")
@@ -430,6 +446,12 @@ export const faults = {
   },
   ErrorBeforeContent: everywhere({ _tag: "ErrorEvent", after: () => 0 }),
   ErrorAfterContent: everywhere({ _tag: "ErrorEvent", after: half }),
+  ErrorAfterFinish: {
+    anthropic: { _tag: "ErrorEvent", after: (events) => events },
+    openai: { _tag: "ErrorEvent", after: (events) => events - 1 },
+    openrouter: { _tag: "ErrorEvent", after: (events) => events - 1 },
+    gemini: { _tag: "ErrorEvent", after: (events) => events }
+  },
 
   // Answers that are damaged on their way. The first three and the last two leave nothing, or all of it.
   ConnectionReset: everywhere(damage(() => ({ body: [], ending: "Reset", unanswered: true }))),

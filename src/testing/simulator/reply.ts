@@ -48,6 +48,8 @@ export interface Reply {
   readonly model: string
   /** Absent when the model only calls tools, or says nothing. */
   readonly text: string | undefined
+  /** The text says that the model will not, which Chat Completions tells from an answer. */
+  readonly refused?: true
   readonly toolCalls: ReadonlyArray<ToolCall>
   readonly finish: Finish
   /** The provider's own word for how it ended, instead of the one for `finish`. */
