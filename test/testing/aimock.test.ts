@@ -144,7 +144,7 @@ describe.concurrent.each(providers)("%s, as aimock plays it", (provider) => {
   it.live("knows a connection that breaks amid a stream", () =>
     Effect.gen(function*() {
       const { client, mock } = yield* mocked(provider)
-      mock.onMessage(/sky/, { content: text.repeat(20) }, { disconnectAfterMs: 40, latency: 10 })
+      mock.onMessage(/sky/, { content: text.repeat(20) }, { disconnectAfterMs: 400, latency: 10 })
       const { error, parts } = yield* hear(client, question)
       assert.strictEqual(verdict(error), "Transient · Network")
       assert.isAbove(parts.length, 0)
