@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as TestClock from "effect/testing/TestClock"
 import * as Completion from "../../src/Completion.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 import { cases, expectedOf, outcome } from "./faults.ts"
@@ -25,6 +27,21 @@ describe("Simulator: each fault is what ERRORS.md says", () => {
   it.each(providers)("knows what comes of every fault of %s", (provider) => {
     assert.sameMembers([...expectedOf(provider)], [...Simulator.faultsOf(provider)])
   })
+
+  it.effect("drips slowly, and stops when nobody reads on", () =>
+    Effect.gen(function*() {
+      const { client, simulator } = yield* simulated("anthropic", { failures: ["SlowDrip", "SlowDrip"] })
+      const whole = yield* Effect.forkChild(client.completion(hello))
+      yield* TestClock.adjust("100 millis")
+      assert.isUndefined(whole.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(whole)).text, `Simulated answer to: "Hello"`)
+      const left = yield* Effect.forkChild(client.completion(hello))
+      yield* TestClock.adjust("100 millis")
+      yield* Fiber.interrupt(left)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* simulator.cancelled, 1)
+    }))
 
   it.effect("says so when a provider cannot have the fault", () =>
     Effect.gen(function*() {

@@ -110,6 +110,22 @@ describe("Simulator.serve", () => {
       assert.isTrue(Buffer.concat(chunks).toString().endsWith("data: [DONE]\n\n"))
     }))
 
+  it.live("sends its headers before a body that never comes, and none when it breaks before", () =>
+    Effect.gen(function*() {
+      const { baseUrls } = yield* served({
+        failures: [{ _tag: "Stall", afterEvents: 0 }, { _tag: "Reset", afterEvents: 0 }, "ConnectionReset"]
+      })
+      const body = JSON.stringify({ model: "gpt-4.1-mini", messages: [{ role: "user", content: "Hello" }] })
+      const ask = Effect.tryPromise((signal) =>
+        fetch(`${baseUrls.openai}/chat/completions`, { method: "POST", body, signal })
+      )
+      const [stalled, reset] = [yield* ask, yield* ask]
+      assert.deepStrictEqual([stalled.status, reset.status], [200, 200])
+      yield* Effect.flip(Effect.tryPromise(() => reset.text()))
+      yield* Effect.flip(ask)
+      yield* Effect.promise(() => stalled.body!.cancel())
+    }))
+
   it.live("sees a client that goes: from a stream, a stalled stream, and before any answer", () =>
     Effect.gen(function*() {
       const server = yield* served({ failures: ["SlowDrip", "Stall", "NoAnswer"] })

@@ -56,7 +56,7 @@ export const toStream = (
   closing: Effect.Effect<void>,
   onCancel: () => void
 ): Stream.Stream<Uint8Array> => {
-  // Without a turn of the event loop in between, chunks leave together.
+  // Without a turn of the event loop in between, chunks leave together, and a reset takes the last one with it.
   const between = pace === undefined ? Effect.yieldNow : Effect.sleep(pace)
   const sent = Stream.fromArray([nothing, ...chunks(body.join(""), chunkSize)]).pipe(
     Stream.rechunk(1),
@@ -67,7 +67,7 @@ export const toStream = (
     Reset: Stream.die(connectionReset()),
     Stall: Stream.fromEffectDrain(closing)
   }[ending]
-  return Stream.concat(sent, end).pipe(
+  return Stream.concat(sent, Stream.unwrap(Effect.as(between, end))).pipe(
     Stream.onExit((exit) =>
       Effect.sync(() => {
         if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) onCancel()
