@@ -1,19 +1,26 @@
 /**
- * Language model providers in the process: an `HttpClient` that speaks Anthropic Messages, OpenAI and OpenRouter Chat
- * Completions and Gemini generateContent as the real services do. Requests are checked as strictly as the services
- * check them, and refused in their words; answers, ids and token counts depend on the request alone.
+ * Language model providers to test against: they speak Anthropic Messages, OpenAI and OpenRouter Chat Completions and
+ * Gemini generateContent as the real services do, in the process (`layer`, an `HttpClient`) or on a port (`serve`, for
+ * any client in any process). Requests are checked as strictly as the services check them, and refused in their words;
+ * answers, ids and token counts depend on the request alone.
  *
  * Use it to test an application with its real provider layers, without keys, network or a bill: what the providers
- * would refuse fails here too. It needs no recordings, and it says nothing about how good a prompt is.
+ * would refuse fails here too, and so does whatever you want to go wrong. It needs no recordings, and it says nothing
+ * about how good a prompt is.
  *
  * ```ts
  * import { Layer } from "effect"
  * import { Anthropic } from "effect-llm"
  * import { Simulator } from "effect-llm/testing"
  *
- * // The first request meets a rate limit, the next one is answered.
- * const Provider = Anthropic.layerConfig().pipe(
- *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }] }))
+ * // The first request meets a rate limit, the second breaks off, the next one is answered.
+ * const Scripted = Anthropic.layerConfig().pipe(
+ *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }, "Cut"] }))
+ * )
+ *
+ * // One request in five fails, each time in a way that this provider can fail; the seed makes a run repeatable.
+ * const Unreliable = Anthropic.layerConfig().pipe(
+ *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" } }))
  * )
  * ```
  *
@@ -23,79 +30,63 @@
  * - A token is four characters. Token limits and stop sequences cut the answer.
  * - A model whose name holds `does-not-exist` or `nonexistent` is unknown, a key that holds `invalid` is wrong.
  * - Streams bring the same answer in deltas, in chunks that end within characters and line ends.
+ *
+ * What can go wrong has a name, and comes with the provider's documented body and headers:
+ *
+ * - limits: `RateLimit` (without a hint), `RetryAfter`, `RetryAfterMillis`, `RetryAfterDate`, `RetryInfo`,
+ *   `RateLimitReset`, `TokenLimit`, `UpstreamRateLimit`, `CapacityExhausted`, `InFlightBudget`; `Quota`, `SpendLimit`,
+ *   `DailyQuota`
+ * - the provider: `Overloaded`, `ServerError`, `BadGateway`, `GatewayPage`, `Unavailable`, `GatewayTimeout`,
+ *   `DoNotRetry`
+ * - the request: `InvalidRequest`, `InvalidKey`, `Forbidden`, `UnknownModel`, `TooLarge`, `ContextOverflow`,
+ *   `PromptBlocked`
+ * - the answer: `Empty`, `NoChoices`, `AnswerBlocked`, `Refusal`, `BlockedAfterText`, `MalformedFunctionCall`,
+ *   `OutputBudget`, `ContextFull`, `ErrorInAnswer`, `ErrorFinish`, `ErrorBeforeContent`, `ErrorAfterContent`,
+ *   `ErrorAfterFinish`
+ * - the way: `ConnectionReset`, `NoAnswer`, `NoBody`, `Cut`, `Reset`, `Stall`, `MalformedJson`, `HtmlAnswer`,
+ *   `SlowDrip`, `SingleBytes` (the last two only test patience: the answer is whole)
+ *
+ * Its limits: it knows chat, not embeddings, images, files, batches or OpenAI's Responses; models think no thoughts,
+ * and call no tools that run at the provider; nothing is cached, so that only cache writes are counted, and no limit is
+ * ever used up. `NoAnswer` and `Stall` end with the client's own timeout, which under `TestClock` passes when you let
+ * it.
  */
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as HttpServer from "effect/http/HttpServer"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
+import * as NetAddress from "effect/net/NetAddress"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
-import { parseObject } from "./simulator/json.ts"
-import { providerOf, respond } from "./simulator/respond.ts"
-import { chunks } from "./simulator/wire.ts"
+import type { Asked, Options } from "./simulator/core.ts"
+import * as Core from "./simulator/core.ts"
+import { connectionReset, toReadableStream, toStream } from "./simulator/deliver.ts"
+import type { Provider } from "./simulator/exchange.ts"
 
+export type { Asked, Faults, Options, RecordedRequest } from "./simulator/core.ts"
 export type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
+export {
+  type FaultName,
+  /** The names of what can go wrong with a provider. */
+  faultsOf
+} from "./simulator/faults.ts"
 export {
   /** The answer to one plain request, as a pure function. */
   respond,
   type Settings
 } from "./simulator/respond.ts"
 
-export interface Options {
-  /**
-   * Whether a request without a key is refused. By default it is everywhere but on local hosts (`localhost`,
-   * `*.localhost`, `127.0.0.0/8`, `[::1]`, `0.0.0.0`).
-   */
-  readonly requireKey?: boolean
-  /**
-   * Whether fields that the provider does not know are refused, as Anthropic, OpenAI and Gemini do (the default), or
-   * passed over, as many compatible servers do. OpenRouter always passes them over.
-   */
-  readonly unknownFields?: "reject" | "ignore"
-  /** What the first requests fail with, one for one, in their order. */
-  readonly failures?: ReadonlyArray<Failure>
-}
-
-/** A request as it came in, without its keys. */
-export interface RecordedRequest {
-  readonly provider: Provider
-  readonly url: string
-  /** Names in lower case; those that hold keys or cookies are left out. */
-  readonly headers: { readonly [name: string]: string | undefined }
-  /** The parsed JSON object, or undefined when it was none. */
-  readonly body: { readonly [key: string]: unknown } | undefined
-}
-
-export interface Simulator {
+export interface Simulator extends Asked {
   readonly client: HttpClient.HttpClient
-  /** Every request up to now, in order. */
-  readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
-  /** How many answers the client gave up before their end: what it reads no further, and what it interrupts. */
-  readonly cancelled: Effect.Effect<number>
 }
-
-const keyHeaders: ReadonlySet<string> = new Set([
-  "authorization",
-  "proxy-authorization",
-  "x-api-key",
-  "x-goog-api-key",
-  "cookie"
-])
-
-const withoutKey = (url: URL): string => {
-  const bare = new URL(url)
-  bare.searchParams.delete("key")
-  return bare.href
-}
-
-const recorded = (request: SimulatedRequest): RecordedRequest => ({
-  provider: providerOf(request),
-  url: withoutKey(request.url),
-  headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !keyHeaders.has(name))),
-  body: parseObject(request.body)
-})
 
 const decoder = new TextDecoder()
 
@@ -113,59 +104,110 @@ const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Eff
   }
 }
 
-/** What a client of the network meets when the other side breaks the connection. */
-const connectionReset = (): Error =>
-  new TypeError("terminated", { cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }) })
-
-const bodyStream = (
-  { body, ending }: SimulatedResponse,
-  signal: AbortSignal,
-  onCancel: () => void
-): ReadableStream<Uint8Array> => {
-  const waiting = chunks(body.join(""))
-  let next = 0
-  let over = false
-  const cancel = (): void => {
-    if (!over) onCancel()
-    over = true
-  }
-  return new ReadableStream({
-    start: (controller) => {
-      signal.addEventListener("abort", () => {
-        if (!over) controller.error(signal.reason)
-        cancel()
-      })
-    },
-    pull: (controller) => {
-      const chunk = waiting[next++]
-      if (chunk !== undefined) return controller.enqueue(chunk)
-      if (ending === "Stall") return
-      over = true
-      if (ending === "End") controller.close()
-      else controller.error(connectionReset())
-    },
-    cancel
-  }, { highWaterMark: 0 })
-}
-
 /** A simulator of its own, with what it was asked: for tests that look at what was sent. */
-export const make = Effect.fnUntraced(function*(options: Options = {}) {
-  const { failures = [], requireKey, unknownFields } = options
-  const log = yield* Ref.make<ReadonlyArray<RecordedRequest>>([])
-  let cancelled = 0
+export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Simulator> {
+  const { answer, cancelled, onCancel, requests } = yield* Core.make(options)
   const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
-    const simulated = { method: request.method, url, headers: request.headers, body: yield* bodyText(request.body) }
-    const before = yield* Ref.getAndUpdate(log, (all) => [...all, recorded(simulated)])
-    const response = respond(simulated, { requireKey, unknownFields, failure: failures[before.length] })
+    const body = yield* bodyText(request.body)
+    const response = yield* answer({ method: request.method, url, headers: request.headers, body })
     const { headers, status } = response
+    if (response.unanswered === true) {
+      if (response.ending === "Stall") return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(onCancel))
+      return yield* new HttpClientError.HttpClientError({
+        reason: new HttpClientError.TransportError({ request, cause: connectionReset() })
+      })
+    }
+    const context = yield* Effect.context()
+    const wait = (millis: number) => Effect.runPromiseWith(context)(Effect.sleep(millis), { signal })
     return HttpClientResponse.fromWeb(
       request,
-      new Response(bodyStream(response, signal, () => cancelled++), { status, headers })
+      new Response(toReadableStream(response, signal, wait, onCancel), { status, headers })
     )
   }))
-  return { client, requests: Ref.get(log), cancelled: Effect.sync(() => cancelled) } satisfies Simulator as Simulator
+  return { client, requests, cancelled }
 })
 
-/** The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. */
+/**
+ * The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. Nobody
+ * can ask it for its requests, so it keeps none, and may be called as often as you like.
+ */
 export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient> =>
-  Layer.effect(HttpClient.HttpClient, Effect.map(make(options), ({ client }) => client))
+  Layer.effect(HttpClient.HttpClient, Effect.map(make({ ...options, keep: 0 }), ({ client }) => client))
+
+/** A simulator on a port. */
+export class Server extends Context.Service<
+  Server,
+  Asked & {
+    /** Where it listens, without a path: `http://127.0.0.1:4000`. */
+    readonly url: string
+    /** The base URL that the provider layers and the official clients take. */
+    readonly baseUrls: { readonly [P in Provider]: string }
+  }
+>()("effect-llm/testing/Simulator/Server") {}
+
+const urlOf = ({ address }: HttpServer.HttpServer["Service"]): Effect.Effect<string> =>
+  NetAddress.isUnixPathAddress(address)
+    ? Effect.die(new Error("Simulator.serve: give a server that listens on a port"))
+    : Effect.orDie(Effect.fromResult(Result.map(NetAddress.toUrl(address), (url) => {
+      if (NetAddress.isUnspecified(address.address)) url.hostname = NetAddress.formatIp(NetAddress.ipv4Loopback)
+      return url.origin
+    })))
+
+const makeServer = Effect.fnUntraced(function*(options: Options) {
+  const { answer, cancelled, onCancel, requests } = yield* Core.make(options)
+  const server = yield* HttpServer.HttpServer
+  const url = yield* urlOf(server)
+  const closing = yield* Deferred.make<void>()
+  const closed = Deferred.await(closing)
+  const app = Effect.gen(function*() {
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const response = yield* answer({
+      method: request.method,
+      url: Option.getOrElse(HttpServerRequest.toURL(request), () => new URL(url)),
+      headers: request.headers,
+      body: yield* Effect.orElseSucceed(request.text, () => "")
+    })
+    const { ending, headers, status, unanswered } = response
+    if (unanswered === true && ending === "Stall") {
+      yield* Effect.onInterrupt(Effect.interruptible(closed), () => Effect.sync(onCancel))
+    }
+    return HttpServerResponse.stream(
+      // A body that breaks before its first byte takes the headers with it.
+      unanswered === true ? Stream.die(connectionReset()) : toStream(response, closed, onCancel),
+      { status, headers, ...headers["content-type"] !== undefined && { contentType: headers["content-type"] } }
+    )
+  })
+  yield* server.serve(app)
+  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+  return {
+    url,
+    baseUrls: { anthropic: url, openai: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
+    requests,
+    cancelled
+  }
+})
+
+/**
+ * The simulator as a server, for other clients and other processes: all four protocols on one port, over the
+ * `HttpServer` that you provide. With port 0 the system finds a free one.
+ *
+ * ```ts
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Console, Effect, Layer } from "effect"
+ * import { Simulator } from "effect-llm/testing"
+ * import { createServer } from "node:http"
+ *
+ * const Server = Simulator.serve({ faults: { rate: 0.2, seed: "monday" } }).pipe(
+ *   Layer.provide(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const { baseUrls } = yield* Simulator.Server
+ *   yield* Console.log(`OPENAI_BASE_URL=${baseUrls.openai}`)
+ * }).pipe(Effect.provide(Server))
+ * ```
+ *
+ * A broken connection is a socket that is destroyed; a stalled one ends when the client or the layer does.
+ */
+export const serve = (options: Options = {}): Layer.Layer<Server, never, HttpServer.HttpServer> =>
+  Layer.effect(Server, makeServer(options))

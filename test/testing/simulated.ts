@@ -23,7 +23,7 @@ export const providers = ["anthropic", "openai", "openrouter", "gemini"] as cons
 
 const apiKey = Redacted.make("sk-test")
 
-const layers = {
+export const layers = {
   anthropic: (options) => Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", ...options }),
   openai: (options) => OpenAi.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),

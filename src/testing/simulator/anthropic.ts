@@ -83,9 +83,9 @@ const render = (reply: Reply, { seed }: Call) => {
       type: "message",
       role: "assistant",
       content: contentOf(reply, seed),
-      stop_reason: stopReasons[reply.finish],
+      stop_reason: reply.finishWord ?? stopReasons[reply.finish],
       stop_sequence: reply.stopSequence ?? null,
-      stop_details: null,
+      stop_details: reply.finishDetail ?? null,
       usage: {
         input_tokens: inputTokens - cacheWriteTokens,
         cache_creation_input_tokens: cacheWriteTokens,
@@ -158,7 +158,7 @@ const refuse = (rejection: Rejection, seed: string) => ({
   headers: { "request-id": requestId(seed), "x-should-retry": String(rejection.status >= 429), ...rejection.headers },
   body: {
     type: "error",
-    error: { type: rejection.type ?? "invalid_request_error", message: rejection.message },
+    error: { type: rejection.type ?? "invalid_request_error", message: rejection.message, ...rejection.fields },
     request_id: requestId(seed)
   }
 })

@@ -63,6 +63,8 @@ const finishReasons: { readonly [finish in Finish]: string } = {
 
 const callId = (seed: string, index: number): string => `call_${idOf(`${seed} tool ${index}`, 24)}`
 
+const finishOf = ({ finish, finishWord }: Reply): string => finishWord ?? finishReasons[finish]
+
 const toolCallsOf = (reply: Reply, seed: string): { readonly [key: string]: Json } =>
   reply.toolCalls.length === 0
     ? {}
@@ -74,7 +76,10 @@ const toolCallsOf = (reply: Reply, seed: string): { readonly [key: string]: Json
       }))
     }
 
-const contentOf = (reply: Reply): string | null => reply.toolCalls.length > 0 ? null : reply.text ?? ""
+const contentOf = (reply: Reply): string | null =>
+  reply.toolCalls.length > 0 || reply.refused === true ? null : reply.text ?? ""
+
+const refusalOf = (reply: Reply): string | null => reply.refused === true ? reply.text ?? "" : null
 
 /** A call begins with its id and name, its arguments follow in fragments; a text comes in pieces. */
 const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: string]: Json }> => [
@@ -84,10 +89,12 @@ const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: st
     },
     ...pieces(call.argumentsText).map((fragment) => ({ tool_calls: [{ index, function: { arguments: fragment } }] }))
   ]),
-  ...pieces(contentOf(reply) ?? "").map((content) => ({ content }))
+  ...pieces(contentOf(reply) ?? "").map((content) => ({ content })),
+  ...pieces(refusalOf(reply) ?? "").map((refusal) => ({ refusal }))
 ]
 
-const done = "data: [DONE]\n\n"
+/** Ends every stream. */
+export const done = "data: [DONE]\n\n"
 
 const counts = ({ usage }: Reply): { readonly [key: string]: Json } => ({
   prompt_tokens: usage.inputTokens,
@@ -123,11 +130,11 @@ const renderOpenAi = (reply: Reply, { seed }: Call) => ({
         role: "assistant",
         content: contentOf(reply),
         ...toolCallsOf(reply, seed),
-        refusal: null,
+        refusal: refusalOf(reply),
         annotations: []
       },
       logprobs: null,
-      finish_reason: finishReasons[reply.finish]
+      finish_reason: finishOf(reply)
     }],
     usage: {
       ...counts(reply),
@@ -158,7 +165,7 @@ const streamOpenAi = (reply: Reply, call: Call) => {
       index: 0,
       delta,
       logprobs: null,
-      finish_reason: index === all.length - 1 ? finishReasons[reply.finish] : null
+      finish_reason: index === all.length - 1 ? finishOf(reply) : null
     }],
     ...withUsage ? { usage: null } : {}
   }))
@@ -185,7 +192,8 @@ const refuseOpenAi = (rejection: Rejection, seed: string) => ({
       message: rejection.message,
       type: rejection.type ?? "invalid_request_error",
       param: rejection.param ?? null,
-      code: rejection.code ?? null
+      code: rejection.code ?? null,
+      ...rejection.fields
     }
   }
 })
@@ -276,6 +284,8 @@ const nativeReasons: { readonly [finish in Finish]: string } = {
   ToolUse: "completed"
 }
 
+const nativeOf = ({ finish, finishWord }: Reply): string => finishWord ?? nativeReasons[finish]
+
 /** In dollars: 1 per million tokens read, 4 per million written. */
 const costOf = ({ usage }: Reply): number =>
   Number((usage.inputTokens / 1_000_000 + usage.outputTokens / 250_000).toFixed(9))
@@ -292,13 +302,13 @@ const renderOpenRouter = (reply: Reply, { seed }: Call) => ({
     created,
     choices: [{
       logprobs: null,
-      finish_reason: finishReasons[reply.finish],
-      native_finish_reason: nativeReasons[reply.finish],
+      finish_reason: finishOf(reply),
+      native_finish_reason: nativeOf(reply),
       index: 0,
       message: {
         role: "assistant",
         content: contentOf(reply),
-        refusal: null,
+        refusal: refusalOf(reply),
         reasoning: null,
         ...toolCallsOf(reply, seed)
       }
@@ -328,25 +338,25 @@ const openRouterHead = (reply: Reply, { seed }: Call) => ({
 /** The finish reason comes twice, the second time with the usage. */
 const streamOpenRouter = (reply: Reply, call: Call) => {
   const { headers, body: { usage } } = renderOpenRouter(reply, call)
-  const chunk = (delta: { readonly [key: string]: Json }, finish: Finish | undefined, extra = {}) =>
+  const chunk = (delta: { readonly [key: string]: Json }, last: boolean, extra = {}) =>
     dataEvent({
       ...openRouterHead(reply, call),
       choices: [{
         index: 0,
         delta: { role: "assistant", content: "tool_calls" in delta ? null : "", ...delta },
-        finish_reason: finish === undefined ? null : finishReasons[finish],
-        native_finish_reason: finish === undefined ? null : nativeReasons[finish]
+        finish_reason: last ? finishOf(reply) : null,
+        native_finish_reason: last ? nativeOf(reply) : null
       }],
       ...extra
     })
-  const [first = chunk({}, undefined), ...rest] = deltasOf(reply, call.seed).map((delta) => chunk(delta, undefined))
+  const [first = chunk({}, false), ...rest] = deltasOf(reply, call.seed).map((delta) => chunk(delta, false))
   return {
     headers: { ...headers, "content-type": "text/event-stream" },
     events: [
       processing + processing + first,
       ...rest,
-      processing + chunk({}, reply.finish),
-      chunk({}, reply.finish, { usage }),
+      processing + chunk({}, true),
+      chunk({}, true, { usage }),
       done
     ]
   }
@@ -371,7 +381,7 @@ const metadataOf = (rejection: Rejection): { readonly [key: string]: Json } => {
 const refuseOpenRouter = (rejection: Rejection) => ({
   headers: rejection.headers ?? {},
   body: {
-    error: { message: rejection.message, code: rejection.status, ...metadataOf(rejection) },
+    error: { message: rejection.message, code: rejection.status, ...metadataOf(rejection), ...rejection.fields },
     user_id: "user_simulated"
   }
 })

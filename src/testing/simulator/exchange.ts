@@ -27,6 +27,12 @@ export interface SimulatedResponse {
   readonly body: ReadonlyArray<string>
   /** What comes after the body: its end, a broken connection, or nothing for ever. */
   readonly ending: "End" | "Reset" | "Stall"
+  /** Neither status nor headers come, only the ending. */
+  readonly unanswered?: true
+  /** Bytes of each chunk; by default they vary. */
+  readonly chunkSize?: number
+  /** Milliseconds that pass before each chunk. */
+  readonly pace?: number
 }
 
 /** A request that found its protocol. */
@@ -51,6 +57,8 @@ export interface Rejection {
   /** The field that is to blame. */
   readonly param?: string | null
   readonly details?: ReadonlyArray<Json>
+  /** Further fields of the error object. */
+  readonly fields?: { readonly [name: string]: Json }
   /** What the upstream of a router answered. */
   readonly upstream?: Json
   readonly headers?: { readonly [name: string]: string }
@@ -101,6 +109,40 @@ export type Failure =
     /** The next event's JSON lacks its last brace. */
     readonly _tag: "MalformedJson"
     readonly afterEvents: number
+  }
+
+/** What a provider does instead of giving its answer, or to that answer. */
+export type Fault =
+  | {
+    /**
+     * It refuses. With status 200 the error is the body of the answer, and a streamed request gets it as the only
+     * event.
+     */
+    readonly _tag: "Refusal"
+    /** `now` is in epoch milliseconds, for hints that are instants. */
+    readonly rejection: (dialect: Dialect, now: number) => Rejection
+  }
+  | {
+    /** The model says something else. */
+    readonly _tag: "Reply"
+    readonly reply: (reply: Reply) => Reply
+  }
+  | {
+    /** The answer has another body, whole and as the events of a stream. */
+    readonly _tag: "Body"
+    readonly whole: (reply: Reply, call: Call) => Json
+    readonly events: (reply: Reply, call: Call) => ReadonlyArray<string>
+  }
+  | {
+    /** The provider's own error event ends the stream; status 500 where the answer is not streamed. */
+    readonly _tag: "ErrorEvent"
+    /** How many of the stream's events come before it. */
+    readonly after: (events: number) => number
+  }
+  | {
+    /** The answer is damaged on its way. */
+    readonly _tag: "Damage"
+    readonly damage: (answer: SimulatedResponse) => SimulatedResponse
   }
 
 export interface Streamed {

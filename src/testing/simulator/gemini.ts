@@ -3,7 +3,7 @@ import * as Result from "effect/Result"
 import { bearer, type Call, type Dialect, gatewayPage, isUnknownModel, type Rejection } from "./exchange.ts"
 import type { Body } from "./geminiBody.ts"
 import * as Rules from "./geminiRules.ts"
-import { idOf, type Json, textOf, tokensOf } from "./json.ts"
+import { idOf, isObject, type Json, textOf, tokensOf } from "./json.ts"
 import type { Ask, Choice, Finish, Reply } from "./reply.ts"
 import { dataEvent, pieces } from "./wire.ts"
 
@@ -14,10 +14,10 @@ const choiceOf = (config: Body["toolConfig"]): Choice => {
   return allowedFunctionNames.length > 0 ? allowedFunctionNames : "required"
 }
 
-/** A result is an object; `{ "result": "text" }` and `{ "output": "text" }` stand for their text. */
+/** A result is an object; where it holds one of these, that is what the tool gave: clients differ. */
 const resultText = (response: unknown): string => {
-  const object = response as { readonly result?: unknown; readonly output?: unknown } | undefined
-  const value = object?.result ?? object?.output ?? object
+  const { content, output, result } = isObject(response) ? response : {}
+  const value = result ?? output ?? content ?? response
   return typeof value === "string" ? value : JSON.stringify(value ?? {})
 }
 
@@ -75,7 +75,8 @@ const bodyOf = (
 ) => ({
   candidates: [{
     content: { ...chunk.parts.length === 0 ? {} : { parts: chunk.parts }, role: "model" },
-    ...chunk.last ? { finishReason: finishReasons[reply.finish] } : {},
+    ...chunk.last ? { finishReason: reply.finishWord ?? finishReasons[reply.finish] } : {},
+    ...chunk.last && reply.finishDetail !== undefined ? { finishMessage: reply.finishDetail } : {},
     ...chunk.last && reply.finish === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {},
     index: 0
   }],
@@ -128,7 +129,8 @@ const refuse = (rejection: Rejection) => ({
       code: rejection.status,
       message: rejection.message,
       status: rejection.type ?? "INVALID_ARGUMENT",
-      ...rejection.details === undefined ? {} : { details: rejection.details }
+      ...rejection.details === undefined ? {} : { details: rejection.details },
+      ...rejection.fields
     }
   }
 })

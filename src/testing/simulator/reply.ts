@@ -48,8 +48,14 @@ export interface Reply {
   readonly model: string
   /** Absent when the model only calls tools, or says nothing. */
   readonly text: string | undefined
+  /** The text says that the model will not, which Chat Completions tells from an answer. */
+  readonly refused?: true
   readonly toolCalls: ReadonlyArray<ToolCall>
   readonly finish: Finish
+  /** The provider's own word for how it ended, instead of the one for `finish`. */
+  readonly finishWord?: string
+  /** What the provider says of that word. */
+  readonly finishDetail?: Json
   /** Which sequence ended it, for `StopSequence`. */
   readonly stopSequence: string | undefined
   readonly usage: {
@@ -156,12 +162,12 @@ export const decide = (ask: Ask): Reply => {
   return tools.length > 0 ? callReply(ask, ask.parallel ? tools : tools.slice(0, 1)) : textReply(ask)
 }
 
-/** An answer that stops normally and says nothing. */
-export const empty = (ask: Ask): Reply => ({
-  model: ask.model,
+/** The same without text and tool calls, stopped normally. */
+export const silent = (reply: Reply): Reply => ({
+  ...reply,
   text: undefined,
   toolCalls: [],
   finish: "Stop",
   stopSequence: undefined,
-  usage: usageOf(ask, 1)
+  usage: { ...reply.usage, outputTokens: 1 }
 })

@@ -10,23 +10,29 @@ import type {
   Call,
   Dialect,
   Failure,
+  Fault,
   Provider,
   Rejection,
   SimulatedRequest,
-  SimulatedResponse,
-  Streamed
+  SimulatedResponse
 } from "./exchange.ts"
+import { type FaultName, faultOf, withoutBrace } from "./faults.ts"
 import { gemini } from "./gemini.ts"
-import { idOf, type JsonObject, parseObject } from "./json.ts"
-import { decide, empty, type Reply } from "./reply.ts"
+import { idOf, type Json, type JsonObject, parseObject } from "./json.ts"
+import { decide, type Reply, silent } from "./reply.ts"
+import { dataEvent } from "./wire.ts"
 
 export interface Settings {
   /** Whether a key must be sent: by default everywhere but on local hosts. */
   readonly requireKey?: boolean | undefined
   readonly unknownFields?: "reject" | "ignore" | undefined
   /** What this request is to fail with. */
-  readonly failure?: Failure | undefined
+  readonly failure?: Failure | FaultName | undefined
+  /** Epoch milliseconds, for hints that are instants; the beginning of 2026 by default. */
+  readonly now?: number | undefined
 }
+
+const defaultNow = 1_767_225_600_000
 
 interface Route {
   readonly dialect: Dialect
@@ -88,59 +94,90 @@ const refused = (dialect: Dialect, rejection: Rejection, seed: string): Simulate
     : refusal(rejection.status, { "content-type": "text/html" }, rejection.html)
 }
 
-const failed = (dialect: Dialect, failure: Failure | undefined): Rejection | undefined => {
-  switch (failure?._tag) {
-    case "RateLimit":
-      return dialect.rateLimit(
-        failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
-      )
-    case "ServerError":
-      return dialect.serverError(failure.status ?? 500)
-    default:
-      return undefined
-  }
-}
-
-const streamed = (dialect: Dialect, reply: Reply, call: Call): Streamed => {
-  if (dialect.streams(call)) return dialect.stream(reply, call)
-  const { body, headers } = dialect.render(reply, call)
-  return { headers: { "content-type": jsonType, ...headers }, events: [JSON.stringify(body)] }
-}
-
-/** The events up to where they fail, and how they end. */
-const brokenOff = (
-  events: ReadonlyArray<string>,
-  failure: Failure | undefined,
-  error: () => string
-): Pick<SimulatedResponse, "body" | "ending"> => {
-  if (failure === undefined || !("afterEvents" in failure)) return { body: events, ending: "End" }
-  const before = events.slice(0, failure.afterEvents)
+/** A scripted failure as the fault of a provider; undefined when the provider cannot have it. */
+const toFault = (failure: Failure | FaultName, dialect: Dialect): Fault | undefined => {
+  if (typeof failure === "string") return faultOf(failure, dialect)
   switch (failure._tag) {
-    case "StreamError":
-      return { body: [...before, error()], ending: "End" }
-    case "MalformedJson": {
-      const [next = "", ...rest] = events.slice(failure.afterEvents)
-      return { body: [...before, next.replace(/\}(\s*)$/, "$1"), ...rest], ending: "End" }
+    case "RateLimit": {
+      const millis = failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
+      return { _tag: "Refusal", rejection: () => dialect.rateLimit(millis) }
     }
+    case "ServerError":
+      return { _tag: "Refusal", rejection: () => dialect.serverError(failure.status ?? 500) }
+    case "Empty":
+      return { _tag: "Reply", reply: silent }
+    case "StreamError":
+      return { _tag: "ErrorEvent", after: () => failure.afterEvents }
+    case "MalformedJson":
+      return {
+        _tag: "Damage",
+        damage: (answer) => ({ ...answer, body: withoutBrace(answer.body, failure.afterEvents) })
+      }
     default:
-      return { body: before, ending: failure._tag === "Cut" ? "End" : failure._tag }
+      return {
+        _tag: "Damage",
+        damage: (answer) => ({
+          ...answer,
+          body: answer.body.slice(0, failure.afterEvents),
+          ending: failure._tag === "Cut" ? "End" : failure._tag
+        })
+      }
   }
+}
+
+const answer = (headers: SimulatedResponse["headers"], body: ReadonlyArray<string>): SimulatedResponse => ({
+  status: 200,
+  headers,
+  body,
+  ending: "End"
+})
+
+/** The reply; its headers with another body, where one is given. */
+const answerTo = (
+  dialect: Dialect,
+  reply: Reply,
+  call: Call,
+  instead?: { readonly whole: () => Json; readonly events: (events: ReadonlyArray<string>) => ReadonlyArray<string> }
+): SimulatedResponse => {
+  if (dialect.streams(call)) {
+    const { events, headers } = dialect.stream(reply, call)
+    return answer(headers, instead?.events(events) ?? events)
+  }
+  const { body, headers } = dialect.render(reply, call)
+  return answer({ "content-type": jsonType, ...headers }, [JSON.stringify(instead?.whole() ?? body)])
 }
 
 const answered = (
   dialect: Dialect,
   call: Call,
-  failure: Failure | undefined
+  fault: Fault | undefined,
+  now: number
 ): Result.Result<SimulatedResponse, Rejection> =>
   Result.flatMap(dialect.read(call), (ask) => {
-    if (failure?._tag === "StreamError" && !dialect.streams(call)) return Result.fail(dialect.serverError(500))
-    const reply = failure?._tag === "Empty" ? empty(ask) : decide(ask)
-    const { events, headers } = streamed(dialect, reply, call)
-    return Result.succeed({
-      status: 200,
-      headers,
-      ...brokenOff(events, failure, () => dialect.streamError(reply, call))
-    })
+    const reply = decide(ask)
+    switch (fault?._tag) {
+      case undefined:
+        return Result.succeed(answerTo(dialect, reply, call))
+      case "Reply":
+        return Result.succeed(answerTo(dialect, fault.reply(reply), call))
+      case "Damage":
+        return Result.succeed(fault.damage(answerTo(dialect, reply, call)))
+      case "Body":
+        return Result.succeed(answerTo(dialect, reply, call, {
+          whole: () => fault.whole(reply, call),
+          events: () => fault.events(reply, call)
+        }))
+      case "Refusal": {
+        const { body } = dialect.refuse(fault.rejection(dialect, now), call.seed)
+        return Result.succeed(answerTo(dialect, reply, call, { whole: () => body, events: () => [dataEvent(body)] }))
+      }
+      case "ErrorEvent":
+        if (!dialect.streams(call)) return Result.fail(dialect.serverError(500))
+        return Result.succeed(answerTo(dialect, reply, call, {
+          whole: () => null,
+          events: (events) => [...events.slice(0, fault.after(events.length)), dialect.streamError(reply, call)]
+        }))
+    }
   })
 
 /** The same for a request and its stream. */
@@ -156,15 +193,20 @@ export const respond = (request: SimulatedRequest, settings: Settings = {}): Sim
   const route = routeOf(request)
   const dialect = route?.dialect ?? byHost(request)
   const refuse = (rejection: Rejection): SimulatedResponse => refused(dialect, rejection, seed)
-  const failure = failed(dialect, settings.failure)
-  if (failure !== undefined) return refuse(failure)
+  const fault = settings.failure === undefined ? undefined : toFault(settings.failure, dialect)
+  if (settings.failure !== undefined && fault === undefined) {
+    return refuse({ status: 501, message: `The simulator knows no fault ${settings.failure} of ${dialect.provider}.` })
+  }
+  const now = settings.now ?? defaultNow
+  const rejection = fault?._tag === "Refusal" ? fault.rejection(dialect, now) : undefined
+  if (rejection !== undefined && rejection.status !== 200) return refuse(rejection)
   if (route === undefined || request.method !== "POST") return refuse(dialect.notFound(request))
   const keyRefusal = keyProblem(dialect, request, settings)
   if (keyRefusal !== undefined) return refuse(keyRefusal)
   if (body === undefined) return refuse(dialect.invalid("The request body is not a valid JSON object."))
   const pathModel = decodeURIComponent(route.path.exec(request.url.pathname)?.groups?.model ?? "")
   const call: Call = { request, body, pathModel, seed, unknownFields: settings.unknownFields ?? "reject" }
-  return Result.match(answered(dialect, call, settings.failure), {
+  return Result.match(answered(dialect, call, fault, now), {
     onFailure: refuse,
     onSuccess: (response) => response
   })

@@ -37,13 +37,16 @@ const cutAfter = (bytes: Uint8Array, at: number): number => {
   return at
 }
 
-/** A body in chunks that end where no reader should count on it: within characters and line ends, if there are any. */
-export const chunks = (text: string): ReadonlyArray<Uint8Array> => {
+/**
+ * A body in chunks that end where no reader should count on it: within characters and line ends, if there are any. With
+ * a `size` all of them have as many bytes.
+ */
+export const chunks = (text: string, size?: number): ReadonlyArray<Uint8Array> => {
   const bytes = new TextEncoder().encode(text)
   const all: Array<Uint8Array> = []
   let at = 0
   while (at < bytes.length) {
-    const end = cutAfter(bytes, at + (sizes[all.length % sizes.length] ?? 1))
+    const end = size === undefined ? cutAfter(bytes, at + (sizes[all.length % sizes.length] ?? 1)) : at + size
     all.push(bytes.subarray(at, end))
     at = end
   }

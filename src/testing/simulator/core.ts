@@ -1,0 +1,147 @@
+/**
+ * What every simulator does, wherever its requests come from: decides what goes wrong, answers, and remembers what it
+ * was asked.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Record from "effect/Record"
+import { refuse, wholeNumber } from "../../internal/options.ts"
+import type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
+import { type FaultName, faultsOf, isFaultName } from "./faults.ts"
+import { parseObject } from "./json.ts"
+import { providerOf, respond } from "./respond.ts"
+
+export interface Options {
+  /**
+   * Whether a request without a key is refused. By default it is everywhere but on local hosts (`localhost`,
+   * `*.localhost`, `127.0.0.0/8`, `[::1]`, `0.0.0.0`).
+   */
+  readonly requireKey?: boolean
+  /**
+   * Whether fields that the provider does not know are refused, as Anthropic, OpenAI and Gemini do (the default), or
+   * passed over, as many compatible servers do. OpenRouter always passes them over.
+   */
+  readonly unknownFields?: "reject" | "ignore"
+  /**
+   * What the first requests fail with, one for one, in their order: a name, or a failure of your own making. A provider
+   * that cannot have the one named answers 501 and says so.
+   */
+  readonly failures?: ReadonlyArray<Failure | FaultName>
+  /** What any of the requests after those fail with, by chance. */
+  readonly faults?: Faults
+  /**
+   * Bytes of each chunk of a body. By default they vary and end within characters and line ends; large ones make many
+   * calls cheap.
+   */
+  readonly chunkSize?: number
+  /** How many of the last requests are kept for `requests`; 1000 unless given. */
+  readonly keep?: number
+}
+
+export interface Faults {
+  /** The share of requests that meet a fault, from 0 to 1. */
+  readonly rate: number
+  /** Which ones to choose from; all that the provider can have unless given. */
+  readonly only?: ReadonlyArray<FaultName>
+  /** The same seed has the same faults for the same requests in the same order. Without one, `Random` decides. */
+  readonly seed?: string | number
+}
+
+/** A request as it came in, without its keys. */
+export interface RecordedRequest {
+  readonly provider: Provider
+  readonly url: string
+  /** Names in lower case; those that hold keys or cookies are left out. */
+  readonly headers: { readonly [name: string]: string | undefined }
+  /** The parsed JSON object, or undefined when it was none. */
+  readonly body: { readonly [key: string]: unknown } | undefined
+}
+
+/** What a simulator was asked. */
+export interface Asked {
+  /** The last requests, in order: as many as `keep` says. */
+  readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
+  /** How many answers the client gave up before their end: what it reads no further, and what it interrupts. */
+  readonly cancelled: Effect.Effect<number>
+}
+
+const keyHeaders: ReadonlySet<string> = new Set([
+  "authorization",
+  "proxy-authorization",
+  "x-api-key",
+  "x-goog-api-key",
+  "cookie"
+])
+
+const withoutKey = (url: URL): string => {
+  const bare = new URL(url)
+  bare.searchParams.delete("key")
+  return bare.href
+}
+
+const recorded = (request: SimulatedRequest): RecordedRequest => ({
+  provider: providerOf(request),
+  url: withoutKey(request.url),
+  headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !keyHeaders.has(name))),
+  body: parseObject(request.body)
+})
+
+const checkNames = (option: string, names: ReadonlyArray<unknown>): void => {
+  for (const name of names) {
+    if (typeof name === "string" && !isFaultName(name)) refuse("Simulator", option, `faults that exist, not "${name}"`)
+  }
+}
+
+const check = ({ chunkSize, failures = [], faults, keep }: Options): void => {
+  wholeNumber("Simulator", "chunkSize", chunkSize)
+  wholeNumber("Simulator", "keep", keep, 0)
+  checkNames("failures", failures)
+  if (faults === undefined) return
+  if (!(faults.rate >= 0 && faults.rate <= 1)) refuse("Simulator", "faults.rate", "a number from 0 to 1")
+  if (faults.only?.length === 0) refuse("Simulator", "faults.only", "at least one fault")
+  checkNames("faults.only", faults.only ?? [])
+}
+
+/** What a request meets by chance. */
+const chance = Effect.fnUntraced(function*({ only, rate, seed }: Faults) {
+  const random = yield* seed === undefined ? Random.Random : Random.withSeed(Random.Random, seed)
+  const allowed = only === undefined ? undefined : new Set(only)
+  const choices = Record.map(
+    { anthropic: [], openai: [], openrouter: [], gemini: [] } satisfies { [P in Provider]: ReadonlyArray<FaultName> },
+    (_, provider) => faultsOf(provider).filter((name) => allowed?.has(name) ?? true)
+  )
+  return (provider: Provider): FaultName | undefined => {
+    const names = choices[provider]
+    return random.nextDoubleUnsafe() < rate ? names[Math.floor(random.nextDoubleUnsafe() * names.length)] : undefined
+  }
+})
+
+/** A simulator without a way in. */
+export interface Core extends Asked {
+  readonly answer: (request: SimulatedRequest) => Effect.Effect<SimulatedResponse>
+  readonly onCancel: () => void
+}
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Core> {
+  yield* Effect.sync(() => check(options))
+  const { chunkSize, failures = [], faults, keep = 1000, requireKey, unknownFields } = options
+  const drawn = faults === undefined ? undefined : yield* chance(faults)
+  const kept: Array<RecordedRequest> = []
+  let asked = 0
+  let cancelled = 0
+  return {
+    answer: (request) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        if (keep > 0) kept.push(recorded(request))
+        if (kept.length > keep) kept.shift()
+        const failure = asked < failures.length ? failures[asked] : drawn?.(providerOf(request))
+        asked++
+        const response = respond(request, { requireKey, unknownFields, failure, now })
+        return chunkSize === undefined ? response : { chunkSize, ...response }
+      }),
+    onCancel: () => cancelled++,
+    requests: Effect.sync(() => [...kept]),
+    cancelled: Effect.sync(() => cancelled)
+  }
+})
