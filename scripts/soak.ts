@@ -49,7 +49,7 @@ const clock: Clock.Clock = {
   monotonicTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
   sleep: (duration) =>
     Effect.callback((resume) => {
-      const timer = setTimeout(() => resume(Effect.void), Duration.toMillis(duration) / speed)
+      const timer = setTimeout(() => resume(Effect.void), Math.max(0, Duration.toMillis(duration)) / speed)
       return Effect.sync(() => clearTimeout(timer))
     })
 }
