@@ -11,13 +11,15 @@ const claude = Retry.layer().pipe(Layer.provide(Anthropic.layerConfig()))
 const gemini = Gemini.layer({ apiKey: Redacted.make("key") })
 declare const custom: Layer.Layer<Client, "broken", "Database">
 
+type Same<A, B> = [A] extends [B] ? [B] extends [A] ? true : false : false
+
 const all = Fallback.layer([claude, { layer: gemini, models: { "*": undefined } }, { layer: custom }])
-export const fails: Layer.Layer<Client, ConfigError | "broken", HttpClient | "Database"> = all
-export const never: Layer.Layer<Client, never, HttpClient> = Fallback.layer([gemini, { layer: gemini }])
-// @ts-expect-error: it fails with what its members fail with
-export const quiet: Layer.Layer<Client, ConfigError, HttpClient | "Database"> = all
-// @ts-expect-error: it needs what its members need
-export const free: Layer.Layer<Client, ConfigError | "broken", HttpClient> = all
+export const fails: Same<Layer.Error<typeof all>, ConfigError | "broken"> = true
+export const needs: Same<Layer.Services<typeof all>, HttpClient | "Database"> = true
+
+const two = Fallback.layer([gemini, { layer: gemini }])
+export const never: Same<Layer.Error<typeof two>, never> = true
+
 // @ts-expect-error: without a member there is nothing to ask
 export const none = Fallback.layer([])
 
@@ -26,6 +28,6 @@ const routed = Router.layer({
   "gpt-*": { layer: OpenAi.layerConfig() },
   "x/*": { layer: custom, model: (name) => name.slice(2) }
 })
-export const routes: Layer.Layer<Client, never, HttpClient | "Database"> = routed
-// @ts-expect-error: it needs what its routes need
-export const freeRoutes: Layer.Layer<Client, never, HttpClient> = routed
+export const routedFails: Same<Layer.Error<typeof routed>, never> = true
+export const routedNeeds: Same<Layer.Services<typeof routed>, HttpClient | "Database"> = true
+export const gives: Same<Layer.Success<typeof routed>, Client> = true
