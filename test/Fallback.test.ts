@@ -421,6 +421,78 @@ describe("Fallback.layer", () => {
     }))
 })
 
+describe("Fallback from one provider's real layer to another's", () => {
+  const long = Completion.make({ prompt: "Why is the sky blue in the morning, and red in the evening?" })
+  const pairs = providers.map((from, index) => [from, providers[(index + 1) % providers.length]!] as const)
+
+  /** A provider that fails once in this way, before another that does not. */
+  const failing = Effect.fnUntraced(
+    function*(from: Simulator.Provider, to: Simulator.Provider, how: Simulator.Failure) {
+      const timeouts = { firstPart: "10 seconds", idle: "10 seconds", total: "20 seconds" } as const
+      const first = yield* simulated(from, { failures: [how], timeouts })
+      const second = yield* simulated(to)
+      const client = yield* clientOf(Fallback.layer([
+        Layer.succeed(LLMClient.LLMClient, first.client),
+        Layer.succeed(LLMClient.LLMClient, second.client)
+      ]))
+      return { client, first, second }
+    }
+  )
+
+  const early: ReadonlyArray<Simulator.Failure> = [
+    { _tag: "RateLimit", retryAfter: "1 hour" },
+    { _tag: "ServerError", status: 500 },
+    { _tag: "ServerError", status: 529 },
+    { _tag: "Empty" },
+    { _tag: "StreamError", afterEvents: 0 },
+    { _tag: "Cut", afterEvents: 0 },
+    { _tag: "Reset", afterEvents: 0 },
+    { _tag: "Stall", afterEvents: 0 }
+  ]
+  for (const [way, call] of Object.entries(ways)) {
+    it.effect.each(pairs)(
+      `answers as the second does alone, whatever keeps the first from it, ${way}: %s, %s`,
+      ([from, to]) =>
+        Effect.forEach(
+          early,
+          Effect.fnUntraced(function*(how) {
+            const { client, second } = yield* failing(from, to, how)
+            // Limits are told by the clock.
+            const { attempts, rateLimits: _, ...response } = yield* passing(call(client, long))
+            const { rateLimits: __, ...alone } = yield* call(second.client, long)
+            assert.deepStrictEqual(response, alone, how._tag)
+            assert.deepStrictEqual(attempts?.map(({ provider }) => provider), [from], how._tag)
+          })
+        )
+    )
+  }
+
+  const late: ReadonlyArray<Simulator.Failure["_tag"] & ("StreamError" | "Cut" | "Reset" | "Stall")> = [
+    "StreamError",
+    "Cut",
+    "Reset",
+    "Stall"
+  ]
+  it.effect.each(pairs)(
+    "ends a stream that had begun, and asks the second for nothing: %s, %s",
+    ([from, to]) =>
+      Effect.forEach(
+        late,
+        Effect.fnUntraced(function*(_tag) {
+          const { client, second } = yield* failing(from, to, { _tag, afterEvents: 7 })
+          const heard = yield* passing(hear(client, long))
+          assert.isNotEmpty(heard.parts, _tag)
+          assert.strictEqual(heard.error?.provider, from)
+          assert.strictEqual(
+            heard.error?.partial?.text,
+            heard.parts.map((part) => part._tag === "TextDelta" ? part.text : "").join("")
+          )
+          assert.lengthOf(yield* second.simulator.requests, 0)
+        })
+      )
+  )
+})
+
 describe("Fallback, interrupted in the second member", () => {
   const pair = Effect.fnUntraced(function*(afterEvents: number) {
     const first = yield* simulated("openai", { failures: [{ _tag: "ServerError", status: 503 }] })

@@ -132,7 +132,7 @@ const resultsFirst = (a: UserPart, b: UserPart): number =>
   Number("functionResponse" in b) - Number("functionResponse" in a)
 
 // From version 3 on, and behind the names without a number.
-const wantsSignatures = (model: string): boolean => /gemini-([3-9]|\d\d)|gemini-.*latest/.test(model)
+const wantsSignatures = (model: string): boolean => /gemini-([3-9]|\d\d|[a-z-]+latest)/.test(model)
 
 // What the documentation of thought signatures gives for calls that another model wrote, or nobody.
 const placeholder = { thoughtSignature: "skip_thought_signature_validator" } as const

@@ -216,10 +216,12 @@ describe("request", () => {
             (sent) => at(sent, "contents", 1)
           )
         const functionCall = { name: "weather", args: { city: "Rome" } }
-        assert.deepStrictEqual(yield* contents("gemini-2.5-flash"), {
-          role: "model",
-          parts: [{ text: "yes" }, { functionCall }]
-        })
+        for (const model of ["gemini-2.5-flash", "gemini-1.5-pro-latest", "gemma-3-27b-it"]) {
+          assert.deepStrictEqual(yield* contents(model), {
+            role: "model",
+            parts: [{ text: "yes" }, { functionCall }]
+          }, model)
+        }
         for (const model of ["gemini-3-flash", "gemini-4-argon", "models/gemini-10-pro", "gemini-flash-latest"]) {
           assert.deepStrictEqual(yield* contents(model), {
             role: "model",
