@@ -329,6 +329,57 @@ describe("ResponseCache, calls at the same time", () => {
     { arbitrary: { runs: 20 } }
   )
 
+  const Pause = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
+  const Calls = Schema.NonEmptyArray(Schema.Struct({
+    streamed: Schema.Boolean,
+    begins: Pause,
+    leaves: Schema.Union([Schema.Undefined, Pause])
+  }))
+  const Outcomes = Schema.NonEmptyArray(Schema.Struct({ fails: Schema.Boolean, pause: Pause }))
+
+  it.effect.prop(
+    "however they come, leave and fail, no two of them are under way at the provider, and none waits in vain",
+    { calls: Calls, outcomes: Outcomes },
+    ({ calls, outcomes }) =>
+      Effect.gen(function*() {
+        const turns = (times: number) => Effect.repeat(Effect.yieldNow, { times })
+        let underWay = 0
+        let most = 0
+        const { client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
+          Effect.gen(function*() {
+            most = Math.max(most, ++underWay)
+            yield* turns(pause)
+            return yield* fails ? Effect.fail(failure) : Effect.succeed(answer)
+          }).pipe(Effect.ensuring(Effect.sync(() => underWay--)))
+        ))
+        const cache = yield* cached(client)
+        const exits = yield* Effect.forEach(calls, ({ begins, leaves, streamed }) =>
+          Effect.gen(function*() {
+            yield* turns(begins)
+            const fiber = yield* Effect.forkChild(
+              streamed
+                ? Effect.map(Stream.runCollect(cache.stream(request)), finish)
+                : cache.completion(request)
+            )
+            if (leaves !== undefined) {
+              yield* turns(leaves)
+              yield* Fiber.interrupt(fiber)
+            }
+            return { left: leaves !== undefined, exit: yield* Fiber.await(fiber) }
+          }), { concurrency: "unbounded" })
+        for (const { exit, left } of exits) {
+          if (Exit.isSuccess(exit)) assert.strictEqual(exit.value.text, "Hello!")
+          else if (!left) assert.strictEqual(Cause.squash(exit.cause), failure)
+        }
+        assert.isAtMost(most, 1)
+        assert.strictEqual(underWay, 0)
+        const paid = exits.filter(({ exit }) => Exit.isSuccess(exit) && exit.value.cached !== true)
+        assert.isAtMost(paid.length, 1)
+        if (paid.length === 1) assert.isTrue((yield* cache.completion(request)).cached)
+      }),
+    { arbitrary: { runs: 150 } }
+  )
+
   it.effect("all who wait meet the failure of the one call, and the next call is made anew", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<never, LLMError.LLMError>()
