@@ -9,9 +9,10 @@
  * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
  * ```
  *
- * - Requests are equal when their JSON is, whatever the order of its keys; headers that hold credentials do not count.
- *   Only a digest (SHA-256) of a request is kept. What varies by intent, such as many samples of one prompt, is not for
- *   a cache. A request that is no JSON goes on to the client, which refuses it.
+ * - Requests are equal when their JSON is, whatever the order of its keys; headers that hold credentials do not count,
+ *   so give each tenant a layer, or a `scope`, of its own. Of a request only a digest is kept (SHA-256 of Web Crypto,
+ *   which browsers have on secure pages). A request that is no JSON goes on to the client, which refuses it.
+ * - What shall vary, such as many samples of one prompt, is not for a cache.
  * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
  *   cost, attempts or rate limits. What it had cost was reported to whoever asked first.
  * - `completion` and `stream` share their answers. A stream that finds nothing runs live, and fills the cache with its
