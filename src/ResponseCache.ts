@@ -47,7 +47,7 @@ import { LLMClient, type Service } from "./LLMClient.ts"
 import type { LLMError } from "./LLMError.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
-/** What every cache of responses takes. */
+/** What caches of every kind take. */
 interface Common {
   /** How long an answer is given again; 1 hour unless set. */
   readonly timeToLive?: Duration.Input
@@ -133,7 +133,7 @@ class Call extends Context.Service<
 
 const encoder = new TextEncoder()
 
-const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: Common & PersistedOptions) {
+const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: PersistedOptions) {
   const { cacheable = isCacheable, scope } = options
   const { digestHex } = yield* Effect.provide(Digest.Digest, Digest.layerWebCrypto)
   // What goes on at this moment, and no longer: of how many there are, none may be forgotten.
@@ -214,7 +214,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   return { ...client, completion, stream }
 })
 
-const check = (options: Common & MemoryOptions & PersistedOptions): void => {
+const check = (options: MemoryOptions & PersistedOptions): void => {
   Options.span("ResponseCache", "timeToLive", options.timeToLive)
   Options.wholeNumber("ResponseCache", "capacity", options.capacity)
   if (options.scope === "") Options.refuse("ResponseCache", "scope", "a text that is not empty")
