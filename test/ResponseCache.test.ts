@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as WebCrypto from "effect/crypto/WebCrypto"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,6 +17,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { createHash } from "node:crypto"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
@@ -89,11 +91,16 @@ const over = <R>(
     Context.get(LLMClient.LLMClient)
   )
 
-const cached = (client: LLMClient.Service, options?: ResponseCache.MemoryOptions) =>
-  over(client, ResponseCache.layer(options))
+/** The same digests without another thread, which would have to be waited for on real time. */
+const inThread = Effect.provide(WebCrypto.layer({
+  subtle: { digest: async (_: string, data: Uint8Array) => createHash("sha256").update(data).digest() }
+} as unknown as Crypto))
 
-/** Lets everything run that runs without time, the digests of Web Crypto included, which come from another thread. */
-const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 10)))
+const cached = (client: LLMClient.Service, options?: ResponseCache.MemoryOptions) =>
+  inThread(over(client, ResponseCache.layer(options)))
+
+/** Lets everything run that runs without time. */
+const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
 
 const finish = (parts: ReadonlyArray<CompletionPart.CompletionPart>) => {
   const last = parts.at(-1)
@@ -568,9 +575,10 @@ describe("ResponseCache.layerPersisted", () => {
               clear: operation
             })
         })
-        const cache = yield* over(client, ResponseCache.layerPersisted()).pipe(
-          Effect.provide(Layer.provide(Persistence.layer, store))
-        )
+        const cache = yield* inThread(over(
+          client,
+          Layer.provide(ResponseCache.layerPersisted(), Layer.provide(Persistence.layer, store))
+        ))
         const fiber = yield* Effect.forkChild(Effect.provide(cache.completion(request), layer))
         while (fiber.pollUnsafe() === undefined) {
           yield* settle
@@ -592,7 +600,7 @@ describe("ResponseCache.layerPersisted", () => {
       const store = Layer.succeed(Persistence.Persistence, {
         make: () => Effect.succeed({ get: () => Effect.never } as unknown as Persistence.PersistenceStore)
       })
-      const cache = yield* over(client, Layer.provide(ResponseCache.layerPersisted(), store))
+      const cache = yield* inThread(over(client, Layer.provide(ResponseCache.layerPersisted(), store)))
       for (const call of [cache.completion(request), Stream.runDrain(cache.stream(request))]) {
         const fiber = yield* Effect.forkChild(Effect.provide(call, layer))
         yield* settle
