@@ -9,9 +9,10 @@
  * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
  * ```
  *
- * - Requests are equal when their JSON is, whatever the order of its keys; headers that hold credentials do not count.
- *   Only a digest (SHA-256) of a request is kept. What varies by intent, such as many samples of one prompt, is not for
- *   a cache. A request that is no JSON goes on to the client, which refuses it.
+ * - Requests are equal when their JSON is, whatever the order of its keys; headers that hold credentials do not count,
+ *   so give each tenant a layer, or a `scope`, of its own. Of a request only a digest is kept (SHA-256 of Web Crypto,
+ *   which browsers have on secure pages). A request that is no JSON goes on to the client, which refuses it.
+ * - What shall vary, such as many samples of one prompt, is not for a cache.
  * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
  *   cost, attempts or rate limits. What it had cost was reported to whoever asked first.
  * - `completion` and `stream` share their answers. A stream that finds nothing runs live, and fills the cache with its
@@ -46,7 +47,7 @@ import { LLMClient, type Service } from "./LLMClient.ts"
 import type { LLMError } from "./LLMError.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
-/** What every cache of responses takes. */
+/** What caches of every kind take. */
 interface Common {
   /** How long an answer is given again; 1 hour unless set. */
   readonly timeToLive?: Duration.Input
@@ -132,7 +133,7 @@ class Call extends Context.Service<
 
 const encoder = new TextEncoder()
 
-const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: Common & PersistedOptions) {
+const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: PersistedOptions) {
   const { cacheable = isCacheable, scope } = options
   const { digestHex } = yield* Effect.provide(Digest.Digest, Digest.layerWebCrypto)
   // What goes on at this moment, and no longer: of how many there are, none may be forgotten.
@@ -213,7 +214,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   return { ...client, completion, stream }
 })
 
-const check = (options: Common & MemoryOptions & PersistedOptions): void => {
+const check = (options: MemoryOptions & PersistedOptions): void => {
   Options.duration("ResponseCache", "timeToLive", options.timeToLive)
   Options.wholeNumber("ResponseCache", "capacity", options.capacity)
   if (options.scope === "") Options.refuse("ResponseCache", "scope", "a text that is not empty")

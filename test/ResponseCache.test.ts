@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as WebCrypto from "effect/crypto/WebCrypto"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,6 +17,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { createHash } from "node:crypto"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
@@ -89,11 +91,16 @@ const over = <R>(
     Context.get(LLMClient.LLMClient)
   )
 
-const cached = (client: LLMClient.Service, options?: ResponseCache.MemoryOptions) =>
-  over(client, ResponseCache.layer(options))
+/** The same digests without another thread, which would have to be waited for on real time. */
+const inThread = Effect.provide(WebCrypto.layer({
+  subtle: { digest: async (_: string, data: Uint8Array) => createHash("sha256").update(data).digest() }
+} as unknown as Crypto))
 
-/** Lets everything run that runs without time, the digests of Web Crypto included, which come from another thread. */
-const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 10)))
+const cached = (client: LLMClient.Service, options?: ResponseCache.MemoryOptions) =>
+  inThread(over(client, ResponseCache.layer(options)))
+
+/** Lets everything run that runs without time. */
+const settle = Effect.repeat(Effect.yieldNow, { times: 50 })
 
 const finish = (parts: ReadonlyArray<CompletionPart.CompletionPart>) => {
   const last = parts.at(-1)
@@ -329,6 +336,57 @@ describe("ResponseCache, calls at the same time", () => {
     { arbitrary: { runs: 20 } }
   )
 
+  const Pause = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
+  const Calls = Schema.NonEmptyArray(Schema.Struct({
+    streamed: Schema.Boolean,
+    begins: Pause,
+    leaves: Schema.Union([Schema.Undefined, Pause])
+  }))
+  const Outcomes = Schema.NonEmptyArray(Schema.Struct({ fails: Schema.Boolean, pause: Pause }))
+
+  it.effect.prop(
+    "however they come, leave and fail, no two of them are under way at the provider, and none waits in vain",
+    { calls: Calls, outcomes: Outcomes },
+    ({ calls, outcomes }) =>
+      Effect.gen(function*() {
+        const turns = (times: number) => Effect.repeat(Effect.yieldNow, { times })
+        let underWay = 0
+        let most = 0
+        const { client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
+          Effect.gen(function*() {
+            most = Math.max(most, ++underWay)
+            yield* turns(pause)
+            return yield* fails ? Effect.fail(failure) : Effect.succeed(answer)
+          }).pipe(Effect.ensuring(Effect.sync(() => underWay--)))
+        ))
+        const cache = yield* cached(client)
+        const exits = yield* Effect.forEach(calls, ({ begins, leaves, streamed }) =>
+          Effect.gen(function*() {
+            yield* turns(begins)
+            const fiber = yield* Effect.forkChild(
+              streamed
+                ? Effect.map(Stream.runCollect(cache.stream(request)), finish)
+                : cache.completion(request)
+            )
+            if (leaves !== undefined) {
+              yield* turns(leaves)
+              yield* Fiber.interrupt(fiber)
+            }
+            return { left: leaves !== undefined, exit: yield* Fiber.await(fiber) }
+          }), { concurrency: "unbounded" })
+        for (const { exit, left } of exits) {
+          if (Exit.isSuccess(exit)) assert.strictEqual(exit.value.text, "Hello!")
+          else if (!left) assert.strictEqual(Cause.squash(exit.cause), failure)
+        }
+        assert.isAtMost(most, 1)
+        assert.strictEqual(underWay, 0)
+        const paid = exits.filter(({ exit }) => Exit.isSuccess(exit) && exit.value.cached !== true)
+        assert.isAtMost(paid.length, 1)
+        if (paid.length === 1) assert.isTrue((yield* cache.completion(request)).cached)
+      }),
+    { arbitrary: { runs: 150 } }
+  )
+
   it.effect("all who wait meet the failure of the one call, and the next call is made anew", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<never, LLMError.LLMError>()
@@ -517,9 +575,10 @@ describe("ResponseCache.layerPersisted", () => {
               clear: operation
             })
         })
-        const cache = yield* over(client, ResponseCache.layerPersisted()).pipe(
-          Effect.provide(Layer.provide(Persistence.layer, store))
-        )
+        const cache = yield* inThread(over(
+          client,
+          Layer.provide(ResponseCache.layerPersisted(), Layer.provide(Persistence.layer, store))
+        ))
         const fiber = yield* Effect.forkChild(Effect.provide(cache.completion(request), layer))
         while (fiber.pollUnsafe() === undefined) {
           yield* settle
@@ -541,7 +600,7 @@ describe("ResponseCache.layerPersisted", () => {
       const store = Layer.succeed(Persistence.Persistence, {
         make: () => Effect.succeed({ get: () => Effect.never } as unknown as Persistence.PersistenceStore)
       })
-      const cache = yield* over(client, Layer.provide(ResponseCache.layerPersisted(), store))
+      const cache = yield* inThread(over(client, Layer.provide(ResponseCache.layerPersisted(), store)))
       for (const call of [cache.completion(request), Stream.runDrain(cache.stream(request))]) {
         const fiber = yield* Effect.forkChild(Effect.provide(call, layer))
         yield* settle
