@@ -19,7 +19,9 @@
  *
  * The conversation may move between providers in the middle, tool calls included: each leaves out what only another one
  * can read. What a provider cannot take at all, such as images in its own turns, is `ClientError · Unsupported`, and the
- * next one is asked. A stream moves on only until its first part; from then on a failure ends it, and nothing is ever sent twice.
+ * next one is asked.
+ *
+ * A stream moves on only until its first part; from then on a failure ends it, and nothing is ever sent twice.
  *
  * Answers and errors keep the name of the provider that gave them, and have all failures before them in `attempts`.
  */

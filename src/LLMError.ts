@@ -72,7 +72,7 @@ const fields = {
   body: Schema.optionalKey(Schema.String),
   /** The answer as far as it had come, with its usage. */
   partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
-  /** The failures before this one, oldest first, with their usage; they have no further ones in them. */
+  /** The failures before this one, oldest first, with their usage, in one flat list. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
   /** What lies below, without secrets. */
   cause: Schema.optionalKey(Schema.Defect())

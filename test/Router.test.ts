@@ -366,6 +366,7 @@ describe("Router.layer", () => {
             regexOf(first).test(name) ? "first" : regexOf(second).test(name) ? "second" : "NotFound"
           )
         }
-      }).pipe(Effect.scoped)
+      }).pipe(Effect.scoped),
+    { arbitrary: { runs: 50 } }
   )
 })
