@@ -6,6 +6,8 @@ export default defineConfig({
     pool: "threads",
     // Files share the modules of Effect, which take longer to load than most files to run.
     isolate: false,
-    sequence: { concurrent: false }
+    sequence: { concurrent: false },
+    // Some tests replay hundreds of streams: a busy machine is no failure.
+    testTimeout: 20_000
   }
 })
