@@ -1,1 +1,2 @@
 export * as Simulator from "./Simulator.ts"
+export * as TestLLM from "./TestLLM.ts"
