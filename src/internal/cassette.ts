@@ -223,7 +223,11 @@ const placeholder = "<redacted>"
 export const byName = (further: ReadonlyArray<string>): Redactor => {
   const names = [...secretNames, ...further.map(literally)]
   const inQuery = new RegExp(`^(?:${[...names, ...secretInQuery].join("|")})$`, "i")
-  const inText = new RegExp(`("(?:${names.join("|")})"\\s*:\\s*")((?:[^"\\\\]|\\\\.)*)(?=")`, "gi")
+  // In JSON, and in JSON that is itself a text in JSON.
+  const inText = [
+    new RegExp(`("(?:${names.join("|")})"\\s*:\\s*")((?:[^"\\\\]|\\\\.)*)(?=")`, "gi"),
+    new RegExp(`(\\\\+"(?:${names.join("|")})\\\\+"\\s*:\\s*\\\\+")([^"\\\\]*)(?=\\\\)`, "gi")
+  ]
   const parameters = (url: URL) => [...url.searchParams].filter(([name]) => inQuery.test(name))
   return {
     url: (url) => {
@@ -234,12 +238,12 @@ export const byName = (further: ReadonlyArray<string>): Redactor => {
       for (const [name] of parameters(url)) bare.searchParams.set(name, placeholder)
       return bare.href
     },
-    text: (text) => text.replace(inText, (_, name: string) => name + placeholder),
+    text: (text) => inText.reduce((text, named) => text.replace(named, (_, name: string) => name + placeholder), text),
     removed: (url, text) => [
       url.username,
       url.password,
       ...parameters(url).map(([, value]) => value),
-      ...[...text.matchAll(inText)].map(([, , value]) => value ?? "")
+      ...inText.flatMap((named) => [...text.matchAll(named)].map(([, , value]) => value ?? ""))
     ]
   }
 }
@@ -280,10 +284,21 @@ const textsIn = function*(field: string, value: unknown): Generator<readonly [fi
   }
 }
 
+// What the events of a stream say together: the texts of each of their fields, one after the other.
+const joined = ({ response: { body } }: Exchange): Iterable<readonly [field: string, text: string]> => {
+  const all = new Map<string, string>()
+  for (const line of "lines" in body ? body.lines : []) {
+    for (const [field, text] of textsIn("", parseJson(line.replace(/^data:/, "")))) {
+      all.set(field, (all.get(field) ?? "") + text)
+    }
+  }
+  return Array.from(all, ([field, text]) => [`response.body, joined: ${field}`, text])
+}
+
 /** The field of an exchange that holds one of the secrets, in whatever spelling, or what looks like a key. */
 export const leak = (exchange: Exchange, secrets: ReadonlyArray<string>): string | undefined => {
   const redact = redactor(secrets)
-  for (const [field, text] of textsIn("", exchange)) {
+  for (const [field, text] of [...textsIn("", exchange), ...joined(exchange)]) {
     if (redact(text) !== text || keys.test(text)) return field
   }
   return undefined

@@ -24,8 +24,8 @@
  *   as it was read, and so is one that broke; a request without any response is not recorded.
  * - Headers are left out but for a few that are known to be harmless. Query parameters and fields of bodies that hold
  *   secrets by their name (`key`, `api_key`, `access_token`, …) are replaced. An exchange in which then still appears
- *   the value of a header that was left out, or what looks like a key, is refused and not written. What a stream brings
- *   in several pieces is checked piece by piece: look at a recording before you commit it.
+ *   the value of a header that was left out, or what looks like a key, is refused and not written. Look
+ *   at a recording before you commit it all the same: what no rule knows for a secret is not taken for one.
  * - A request is matched by method, URL and body; JSON is compared by what it says. Each recording is replayed once,
  *   unless `reuse` is set. A request that was not recorded is a defect, which no retry hides, and it fails the test at
  *   the end of the layer even if the code under test swallowed it.
@@ -260,7 +260,11 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const secretsOf = (request: HttpClientRequest.HttpClientRequest, url: URL, text: string): ReadonlyArray<string> => [
     ...entries(request.headers).flatMap(([name, value]) => {
       if (keeps(name) || technical.test(name)) return []
-      return secrets.ofHeaders({ [name]: value }).filter((secret) => credentials.has(name) || secret.length >= shortest)
+      // Each cookie on its own, too.
+      const cookies = name === "cookie" ? value.split(";").map((pair) => pair.slice(pair.indexOf("=") + 1)) : []
+      return [...secrets.ofHeaders({ [name]: value }), ...cookies].filter((secret) =>
+        credentials.has(name) || secret.length >= shortest
+      )
     }),
     ...redactor.removed(url, text)
   ]

@@ -1,7 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -522,7 +522,8 @@ describe("A secret", () => {
     body: "planted-body-0005",
     answer: "planted-answer-0006",
     setCookie: "planted-set-cookie-0007",
-    user: "planted-user-0008"
+    user: "planted-user-0008",
+    nested: "planted-nested-0009"
   }
   const request = HttpClientRequest.setBody(
     HttpClientRequest.post(`${url}?key=${secrets.query}&user=${secrets.user}&alt=sse`, {
@@ -533,7 +534,15 @@ describe("A secret", () => {
         "x-own": secrets.own
       }
     }),
-    HttpBody.text(JSON.stringify({ api_key: secrets.body, user: secrets.user, key: "kept" }), "application/json")
+    HttpBody.text(
+      JSON.stringify({
+        api_key: secrets.body,
+        user: secrets.user,
+        key: "kept",
+        arguments: JSON.stringify({ password: secrets.nested })
+      }),
+      "application/json"
+    )
   )
 
   test(
@@ -568,6 +577,13 @@ describe("A secret", () => {
       "response.body.json.text",
       JSON.stringify({ text: "use AIzaSyA1234567890abcdefghijklmnopqrstu" })
     ],
+    ["a cookie on its own", "response.body.json.text", `{"text":"planted-cookie-0002"}`],
+    [
+      "a key that a stream spells out",
+      "response.body, joined: delta.text",
+      ["sk-ant-pl", "anted-01234", "56789abcdef"].map((text) => `data: ${JSON.stringify({ delta: { text } })}\n\n`)
+        .join("")
+    ],
     ["what looks like a token", "response.body.lines[0]", "Bearer abcdefghijklmnopqrstuvwxyz"]
   ]
   for (const [what, field, answer] of refusals) {
@@ -575,7 +591,11 @@ describe("A secret", () => {
       `is refused when it is ${what}`,
       Effect.gen(function*() {
         const file = yield* temporary
-        const sent = post({ prompt: "hello" }, url, { "x-api-key": key, "x-own": secrets.own })
+        const sent = post({ prompt: "hello" }, url, {
+          "x-api-key": key,
+          "x-own": secrets.own,
+          cookie: `a=1; session=${secrets.cookie}`
+        })
         const { dies, message } = yield* failed(through(recording({ file }, saying(answer).layer), textOf(sent)))
         assert.isTrue(dies)
         assert.include(message, `POST ${url} is not written: there is a secret in its ${field}`)
