@@ -272,7 +272,6 @@ const textsIn = function*(field: string, value: unknown): Generator<readonly [fi
   if (typeof value === "string") yield [field, value]
   else if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) yield* textsIn(`${field}[${index}]`, item)
-    if (value.every((item) => typeof item === "string")) yield [field, value.join("\n")]
   } else if (isObject(value)) {
     for (const [key, item] of Object.entries(value)) {
       if (key === "base64" && typeof item === "string") {

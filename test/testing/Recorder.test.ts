@@ -1,7 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -285,6 +285,80 @@ describe("Recorder", () => {
   )
 
   test(
+    "replays the wait for the response",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const slow = Layer.succeed(
+        HttpClient.HttpClient,
+        HttpClient.make((request) =>
+          Effect.as(Effect.sleep("3 seconds"), HttpClientResponse.fromWeb(request, new Response("late")))
+        )
+      )
+      const now = (
+        recorder: Layer.Layer<HttpClient.HttpClient, Recorder.RecorderError, FileSystem.FileSystem | Path.Path>
+      ) =>
+        Effect.gen(function*() {
+          const context = yield* Layer.build(recorder)
+          const fiber = yield* Effect.forkChild(textOf(post({}))(Context.get(context, HttpClient.HttpClient)))
+          yield* TestClock.adjust("2999 millis")
+          assert.isUndefined(fiber.pollUnsafe())
+          yield* TestClock.adjust("1 millis")
+          assert.strictEqual(yield* Fiber.join(fiber), "late")
+        })
+      yield* now(recording({ file }, slow))
+      yield* now(Recorder.layerReplay({ file, timing: true }))
+    })
+  )
+
+  test(
+    "records what came, whatever the caller does with it",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      yield* through(
+        recording({ file }, saying("intact").layer),
+        (client) => Effect.map(chunksOf(post({}))(client), (chunks) => chunks.forEach((chunk) => chunk.fill(0)))
+      )
+      assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(post({}))), "intact")
+    })
+  )
+
+  test(
+    "puts files in their place whole, and one after the other",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const fs = yield* FileSystem.FileSystem
+      let writes = 0
+      // The first write takes longer than the second: in its own time it would undo that.
+      const watched = Layer.succeed(FileSystem.FileSystem, {
+        ...fs,
+        writeFileString: (path, text) => {
+          assert.notStrictEqual(path, file)
+          return Effect.andThen(Effect.sleep(writes++ === 0 ? "10 seconds" : 0), fs.writeFileString(path, text))
+        },
+        copyFile: () => assert.fail("copied")
+      })
+      const server = serving(() => ({ chunks: [encoder.encode("ok")] }))
+      const ask = (client: HttpClient.HttpClient) =>
+        Effect.forEach([1, 2], (q) => textOf(post({ q }))(client), { concurrency: 2 })
+      yield* passing(through(Layer.provide(recording({ file }, server.layer), watched), ask))
+      assert.strictEqual(writes, 2)
+      yield* through(Recorder.layerReplay({ file }), ask)
+    })
+  )
+
+  test(
+    "keeps JSON as JSON however it is laid out",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      for (const text of ['{\n  "a": [\n    1\n  ]\n}\n', "[\n    {}\n]", '"text"', "{}\n"]) {
+        yield* through(recording({ file, mode: "record" }, saying(text).layer), textOf(post({})))
+        assert.notInclude(yield* read(file), "lines")
+        assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(post({}))), text)
+      }
+    })
+  )
+
+  test(
     "records a body as far as it was read, and replays it to who reads no further",
     Effect.gen(function*() {
       const file = yield* temporary
@@ -491,6 +565,8 @@ describe("A request that was not recorded", () => {
         (yield* failed(ask({ order: "strict" }, 2))).message,
         "is not what was recorded next (exchange 1):\n  body.q: 1 was recorded, 2 was sent"
       )
+      const more = recording({ file, order: "strict" }, unreachable.layer)
+      assert.include((yield* failed(through(more, textOf(post({ q: 3 }))))).message, "is not what was recorded next")
       assert.include((yield* failed(ask({}, 1, 1))).message, "was recorded (exchange 1), but is replayed already")
       assert.deepStrictEqual(yield* ask({ reuse: true }, 1, 1, 2), ["answer 0", "answer 0", "answer 1"])
     })
@@ -523,10 +599,13 @@ describe("A secret", () => {
     answer: "planted-answer-0006",
     setCookie: "planted-set-cookie-0007",
     user: "planted-user-0008",
-    nested: "planted-nested-0009"
+    nested: "planted-nested-0009",
+    password: "planted-password-0010",
+    fragment: "planted-fragment-0011"
   }
+  const signedIn = url.replace("//", `//me:${secrets.password}@`)
   const request = HttpClientRequest.setBody(
-    HttpClientRequest.post(`${url}?key=${secrets.query}&user=${secrets.user}&alt=sse`, {
+    HttpClientRequest.post(`${signedIn}?key=${secrets.query}&user=${secrets.user}&alt=sse#${secrets.fragment}`, {
       headers: {
         authorization: `Bearer ${secrets.bearer}`,
         "x-api-key": secrets.bearer,
@@ -620,6 +699,11 @@ describe("A secret", () => {
       )
       const binary = Uint8Array.of(255, ...encoder.encode(key), 254)
       assert.include(yield* refused(HttpBody.uint8Array(binary)), "secret in its request.body")
+      const query = HttpClientRequest.post(`${url}?key=${secrets.query}`)
+      assert.include(
+        (yield* failed(through(recording({ file }, saying(`got ${secrets.query}`).layer), textOf(query)))).message,
+        "secret in its response.body.lines[0]"
+      )
       const form = new FormData()
       assert.include(yield* refused(HttpBody.formData(form)), "a body of this kind (FormData) cannot be recorded")
     })
