@@ -2,6 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -241,7 +242,7 @@ describe("Recorder", () => {
         assert.deepStrictEqual(live, bodies)
         assert.deepStrictEqual(yield* through(Recorder.layerReplay({ file }), ask), bodies)
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
-    { arbitrary: { runs: 100 } }
+    { arbitrary: { runs: 40 } }
   )
 
   test(
@@ -316,7 +317,11 @@ describe("Recorder", () => {
       const file = yield* temporary
       yield* through(
         recording({ file }, saying("intact").layer),
-        (client) => Effect.map(chunksOf(post({}))(client), (chunks) => chunks.forEach((chunk) => chunk.fill(0)))
+        (client) =>
+          Effect.flatMap(
+            client.execute(post({})),
+            ({ stream }) => Stream.runForEach(stream, (chunk) => Effect.sync(() => chunk.fill(0)))
+          )
       )
       assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(post({}))), "intact")
     })
@@ -327,22 +332,52 @@ describe("Recorder", () => {
     Effect.gen(function*() {
       const file = yield* temporary
       const fs = yield* FileSystem.FileSystem
+      const writing = yield* Deferred.make<void>()
       let writes = 0
       // The first write takes longer than the second: in its own time it would undo that.
       const watched = Layer.succeed(FileSystem.FileSystem, {
         ...fs,
         writeFileString: (path, text) => {
           assert.notStrictEqual(path, file)
-          return Effect.andThen(Effect.sleep(writes++ === 0 ? "10 seconds" : 0), fs.writeFileString(path, text))
+          return Deferred.done(writing, Exit.void).pipe(
+            Effect.andThen(Effect.sleep(writes++ === 0 ? "1 hour" : 0)),
+            Effect.andThen(fs.writeFileString(path, text))
+          )
         },
         copyFile: () => assert.fail("copied")
       })
-      const server = serving(() => ({ chunks: [encoder.encode("ok")] }))
       const ask = (client: HttpClient.HttpClient) =>
-        Effect.forEach([1, 2], (q) => textOf(post({ q }))(client), { concurrency: 2 })
-      yield* passing(through(Layer.provide(recording({ file }, server.layer), watched), ask))
+        Effect.all([
+          textOf(post({ q: 1 }))(client),
+          Effect.andThen(Deferred.await(writing), textOf(post({ q: 2 }))(client))
+        ], { concurrency: 2 })
+      yield* passing(through(Layer.provide(recording({ file }, saying("ok").layer), watched), ask))
       assert.strictEqual(writes, 2)
       yield* through(Recorder.layerReplay({ file }), ask)
+    })
+  )
+
+  test(
+    "writes what was read to its end even if the caller goes meanwhile",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const fs = yield* FileSystem.FileSystem
+      const writing = yield* Deferred.make<void>()
+      const slow = Layer.succeed(FileSystem.FileSystem, {
+        ...fs,
+        writeFileString: (path, text) =>
+          Deferred.done(writing, Exit.void).pipe(
+            Effect.andThen(Effect.sleep("10 seconds")),
+            Effect.andThen(fs.writeFileString(path, text))
+          )
+      })
+      const context = yield* Layer.build(Layer.provide(recording({ file }, saying("whole").layer), slow))
+      const call = yield* Effect.forkChild(textOf(post({}))(Context.get(context, HttpClient.HttpClient)))
+      yield* Deferred.await(writing)
+      const interrupted = yield* Effect.forkChild(Fiber.interrupt(call))
+      yield* TestClock.adjust("10 seconds")
+      yield* Fiber.join(interrupted)
+      assert.include(yield* read(file), "whole")
     })
   )
 
@@ -365,8 +400,14 @@ describe("Recorder", () => {
       const server = serving(() => ({ chunks: [encoder.encode("one"), Duration.infinity] }))
       const first = (client: HttpClient.HttpClient) =>
         Effect.flatMap(client.execute(post({})), ({ stream }) => Stream.runCollect(Stream.take(stream, 1)))
-      const live = yield* through(recording({ file }, server.layer), first)
-      assert.include(yield* read(file), '"ending": "Left"')
+      const services = yield* Effect.context<FileSystem.FileSystem>()
+      const live = yield* through(recording({ file }, server.layer), (client) =>
+        Effect.gen(function*() {
+          const chunks = yield* first(client)
+          // Not only when the layer ends.
+          assert.include(yield* read(file), '"ending": "Left"')
+          return chunks
+        }).pipe(Effect.provideContext(services)))
       assert.deepStrictEqual(yield* through(Recorder.layerReplay({ file }), first), live)
       const { dies, message } = yield* failed(through(Recorder.layerReplay({ file }), textOf(post({}))))
       assert.isTrue(dies)
