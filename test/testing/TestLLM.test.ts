@@ -398,6 +398,10 @@ describe("A test with TestLLM", () => {
         ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", ""])],
         ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", { _tag: "ReasoningDelta", text: "" }])],
         ["reply 0 part 0: give the end of the answer last", TestLLM.parts([{ _tag: "EmptyResponse" }, "a"])],
+        [
+          "reply 0 part 1: give arguments that are not empty",
+          TestLLM.parts([tool, { ...tool, _tag: "ToolCallDelta", arguments: "" }])
+        ],
         ["reply 0 part 0: give the ToolCallStart", TestLLM.parts([{ ...tool, _tag: "ToolCallDelta", arguments: "1" }])],
         [
           "reply 0 tool call 0: give arguments in JSON",
