@@ -71,7 +71,10 @@ export interface ReplayOptions {
 }
 
 export interface Options extends ReplayOptions {
-  /** `auto`, the default, replays what is recorded, and records the rest; `record` begins a new recording. */
+  /**
+   * `auto`, the default, replays what is recorded, and records the rest; `record` begins a new recording. Where
+   * nothing may be recorded, as in continuous integration, say `replay`, or take `layerReplay`.
+   */
   readonly mode?: "auto" | "record" | "replay"
   /** Further headers, of requests and responses, that are recorded. */
   readonly headers?: ReadonlyArray<string>
@@ -335,7 +338,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
           })
         ),
         Left: Stream.fromEffect(
-          die(failure(`${request.method} ${request.url}: the recording ends where its reader left`)())
+          die(failure(`${request.method} ${exchange.request.url}: the recording ends where its reader left`)())
         )
       }[ending]
       let before = after
@@ -380,8 +383,8 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
           }
           const field = Cassette.leak(exchange, sent.secrets)
           if (field !== undefined) {
-            const { method } = sent.request
-            return die(failure(`${method} ${request.url} is not written: there is a secret in its ${field}`)())
+            const { method, url } = sent.request
+            return die(failure(`${method} ${url} is not written: there is a secret in its ${field}`)())
           }
           fresh[place]!.exchange = exchange
           return save
@@ -407,7 +410,8 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
 
   // A body that can be read only once is read here, and sent on as what it was.
   const bytesOf = (
-    request: HttpClientRequest.HttpClientRequest
+    request: HttpClientRequest.HttpClientRequest,
+    url: URL
   ): Effect.Effect<Uint8Array | undefined, HttpClientError> => {
     const { body } = request
     switch (body._tag) {
@@ -424,13 +428,15 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
         if (typeof body.body === "string") return Effect.succeed(new TextEncoder().encode(body.body))
         if (body.body instanceof Uint8Array) return Effect.succeed(body.body)
     }
-    return die(failure(`${request.method} ${request.url}: a body of this kind (${body._tag}) cannot be recorded`)())
+    return die(
+      failure(`${request.method} ${redactor.url(url)}: a body of this kind (${body._tag}) cannot be recorded`)()
+    )
   }
 
   const handle: Execute = Effect.fnUntraced(function*(request) {
     const url = Option.getOrUndefined(HttpClientRequest.toUrl(request))
     if (url === undefined) return yield* new HttpClientError({ reason: new InvalidUrlError({ request }) })
-    const bytes = yield* bytesOf(request)
+    const bytes = yield* bytesOf(request, url)
     const sent = describeSent(request, url, bytes)
     const sendable = request.body._tag === "Stream"
       ? HttpClientRequest.setBody(request, HttpBody.uint8Array(bytes!, request.body.contentType))
@@ -439,7 +445,9 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     const found = find(sent)
     if ("exchange" in found) return yield* replay(request, found.exchange)
     const mayRecord = mode === "auto" && (order === "any" || replayed.size >= recorded.length)
-    return yield* mayRecord ? record(inner!, sendable, sent) : die(failure(found.miss)())
+    return yield* mayRecord
+      ? record(inner!, sendable, sent)
+      : die(failure(secrets.redactor(sent.secrets)(found.miss))())
   })
 
   yield* Effect.addFinalizer((exit) =>

@@ -745,6 +745,14 @@ describe("A secret", () => {
         (yield* failed(through(recording({ file }, saying(`got ${secrets.query}`).layer), textOf(query)))).message,
         "secret in its response.body.lines[0]"
       )
+      const { message } = yield* failed(
+        through(recording({ file }, saying(`got ${secrets.query}`).layer), textOf(query))
+      )
+      assert.notInclude(message, secrets.query)
+      yield* through(recording({ file }, saying("ok").layer), textOf(post({})))
+      const missed = yield* failed(through(Recorder.layerReplay({ file }), textOf(sent(HttpBody.text(key)))))
+      assert.include(missed.message, "was not recorded")
+      assert.notInclude(missed.message, key)
       const form = new FormData()
       assert.include(yield* refused(HttpBody.formData(form)), "a body of this kind (FormData) cannot be recorded")
     })
