@@ -24,7 +24,8 @@ export const positive = (owner: string, option: string, value: number | undefine
 
 /** Whether this is a duration that can be waited for: readable, and not negative. */
 export const isWait = (input: Duration.Input): boolean =>
-  Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
+  // Not a number would be read as no time at all.
+  !Number.isNaN(input) && Option.exists(Duration.fromInput(input), (duration) => !Duration.isNegative(duration))
 
 /** Refuses what cannot be waited for; undefined is an option that was left out. */
 export const wait = (owner: string, option: string, value: Duration.Input | undefined): void => {

@@ -1,0 +1,249 @@
+/**
+ * A scripted `LLMClient`, for tests of code that calls language models: it answers what the script says, keeps what it
+ * was asked, and fails the test that asks for more, for less, or for something else.
+ *
+ * Reach for it when a test is about your own code: its prompts, its loop over tool calls, what it does about failures.
+ * `Simulator` is for tests that also run the real provider layers.
+ *
+ * ```ts
+ * import { assert, it } from "@effect/vitest"
+ * import { Effect } from "effect"
+ * import { Completion, LLMClient } from "effect-llm"
+ * import { TestLLM } from "effect-llm/testing"
+ *
+ * it.effect("asks for the weather, then tells it", () =>
+ *   Effect.gen(function*() {
+ *     const call = yield* LLMClient.completion(Completion.make({ prompt: "Oslo?" }))
+ *     const told = yield* LLMClient.completion(Completion.make({ prompt: "Rain", history: [call.message] }))
+ *     assert.strictEqual(told.text, "Take an umbrella.")
+ *     assert.strictEqual((yield* TestLLM.requests).length, 2)
+ *   }).pipe(Effect.provide(TestLLM.layer([
+ *     TestLLM.toolCall("get_weather", { city: "Oslo" }),
+ *     TestLLM.expect({ prompt: "Rain" }, "Take an umbrella.")
+ *   ]))))
+ * ```
+ *
+ * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; it is remembered,
+ * so that the end of the layer fails the test even if the code under test swallowed the defect.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Completion from "../Completion.ts"
+import type { CompletionPart } from "../CompletionPart.ts"
+import * as Options from "../internal/options.ts"
+import {
+  type After,
+  type Answer,
+  type AnswerFields,
+  type Conditional,
+  difference,
+  type Entry,
+  isFailure,
+  type Match,
+  type Never,
+  type Parts,
+  read,
+  readAll,
+  type Reply,
+  resolve,
+  type Resolved,
+  type Script,
+  show,
+  type Step
+} from "../internal/script.ts"
+import { LLMClient, type Service } from "../LLMClient.ts"
+import type * as LLMError from "../LLMError.ts"
+
+export type { Answer, AnswerFields, Failure, Match, Parts, Reply, Script, Step } from "../internal/script.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Replies
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** An answer by its fields; what they leave out is usual: it stopped, or called tools, and cost no tokens. */
+export const answer = (fields: AnswerFields): Answer => ({ _tag: "Answer", fields })
+
+/** An answer that calls one tool. */
+export const toolCall = (name: string, args: Schema.Json): Answer => answer({ toolCalls: [{ name, arguments: args }] })
+
+/**
+ * An answer as a stream brings it: texts and other parts, with a `Duration` wherever it waits, and a failure where it
+ * breaks. `Finish` comes by itself, with `rest` (usage, finish reason) and all that the parts said. `completion` waits
+ * as long, and gives the joined answer.
+ */
+export const parts = (steps: ReadonlyArray<Step>, rest: Parts["rest"] = {}): Parts => ({ _tag: "Parts", steps, rest })
+
+/** No answer at all: the call waits until it is interrupted. */
+export const never: Never = { _tag: "Never" }
+
+/** The reply, after a delay on Effect's clock. */
+export const after = (delay: Duration.Input, reply: Reply): After => ({ _tag: "After", delay, reply })
+
+/** The reply, and the test fails if the call that gets it asks for something else. */
+export const expect = (match: Match, reply: Reply): Conditional => ({ _tag: "Expect", match, reply })
+
+/** The reply, kept for the first call that matches; other calls pass it over and take the next one. */
+export const when = (match: Match, reply: Reply): Conditional => ({ _tag: "When", match, reply })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The service
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A completion that was asked for, and what became of it. */
+export interface Request {
+  readonly completion: Completion.Completion
+  readonly streamed: boolean
+  /** `Interrupted`: the caller went before the end. `Refused`: the call went against the script. */
+  readonly outcome: "Running" | "Answered" | "Failed" | "Interrupted" | "Refused"
+}
+
+export class TestLLM extends Context.Service<TestLLM, {
+  readonly client: Service
+  /** Every completion up to now, in order. */
+  readonly requests: Effect.Effect<ReadonlyArray<Request>>
+  /** Dies when anything went against the script, or replies are left. */
+  readonly verify: Effect.Effect<void>
+}>()("effect-llm/testing/TestLLM") {}
+
+/** Every completion up to now, in order. */
+export const requests: Effect.Effect<ReadonlyArray<Request>, never, TestLLM> = TestLLM.use(({ requests }) => requests)
+
+/** Fails the test when anything went against the script, or replies are left. The end of the layer does it by itself. */
+export const verify: Effect.Effect<void, never, TestLLM> = TestLLM.use(({ verify }) => verify)
+
+export interface Settings {
+  /** The provider's name, in answers and errors; "test" unless given. */
+  readonly provider?: string
+  /** The model of completions that name none; "test-model" unless given. */
+  readonly model?: string
+}
+
+interface Asking {
+  outcome: Request["outcome"]
+  readonly completion: Completion.Completion
+  readonly streamed: boolean
+}
+
+/**
+ * A scripted client of its own, with what it was asked; for tests that have several. A script that cannot be kept is
+ * refused as a defect. The end of the scope fails the test when anything went against the script.
+ */
+export const make = Effect.fnUntraced(
+  function*(script: Script, settings: Settings = {}): Effect.fn.Return<TestLLM["Service"], never, Scope.Scope> {
+    const { model = "test-model", provider = "test" } = settings
+    if (provider === "") Options.refuse("TestLLM", "provider", "a name")
+    if (model === "") Options.refuse("TestLLM", "model", "a name")
+    const left = typeof script === "function" ? [] : readAll(script)
+    const size = left.length
+    const asked: Array<Asking> = []
+    const problems: Array<string> = []
+
+    const next = (completion: Completion.Completion, call: number): Entry | undefined => {
+      if (typeof script === "function") {
+        const reply = script(completion, call)
+        return reply === undefined ? undefined : read(`reply to call ${call + 1}`, reply)
+      }
+      const index = left.findIndex(({ when }) => when.every((match) => difference(match, completion) === undefined))
+      return left.splice(index, index < 0 ? 0 : 1)[0]
+    }
+
+    const against = (asking: Asking, problem: string): Effect.Effect<never> => {
+      asking.outcome = "Refused"
+      problems.push(problem)
+      return Effect.die(new Error(`TestLLM ${provider}: ${problem}`))
+    }
+
+    const tooMany = (): string => {
+      if (typeof script === "function") return "the script has no reply for it"
+      if (left.length > 0) return `none of the replies left (${left.length}) is for it`
+      return `the script has ${size} ${size === 1 ? "reply" : "replies"}`
+    }
+
+    // The steps of the reply to a call, once its delay has passed.
+    const begin = (asking: Asking): Effect.Effect<ReadonlyArray<Resolved>> => {
+      const call = asked.push(asking) - 1
+      const name = asking.completion.model ?? model
+      const completion = Completion.model(name)(asking.completion)
+      const entry = next(completion, call)
+      if (entry === undefined) {
+        return against(asking, `call ${call + 1} is one too many: ${tooMany()}. It asked for\n${show(completion)}`)
+      }
+      for (const match of [...entry.when, ...entry.expect]) {
+        const differs = difference(match, completion)
+        if (differs !== undefined) return against(asking, `call ${call + 1} is not the one expected\n${differs}`)
+      }
+      const { delay, reply } = entry
+      if (reply._tag === "Never") return Effect.never
+      const steps = resolve({ call, provider, model: name }, reply)
+      return Duration.isZero(delay) ? Effect.succeed(steps) : Effect.as(Effect.sleep(delay), steps)
+    }
+
+    const ask = (
+      completion: Completion.Completion,
+      streamed: boolean
+    ): Stream.Stream<CompletionPart, LLMError.LLMError> =>
+      Stream.suspend(() => {
+        const asking: Asking = { completion, streamed, outcome: "Running" }
+        const play = (step: Resolved): Effect.Effect<ReadonlyArray<CompletionPart>, LLMError.LLMError> => {
+          if (Duration.isDuration(step)) return Effect.as(Effect.sleep(step), [])
+          if (isFailure(step)) {
+            asking.outcome = "Failed"
+            return Effect.fail(step)
+          }
+          if (step._tag === "Finish") asking.outcome = "Answered"
+          return Effect.succeed([step])
+        }
+        return Stream.fromIterableEffect(Effect.suspend(() => begin(asking))).pipe(
+          Stream.mapEffect((step) => Effect.suspend(() => play(step))),
+          Stream.flattenIterable,
+          Stream.ensuring(Effect.sync(() => {
+            if (asking.outcome === "Running") asking.outcome = "Interrupted"
+          }))
+        )
+      })
+
+    const client: Service = {
+      provider,
+      stream: (completion) => ask(completion, true),
+      completion: (completion) =>
+        Effect.flatMap(
+          Stream.runLast(ask(completion, false)),
+          (last) =>
+            Option.isSome(last) && last.value._tag === "Finish"
+              ? Effect.succeed(last.value.response)
+              : Effect.die(new Error(`TestLLM ${provider}: a reply without Finish`))
+        )
+    }
+
+    const verify = Effect.suspend(() => {
+      const unused = left.length === 0
+        ? []
+        : [`replies left over: ${left.length} of ${size}, the next is\n${show(left[0]?.reply)}`]
+      const all = [...problems, ...unused]
+      return all.length === 0 ? Effect.void : Effect.die(new Error(`TestLLM ${provider}: ${all.join("\n")}`))
+    })
+
+    // A test that has died already says why; what is left over then is only a consequence.
+    yield* Effect.addFinalizer((exit) => Exit.isFailure(exit) && Cause.hasDies(exit.cause) ? Effect.void : verify)
+
+    return { client, requests: Effect.sync(() => asked.map((asking) => ({ ...asking }))), verify }
+  }
+)
+
+/**
+ * The scripted client as a layer, which also gives access to `requests` and `verify`. Every build begins the script
+ * anew; its end fails the test when replies are left, or when anything went against the script before.
+ */
+export const layer = (script: Script, settings?: Settings): Layer.Layer<LLMClient | TestLLM> =>
+  Layer.effectContext(
+    Effect.map(make(script, settings), (service) =>
+      Context.make(TestLLM, service).pipe(Context.add(LLMClient, service.client)))
+  )

@@ -1,0 +1,419 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
+import * as Completion from "../../src/Completion.ts"
+import type { CompletionPart } from "../../src/CompletionPart.ts"
+import * as LLMClient from "../../src/LLMClient.ts"
+import * as LLMError from "../../src/LLMError.ts"
+import * as Retry from "../../src/Retry.ts"
+import * as TestLLM from "../../src/testing/TestLLM.ts"
+import * as Tool from "../../src/Tool.ts"
+import { hear } from "./simulated.ts"
+
+const hello = Completion.make({ prompt: "Hello" })
+
+const ask = (prompt: string, model?: string) =>
+  LLMClient.completion(Completion.make({ prompt, ...(model && { model }) }))
+
+const texts = (parts: ReadonlyArray<CompletionPart>) =>
+  parts.flatMap((part) => part._tag === "TextDelta" ? [part.text] : [])
+
+/** What a test that uses the script ends with. */
+const outcome = <A, E>(
+  effect: Effect.Effect<A, E, LLMClient.LLMClient | TestLLM.TestLLM>,
+  script: TestLLM.Script,
+  settings?: TestLLM.Settings
+): Effect.Effect<string> =>
+  Effect.map(
+    Effect.exit(Effect.provide(effect, TestLLM.layer(script, settings))),
+    (exit) => Exit.isSuccess(exit) ? "passes" : Cause.pretty(exit.cause)
+  )
+
+const provided = <A, E>(
+  script: TestLLM.Script,
+  effect: Effect.Effect<A, E, LLMClient.LLMClient | TestLLM.TestLLM>,
+  settings?: TestLLM.Settings
+): Effect.Effect<A, E> => Effect.provide(effect, TestLLM.layer(script, settings))
+
+describe("TestLLM", () => {
+  it.effect("answers calls in their order, streamed or not", () =>
+    provided(
+      ["Hello, you.", "Good bye, you."],
+      Effect.gen(function*() {
+        const first = yield* LLMClient.completion(hello)
+        assert.strictEqual(first.text, "Hello, you.")
+        assert.deepStrictEqual(first.finishReason, { _tag: "Stop" })
+        const client = yield* LLMClient.LLMClient
+        const { parts } = yield* hear(client, hello)
+        assert.deepStrictEqual(texts(parts), ["Good", " bye,", " you."])
+        const last = parts.at(-1)
+        assert.strictEqual(last?._tag === "Finish" ? last.response.text : undefined, "Good bye, you.")
+        assert.deepStrictEqual(
+          (yield* TestLLM.requests).map(({ outcome, streamed }) => [streamed, outcome]),
+          [[false, "Answered"], [true, "Answered"]]
+        )
+      })
+    ))
+
+  it.effect("calls tools, with ids that differ between calls", () =>
+    provided(
+      [TestLLM.toolCall("get_weather", { city: "Oslo" }), TestLLM.toolCall("get_weather", { city: "Rome" })],
+      Effect.gen(function*() {
+        const first = yield* LLMClient.completion(hello)
+        assert.deepStrictEqual(first.finishReason, { _tag: "ToolUse" })
+        assert.deepStrictEqual(first.toolCalls[0]?.arguments, { city: "Oslo" })
+        const { parts } = yield* hear(yield* LLMClient.LLMClient, hello)
+        assert.deepStrictEqual(parts.map(({ _tag }) => _tag), [
+          "ToolCallStart",
+          "ToolCallDelta",
+          "ToolCallDelta",
+          "Finish"
+        ])
+        assert.strictEqual(
+          parts.map((part) => part._tag === "ToolCallDelta" ? part.arguments : "").join(""),
+          '{"city":"Rome"}'
+        )
+        const last = parts.at(-1)
+        const id = last?._tag === "Finish" ? last.response.toolCalls[0]?.id : undefined
+        assert.isDefined(id)
+        assert.notStrictEqual(id, first.toolCalls[0]?.id)
+      })
+    ))
+
+  it.effect("gives answers with the usage and the finish reason that they are given", () =>
+    provided(
+      [TestLLM.answer({
+        reasoning: "hm",
+        text: "cut",
+        finishReason: { _tag: "MaxTokens" },
+        usage: { inputTokens: 7, outputTokens: 5 },
+        cost: 0.5
+      })],
+      Effect.gen(function*() {
+        const response = yield* LLMClient.completion(Completion.model("m")(hello))
+        assert.strictEqual(response.usage.totalTokens, 12)
+        assert.strictEqual(response.reasoning, "hm")
+        assert.strictEqual(response.finishReason._tag, "MaxTokens")
+        assert.deepStrictEqual([response.provider, response.model, response.cost], ["acme", "m", 0.5])
+      }),
+      { provider: "acme" }
+    ))
+
+  it.effect("gives an answer that is there already as it is", () =>
+    Effect.gen(function*() {
+      const given = yield* provided([TestLLM.answer({ text: "one", id: "id" })], LLMClient.completion(hello))
+      const again = yield* provided([given], LLMClient.completion(hello), { provider: "other" })
+      assert.deepStrictEqual(again, given)
+    }))
+
+  it.effect("streams parts with their pauses on Effect's clock", () =>
+    provided(
+      [TestLLM.parts(["Hel", Duration.seconds(60), "lo", Duration.seconds(60)], { usage: { outputTokens: 2 } })],
+      Effect.gen(function*() {
+        const heard: Array<CompletionPart> = []
+        const fiber = yield* Effect.forkChild(
+          Stream.runForEach(LLMClient.stream(hello), (part) => Effect.sync(() => heard.push(part)))
+        )
+        yield* TestClock.adjust("59 seconds")
+        assert.deepStrictEqual(texts(heard), ["Hel"])
+        yield* TestClock.adjust("1 seconds")
+        assert.deepStrictEqual(texts(heard), ["Hel", "lo"])
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("60 seconds")
+        yield* Fiber.join(fiber)
+        const last = heard.at(-1)
+        assert(last?._tag === "Finish")
+        assert.strictEqual(last.response.text, "Hello")
+        assert.strictEqual(last.response.usage.outputTokens, 2)
+      })
+    ))
+
+  it.effect("gives the joined answer of parts to a call without streaming, after the same time", () =>
+    provided(
+      [TestLLM.parts([
+        { _tag: "ReasoningDelta", text: "h" },
+        { _tag: "ReasoningDelta", text: "m" },
+        "It ",
+        Duration.seconds(5),
+        "rains.",
+        { _tag: "ToolCallStart", index: 0, id: "a", name: "look" },
+        { _tag: "ToolCallStart", index: 1, id: "b", name: "out" },
+        { _tag: "ToolCallDelta", index: 0, arguments: '{"x"' },
+        { _tag: "ToolCallDelta", index: 0, arguments: ":1}" }
+      ])],
+      Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(LLMClient.completion(hello))
+        yield* TestClock.adjust("4 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 seconds")
+        const { choice, finishReason } = yield* Fiber.join(fiber)
+        assert.strictEqual(finishReason._tag, "ToolUse")
+        assert.deepStrictEqual(choice, [
+          { _tag: "Reasoning", content: [{ _tag: "Text", text: "hm" }] },
+          { _tag: "Text", text: "It rains." },
+          { _tag: "ToolCall", id: "a", name: "look", arguments: { x: 1 } },
+          { _tag: "ToolCall", id: "b", name: "out", arguments: {} }
+        ])
+      })
+    ))
+
+  it.effect("breaks a stream in its middle, with what had come in partial", () =>
+    provided(
+      [TestLLM.parts(["Hel", { _tag: "Transient", reason: "Truncated" }], { usage: { inputTokens: 3 } })],
+      Effect.gen(function*() {
+        const { error, parts } = yield* hear(yield* LLMClient.LLMClient, hello)
+        assert.deepStrictEqual(texts(parts), ["Hel"])
+        assert(error?._tag === "Transient")
+        assert.strictEqual(error.reason, "Truncated")
+        assert.strictEqual(error.partial?.text, "Hel")
+        assert.strictEqual(error.partial?.usage.inputTokens, 3)
+        assert.deepStrictEqual((yield* TestLLM.requests).map(({ outcome }) => outcome), ["Failed"])
+      })
+    ))
+
+  it.effect("fails with each of the four errors, in short or as they are", () => {
+    const given = LLMError.make("ClientError", { provider: "p", model: "m", reason: "Quota", description: "paid out" })
+    return provided(
+      [
+        { _tag: "RateLimit", retryAfter: "10 seconds" },
+        { _tag: "Transient", reason: "Overloaded", status: 529 },
+        { _tag: "EmptyResponse" },
+        { _tag: "ClientError", reason: "ContextWindow", description: "too long" },
+        given
+      ],
+      Effect.gen(function*() {
+        const errors = yield* Effect.forEach([1, 2, 3, 4, 5], () => Effect.flip(LLMClient.completion(hello)))
+        assert.isTrue(errors.every(LLMError.isLLMError))
+        assert.deepStrictEqual(errors.map(({ message }) => message), [
+          "RateLimit: test test-model Requests, retry after 10s",
+          "Transient: test test-model 529 Overloaded",
+          "EmptyResponse: test test-model NoContent",
+          "ClientError: test test-model ContextWindow: too long",
+          "ClientError: p m Quota: paid out"
+        ])
+        assert.strictEqual(errors[4], given)
+      })
+    )
+  })
+
+  it.effect("keeps a call waiting, for a time or for ever, and says who left", () =>
+    provided(
+      [TestLLM.after("10 seconds", "late"), TestLLM.never, TestLLM.never, "read no further"],
+      Effect.gen(function*() {
+        const late = yield* Effect.forkChild(LLMClient.completion(hello))
+        yield* TestClock.adjust("9 seconds")
+        assert.isUndefined(late.pollUnsafe())
+        yield* TestClock.adjust("1 seconds")
+        assert.strictEqual((yield* Fiber.join(late)).text, "late")
+        for (const call of [LLMClient.completion(hello), Stream.runDrain(LLMClient.stream(hello))]) {
+          const never = yield* Effect.forkChild(call)
+          yield* TestClock.adjust("10 days")
+          assert.isUndefined(never.pollUnsafe())
+          assert.strictEqual((yield* TestLLM.requests).at(-1)?.outcome, "Running")
+          yield* Fiber.interrupt(never)
+        }
+        yield* Stream.runDrain(Stream.take(LLMClient.stream(hello), 1))
+        assert.deepStrictEqual(
+          (yield* TestLLM.requests).map(({ outcome, streamed }) => [streamed, outcome]),
+          [[false, "Answered"], [false, "Interrupted"], [true, "Interrupted"], [true, "Interrupted"]]
+        )
+      })
+    ))
+
+  it.effect("has replies by model, each model with an order of its own", () =>
+    provided(
+      { small: ["s1", "s2"], large: ["l1"] },
+      Effect.gen(function*() {
+        assert.strictEqual((yield* ask("?", "small")).text, "s1")
+        assert.strictEqual((yield* ask("?", "large")).text, "l1")
+        assert.strictEqual((yield* ask("?")).text, "s2")
+      }),
+      { model: "small" }
+    ))
+
+  it.effect("keeps a reply for the first call that matches, and gives other calls the next one", () =>
+    provided(
+      [
+        TestLLM.when((completion) => completion.tools.length > 0, "with tools"),
+        TestLLM.when({ prompt: "b" }, "for b"),
+        "first",
+        "second"
+      ],
+      Effect.gen(function*() {
+        assert.strictEqual((yield* ask("a")).text, "first")
+        assert.strictEqual((yield* ask("b")).text, "for b")
+        assert.strictEqual((yield* ask("b")).text, "second")
+        const tools = [Tool.make("t", { description: "", parameters: Schema.Struct({}) })]
+        assert.strictEqual((yield* LLMClient.completion(Completion.make({ prompt: "b", tools }))).text, "with tools")
+      })
+    ))
+
+  it.effect("computes replies from the completion and the number of the call", () =>
+    Effect.gen(function*() {
+      const script: TestLLM.Script = (completion, call) => call < 2 ? `${call} ${completion.model}` : undefined
+      const answered = Effect.all([ask("a"), ask("b", "large")])
+      yield* provided(
+        script,
+        Effect.map(answered, (all) => assert.deepStrictEqual(all.map(({ text }) => text), ["0 test-model", "1 large"]))
+      )
+      assert.include(yield* outcome(Effect.andThen(answered, ask("c")), script), "call 3 is one too many")
+    }))
+
+  it.effect("begins anew with every build of the layer", () =>
+    Effect.gen(function*() {
+      const Scripted = TestLLM.layer(["once"])
+      for (const _ of [1, 2]) {
+        assert.strictEqual((yield* Effect.provide(LLMClient.completion(hello), Scripted)).text, "once")
+      }
+    }))
+
+  it.effect("lets a retry of 60 seconds take none", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(LLMClient.completion(hello))
+      yield* TestClock.adjust("66 seconds")
+      const response = yield* Fiber.join(fiber)
+      assert.strictEqual(response.text, "there you are")
+      assert.deepStrictEqual(response.attempts?.map(({ _tag }) => _tag), ["RateLimit"])
+      assert.strictEqual((yield* TestLLM.requests).length, 2)
+    }).pipe(Effect.provide(Layer.provideMerge(
+      Retry.layer(),
+      TestLLM.layer([{ _tag: "RateLimit", retryAfter: "60 seconds" }, "there you are"])
+    ))))
+
+  it.effect("stands for several providers in one test", () =>
+    Effect.gen(function*() {
+      const first = yield* TestLLM.make([{ _tag: "ClientError", reason: "Quota" }], { provider: "anthropic" })
+      const second = yield* TestLLM.make(["from the other"], { provider: "openai" })
+      const response = yield* Effect.catchTag(
+        first.client.completion(hello),
+        "ClientError",
+        () => second.client.completion(hello)
+      )
+      assert.strictEqual(response.provider, "openai")
+      assert.strictEqual((yield* first.requests).length, 1)
+    }))
+})
+
+describe("A test with TestLLM", () => {
+  it.effect("passes when all was asked for as the script says", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* outcome(Effect.andThen(ask("a"), TestLLM.verify), ["a"]), "passes")
+      assert.strictEqual(yield* outcome(Effect.void, []), "passes")
+    }))
+
+  it.effect("fails when replies are left over, even if it ended with an error", () =>
+    Effect.gen(function*() {
+      const left = 'replies left over: 1 of 2, the next is\n{\n  "_tag": "Answer",\n  "fields": {\n    "text": "b"'
+      assert.include(yield* outcome(ask("a"), ["a", "b"]), left)
+      assert.include(yield* outcome(Effect.andThen(ask("a"), Effect.fail("other")), ["a", "b"]), left)
+      assert.include(yield* outcome(Effect.exit(Effect.andThen(ask("a"), TestLLM.verify)), ["a", "b"]), left)
+      const middleware = Effect.provide(ask("a"), Layer.provide(Retry.layer(), TestLLM.layer(["a", "b"])))
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(middleware)))
+    }))
+
+  it.effect("fails when it asks for more, which is neither retried nor caught", () =>
+    Effect.gen(function*() {
+      const more = Effect.andThen(ask("a"), ask("b")).pipe(Effect.orElseSucceed(() => "caught"))
+      const retried = Effect.provide(more, Layer.provideMerge(Retry.layer(), TestLLM.layer(["a"])))
+      const exit = yield* Effect.exit(retried)
+      assert(Exit.isFailure(exit))
+      assert.isTrue(Cause.hasDies(exit.cause))
+      assert.include(Cause.pretty(exit.cause), "call 2 is one too many: the script has 1 reply. It asked for")
+      assert.include(Cause.pretty(exit.cause), '"User": "b"')
+      const streamed = Effect.andThen(ask("a"), Stream.runDrain(LLMClient.stream(hello)))
+      assert.include(yield* outcome(streamed, ["a"]), "call 2 is one too many")
+      assert.include(
+        yield* outcome(ask("b"), [TestLLM.when({ prompt: "a" }, "a")]),
+        "call 1 is one too many: none of the replies left (1) is for it"
+      )
+    }))
+
+  it.effect("fails in the end when the code under test swallowed what went against the script", () =>
+    Effect.gen(function*() {
+      const swallowed = Effect.exit(Effect.andThen(ask("a"), ask("b")))
+      assert.include(yield* outcome(swallowed, ["a"]), "call 2 is one too many")
+      assert.include(
+        yield* outcome(Effect.andThen(swallowed, TestLLM.verify), ["a"]),
+        "call 2 is one too many"
+      )
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(TestLLM.layer(["a"]), scope)
+      yield* Effect.provideContext(swallowed, context)
+      const requests = yield* Context.get(context, TestLLM.TestLLM).requests
+      assert.deepStrictEqual(requests.map(({ outcome }) => outcome), ["Answered", "Refused"])
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(Scope.close(scope, Exit.void))))
+    }))
+
+  it.effect("fails with the difference when it asks for something else than expected", () =>
+    Effect.gen(function*() {
+      const failed = yield* outcome(ask("Bye", "large"), [TestLLM.expect({ prompt: "Hello", model: "large" }, "Hi")])
+      assert.include(
+        failed,
+        [
+          "call 1 is not the one expected",
+          "--- expected",
+          "+++ got",
+          "@@ -1,6 +1,6 @@",
+          " {",
+          '   "model": "large",',
+          '   "prompt": {',
+          '-    "User": "Hello"',
+          '+    "User": "Bye"',
+          "   }",
+          " }"
+        ].join("\n")
+      )
+      const expecting = (match: TestLLM.Match) => outcome(ask("Hello"), [TestLLM.expect(match, "Hi")])
+      assert.strictEqual(yield* expecting({ prompt: "Hello", model: "test-model", history: [] }), "passes")
+      assert.strictEqual(yield* expecting((completion) => completion.history.length === 0), "passes")
+      assert.include(yield* expecting({ maxTokens: 5 }), '-  "maxTokens": 5')
+      assert.include(
+        yield* expecting((completion) => completion.history.length === 1),
+        "expected that it fulfils (completion) => completion.history.length === 1\ngot {"
+      )
+    }))
+
+  it.effect("is refused a script that cannot be kept", () =>
+    Effect.gen(function*() {
+      const refused = (script: TestLLM.Script, settings?: TestLLM.Settings) => outcome(Effect.void, script, settings)
+      const tool = { _tag: "ToolCallStart", index: 0, id: "a", name: "t" } as const
+      const bad: ReadonlyArray<readonly [string, TestLLM.Reply]> = [
+        ["reply 0: give a text that is not empty", ""],
+        ["reply 0: give a text, tool calls, or a choice", TestLLM.answer({})],
+        ["reply 0: give tool calls with names", TestLLM.toolCall("", {})],
+        ["reply 0 delay: give a duration that is not negative", TestLLM.after(-1, "a")],
+        ["reply 0 delay: give a duration that is not negative", TestLLM.after(Number.NaN, "a")],
+        ["reply 0 retryAfter: give a duration", { _tag: "RateLimit", retryAfter: -1 }],
+        ["reply 0: give one of the reasons of RateLimit", { _tag: "RateLimit", reason: "Quota" as "Tokens" }],
+        ["reply 0: give at least one part", TestLLM.parts([])],
+        ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", ""])],
+        ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", { _tag: "ReasoningDelta", text: "" }])],
+        ["reply 0 part 0: give the end of the answer last", TestLLM.parts([{ _tag: "EmptyResponse" }, "a"])],
+        [
+          "reply 0 part 1: give arguments that are not empty",
+          TestLLM.parts([tool, { ...tool, _tag: "ToolCallDelta", arguments: "" }])
+        ],
+        ["reply 0 part 0: give the ToolCallStart", TestLLM.parts([{ ...tool, _tag: "ToolCallDelta", arguments: "1" }])],
+        [
+          "reply 0 tool call 0: give arguments in JSON",
+          TestLLM.parts([tool, { ...tool, _tag: "ToolCallDelta", arguments: "{" }])
+        ],
+        ["reply 0: give a predicate or a field to expect", TestLLM.expect({}, "a")],
+        ["reply 0: give a reply", undefined as never],
+        ["reply 0: give a reply", { _tag: "Timeout" } as never]
+      ]
+      for (const [message, reply] of bad) assert.include(yield* refused([reply]), `TestLLM script ${message}`)
+      assert.include(yield* refused({ large: ["a", ""] }), "TestLLM script large reply 1: give a text")
+      assert.include(yield* refused([], { provider: "" }), "TestLLM provider: give a name")
+      assert.include(yield* refused([], { model: "" }), "TestLLM model: give a name")
+    }))
+})
