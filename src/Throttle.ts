@@ -212,11 +212,10 @@ const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
     case "Answered":
       return ended.response.usage.totalTokens > 0 ? ended.response.usage : estimate
     case "Failed": {
-      const { _tag, partial, status } = ended.error
+      const { partial, status = 0 } = ended.error
       if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
       // What was refused has used nothing, be it by the provider or before it was sent; else nobody knows.
-      const refused = status === undefined ? _tag === "ClientError" : status >= 400
-      return refused ? none : estimate
+      return status >= 400 || Limits.isUnsent(ended.error) ? none : estimate
     }
     case "Left":
       return ended.characters === 0
@@ -234,11 +233,23 @@ const exhausted = (limits: RateLimits = {}): Duration.Duration =>
 
 /** How long the provider wants to be left alone. */
 const toldToWait = (ended: Ended): Duration.Duration => {
-  if (ended._tag === "Left") return Duration.zero
+  if (ended._tag === "Left" || ended._tag === "Failed" && Limits.isUnsent(ended.error)) return Duration.zero
   if (ended._tag === "Answered") return exhausted(ended.response.rateLimits)
   const { _tag, rateLimits, retryAfter } = ended.error
   return retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient") ? retryAfter : exhausted(rateLimits)
 }
+
+const makeLane = (key: string, limiter: RateLimiter.RateLimiter): Lane => ({
+  key,
+  limiter,
+  head: Semaphore.makeUnsafe(1),
+  ended: Latch.makeUnsafe(),
+  minutes: new Map(),
+  blocked: undefined,
+  waiting: 0,
+  running: 0,
+  until: 0
+})
 
 const decorate = (
   client: Service,
@@ -254,29 +265,24 @@ const decorate = (
   const lanes = new Map<string, Lane>()
   let sweptAt = 0
 
+  const sweep = (now: number): void => {
+    if (now - sweptAt < Duration.toMillis(minute)) return
+    sweptAt = now
+    for (const [key, lane] of lanes) {
+      if (lane.waiting === 0 && lane.running === 0 && lane.until <= now) lanes.delete(key)
+    }
+  }
+
   const laneOf = Effect.fnUntraced(function*(completion: Completion, now: number) {
     const key = keyOf(completion)
-    // A key that is made of what users send must not stay for ever.
-    if (now - sweptAt > Duration.toMillis(minute)) {
-      sweptAt = now
-      for (const [key, lane] of lanes) {
-        if (lane.waiting === 0 && lane.running === 0 && lane.until <= now) lanes.delete(key)
-      }
+    // A key may be made of what users send, so that those which are not used must go.
+    sweep(now)
+    if (!lanes.has(key)) {
+      const made = makeLane(key, yield* limiter)
+      if (!lanes.has(key)) lanes.set(key, made)
     }
-    const existing = lanes.get(key)
-    if (existing !== undefined) return existing
-    const lane: Lane = {
-      key,
-      limiter: yield* limiter,
-      head: Semaphore.makeUnsafe(1),
-      ended: Latch.makeUnsafe(),
-      minutes: new Map(),
-      blocked: undefined,
-      waiting: 0,
-      running: 0,
-      until: now
-    }
-    lanes.set(key, lane)
+    const lane = lanes.get(key)!
+    lane.until = Math.max(lane.until, now + Duration.toMillis(minute))
     return lane
   })
 

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { Completion, LLMClient, type LLMError, type RateLimits, Throttle } from "../src/index.ts"
-import { type Answer, answer, failure, noting, through } from "./clients.ts"
+import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 
 const ask = (name = "") => Completion.make({ prompt: name, model: "m" })
@@ -50,35 +51,39 @@ describe("requests per minute", () => {
       )
     }))
 
+  const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
   it.effect.prop(
-    "for whatever arrivals and usages: never more than the provider's bucket holds, and all are served in order",
+    "for whatever arrivals, usages and departures: never more than the provider's bucket holds, all are served in order",
     {
       limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 6 })),
-      arrivals: Schema.Array(
-        Schema.Struct({
-          after: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30_000 })),
-          lasts: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 90_000 })),
-          tokens: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3_000 }))
-        })
-      ).check(Schema.isMaxLength(20))
+      arrivals: Schema.Array(Schema.Struct({
+        after: upTo(30_000),
+        lasts: upTo(90_000),
+        tokens: upTo(3000),
+        leaves: Schema.optionalKey(upTo(200_000))
+      })).check(Schema.isMaxLength(20))
     },
     ({ arrivals, limit }) =>
       Effect.gen(function*() {
         const { calls, client } = yield* throttled(
           { requestsPerMinute: limit, tokensPerMinute: 2000, concurrency: 3, outputTokens: 400, maxWait: "1 day" },
-          (_, index) => {
-            const { lasts, tokens } = arrivals[index]!
+          (completion) => {
+            const { lasts, tokens } = arrivals[Number(nameOf(completion))]!
             return Effect.as(Effect.sleep(lasts), answer({ inputTokens: 1, outputTokens: tokens }))
           }
         )
         const fibers: Array<Fiber.Fiber<unknown>> = []
-        for (const [index, { after }] of arrivals.entries()) {
+        for (const [index, { after, leaves }] of arrivals.entries()) {
           yield* TestClock.adjust(after)
-          fibers.push(yield* start(client, String(index)))
+          const fiber = yield* start(client, String(index))
+          fibers.push(fiber)
+          if (leaves !== undefined) yield* Effect.forkChild(Effect.delay(Fiber.interrupt(fiber), leaves))
         }
-        yield* passing(Fiber.joinAll(fibers))
-        assert.deepStrictEqual(calls.map(({ name }) => name), named(arrivals.length))
-        assert.isAtMost(calls.filter(({ at }) => at === calls[0]?.at).length, limit)
+        yield* passing(Effect.forEach(fibers, Fiber.await))
+        const order = calls.map(({ name }) => Number(name))
+        assert.deepStrictEqual(order, order.toSorted((a, b) => a - b))
+        assert.includeMembers(order, arrivals.flatMap(({ leaves }, index) => leaves === undefined ? [index] : []))
         // The provider's own count: a bucket that holds the limit and is refilled steadily.
         let left: number = limit
         let last = 0
@@ -88,7 +93,7 @@ describe("requests per minute", () => {
           assert.isAtLeast(left, -1e-6)
         }
       }),
-    { arbitrary: { runs: 40 } }
+    { arbitrary: { runs: 60 } }
   )
 })
 
@@ -479,6 +484,20 @@ describe("options", () => {
         assert.match(defect, new RegExp(`Throttle ${option}: give`))
       })
   )
+
+  const badStore: ReadonlyArray<readonly [option: string, options: object]> = [
+    ["onStoreError", { onStoreError: "maybe" }],
+    ["storeTimeout", { storeTimeout: 0 }],
+    ["requestsPerMinute", { requestsPerMinute: 0 }],
+    ["storeTimeOut", { storeTimeOut: "1 second" }]
+  ]
+  it.effect.each(badStore)("with a store too: %s %o", ([option, options]) =>
+    Effect.gen(function*() {
+      const layer = Layer.provide(Throttle.layerStore(options), RateLimiter.layerStoreMemory)
+      const exit = yield* Effect.exit(through(layer, noting(atOnce).client))
+      const defect = Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : ""
+      assert.match(defect, new RegExp(`Throttle ${option}: give`))
+    }))
 
   it.effect("of an estimate that is no number count as nothing", () =>
     Effect.gen(function*() {
