@@ -6,6 +6,9 @@ import { Completion, LLMClient, type LLMError, type RateLimits, Throttle } from 
 import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 
+class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
+
 const ask = (name = "") => Completion.make({ prompt: name, model: "m" })
 
 const taking = (duration: Duration.Input): Answer => () => Effect.as(Effect.sleep(duration), answer())
@@ -312,6 +315,41 @@ describe("tokens per minute", () => {
       assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
     }))
 
+  it.effect("are asked for again and again at no cost", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { requestsPerMinute: 4, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        (completion) =>
+          Effect.as(
+            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion) as Duration.Input)),
+            answer({ inputTokens: 1 })
+          )
+      )
+      const free = (lasts: string) => start(client, lasts, ask(lasts).pipe(Completion.maxTokens(0)))
+      yield* free("1 second")
+      yield* free("2 seconds")
+      yield* startAll(client, ["3 seconds", "4 seconds"])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 0, 0, 3000])
+    }))
+
+  it.effect("are worth waiting for until the last moment, since others may not need theirs", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { outputTokensPerMinute: 1000, outputTokens: 1000, maxWait: "10 seconds" },
+        (_, index) => index === 0 ? Effect.as(Effect.sleep("9 seconds"), answer({ inputTokens: 1 })) : Effect.never
+      )
+      const [, next, last] = yield* startAll(client, named(3))
+      yield* TestClock.adjust("9 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 9000])
+      assert.isUndefined(next!.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* errorOf(last!)
+      assert.strictEqual(error.reason, "Tokens")
+      assert.include(error.description, "waiting for 1000 output tokens per minute")
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(59))
+    }))
+
   it.effect("given back too late do not swell the minute that runs then", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
@@ -436,9 +474,6 @@ describe("keys", () => {
       assert.deepStrictEqual(calls.map(({ name }) => name), ["a"])
     }))
 
-  class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
-  class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
-
   it.effect("separate providers, though one layer value stands over both", () =>
     Effect.gen(function*() {
       const a = noting(atOnce, "a")
@@ -450,6 +485,71 @@ describe("keys", () => {
         Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
       )
       const context = yield* Layer.build(graph)
+      yield* startAll(Context.get(context, Left), named(2))
+      yield* startAll(Context.get(context, Right), named(2))
+      assert.lengthOf(a.calls, 1)
+      assert.lengthOf(b.calls, 1)
+    }))
+})
+
+describe("a store", () => {
+  /** One that answers a second after it has counted. */
+  const slow = Layer.effect(
+    RateLimiter.RateLimiterStore,
+    Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+      fixedWindow: (options) => Effect.tap(store.fixedWindow(options), Effect.sleep("1 second")),
+      tokenBucket: (options) => Effect.tap(store.tokenBucket(options), Effect.sleep("1 second")),
+      adaptiveConsume: (options) => Effect.tap(store.adaptiveConsume(options), Effect.sleep("1 second")),
+      adaptiveFeedback: (options) => Effect.tap(store.adaptiveFeedback(options), Effect.sleep("1 second"))
+    }))
+  ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+
+  const stored = Effect.fnUntraced(function*(options: Throttle.StoreOptions, answerWith: Answer = atOnce) {
+    const { calls, client } = noting(answerWith)
+    const layer = Layer.provide(Throttle.layerStore({ storeTimeout: "5 seconds", ...options }), slow)
+    return { calls, client: yield* through(layer, client) }
+  })
+
+  it.effect("gets back what it gave to a call that was interrupted meanwhile", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1 })
+      for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("1500 millis")
+        yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* TestClock.adjust("5 seconds")
+        assert.isDefined(fiber.pollUnsafe())
+      }
+      yield* start(client, "next")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
+    }))
+
+  it.effect("gets it back too when the wait was over meanwhile", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "1500 millis" })
+      const late = yield* start(client, "late")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* errorOf(late)).code, "throttled")
+      const open = yield* stored({ requestsPerMinute: 1, maxWait: "10 seconds" })
+      yield* start(open.client, "next")
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(calls, 0)
+      assert.lengthOf(open.calls, 1)
+    }))
+
+  it.effect("serves two providers below one layer value", () =>
+    Effect.gen(function*() {
+      const a = noting(atOnce, "a")
+      const b = noting(atOnce, "b")
+      const throttle = Throttle.layerStore({ requestsPerMinute: 1 })
+      const over = (client: LLMClient.Service) => Layer.provide(throttle, Layer.succeed(LLMClient.LLMClient, client))
+      const context = yield* Layer.build(
+        Layer.mergeAll(
+          Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
+          Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
+        ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+      )
       yield* startAll(Context.get(context, Left), named(2))
       yield* startAll(Context.get(context, Right), named(2))
       assert.lengthOf(a.calls, 1)
