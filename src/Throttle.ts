@@ -44,7 +44,7 @@
  * ```
  *
  * What a provider told one process to wait for then holds for all of them. `concurrency`, `maxQueue` and the order of
- * the queue are each process's own.
+ * the queue are each process's own, and hold also while the store cannot be reached.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -75,7 +75,7 @@ export interface Options {
   readonly outputTokensPerMinute?: number
   /** Calls that run at the same time in this process. */
   readonly concurrency?: number
-  /** Calls that may wait; another one fails at once. As many as come, unless set. */
+  /** Calls that may wait, be it for the store; another one fails at once. As many as come, unless set. */
   readonly maxQueue?: number
   /** The longest that a call waits. 10 minutes unless set. */
   readonly maxWait?: Duration.Input

@@ -52,7 +52,7 @@ const withRedis = <E>(sentence: string, test: Effect.Effect<void, E, Scope.Scope
 
 const limited = (server: R.Server, client: LLMClient.Service, options: Partial<Throttle.StoreOptions> = {}) =>
   through(
-    Throttle.layerStore({ requestsPerMinute: 1, maxWait: "200 millis", ...options }).pipe(
+    Throttle.layerStore({ requestsPerMinute: 1, maxWait: "5 seconds", storeTimeout: "10 seconds", ...options }).pipe(
       Layer.provide(RateLimiter.layerStoreRedis()),
       Layer.provide(R.client(server))
     ),
@@ -104,7 +104,7 @@ const until = <E, R>(what: Effect.Effect<boolean, E, R>) =>
 describe("when the Redis is gone", () => {
   const circuit = (server: R.Server, client: LLMClient.Service, options: CircuitBreaker.StoreOptions = {}) =>
     through(
-      CircuitBreaker.layerStore({ failures: 1, ...options }).pipe(
+      CircuitBreaker.layerStore({ failures: 1, storeTimeout: "10 seconds", ...options }).pipe(
         Layer.provide(Breaker.layerStoreRedis()),
         Layer.provide(R.client(server))
       ),
