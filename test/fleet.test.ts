@@ -6,6 +6,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { CircuitBreaker, Completion, type LLMClient, Throttle } from "../src/index.ts"
 import { answer, failure, noting, through } from "./clients.ts"
 import * as R from "./redis.ts"
@@ -17,31 +18,27 @@ interface Report {
   readonly refused: ReadonlyArray<string>
 }
 
-/** Starts a process of its own; it does its task when the effect that this gives is run. */
-const member = (server: R.Server, task: string) =>
+/** Starts a process of its own, and gives what makes it do a task. */
+const member = (server: R.Server) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(async () => {
-        const child = spawn(process.execPath, [join(import.meta.dirname, "fleet.ts"), String(server.port), task], {
+        const child = spawn(process.execPath, [join(import.meta.dirname, "fleet.ts"), String(server.port)], {
           stdio: ["pipe", "pipe", "inherit"]
         })
-        await once(child.stdout, "data")
-        return child
+        const lines = createInterface(child.stdout)
+        await once(lines, "line")
+        return { child, lines }
       }),
-      (child) => Effect.sync(() => child.kill())
+      ({ child }) => Effect.sync(() => child.kill())
     ),
-    (child) =>
+    ({ child, lines }) => (task: string) =>
       Effect.promise(async (): Promise<Report> => {
-        const chunks: Array<string> = []
-        child.stdout.on("data", (chunk) => chunks.push(String(chunk)))
-        child.stdin.write("go\n")
-        await once(child.stdout, "close")
-        return JSON.parse(chunks.join("").trim().split("\n").at(-1) ?? "")
+        const line = once(lines, "line")
+        child.stdin.write(`${task}\n`)
+        return JSON.parse((await line)[0])
       })
   )
-
-const members = (server: R.Server, tasks: ReadonlyArray<string>) =>
-  Effect.forEach(tasks, (task) => member(server, task), { concurrency: "unbounded" })
 
 const withRedis = <E>(sentence: string, test: Effect.Effect<void, E, Scope.Scope>) =>
   it.live.skipIf(!R.installed)(
@@ -63,23 +60,18 @@ const open = "circuit_open"
 
 describe("processes that share a Redis", () => {
   withRedis(
-    "send together exactly as many requests as the limit allows",
+    "send together exactly as many requests as the limit allows, and open one circuit",
     Effect.gen(function*() {
       const server = yield* R.server
-      const both = yield* members(server, ["throttle", "throttle"])
-      const reports = yield* Effect.all(both, { concurrency: "unbounded" })
+      const [a, b] = yield* Effect.all([member(server), member(server)], { concurrency: "unbounded" })
+      const reports = yield* Effect.all([a("throttle"), b("throttle")], { concurrency: "unbounded" })
       assert.strictEqual(reports.reduce((sum, { sent }) => sum + sent, 0), 10)
-      assert.strictEqual(reports.reduce((sum, { refused }) => sum + refused.length, 0), 30)
-    })
-  )
-
-  withRedis(
-    "open one circuit",
-    Effect.gen(function*() {
-      const server = yield* R.server
-      const [fail, ask] = yield* members(server, ["fail", "ask"])
-      assert.deepStrictEqual(yield* fail!, { sent: 3, refused: [...Array(3).fill("Server"), ...Array(17).fill(open)] })
-      assert.deepStrictEqual(yield* ask!, { sent: 0, refused: [open, open, open] })
+      assert.deepStrictEqual(reports.flatMap(({ refused }) => refused), Array(30).fill("throttled"))
+      assert.deepStrictEqual(
+        yield* a("fail"),
+        { sent: 3, refused: [...Array(3).fill("Server"), ...Array(17).fill(open)] }
+      )
+      assert.deepStrictEqual(yield* b("ask"), { sent: 0, refused: [open, open, open] })
     })
   )
 
