@@ -168,14 +168,11 @@ const decorate = Effect.fnUntraced(function*(
     return until === undefined ? Breaker.failure() : Breaker.failure({ retryAfter: until - now })
   }
 
-  const unsent = ({ _tag, code, status }: LLMError): boolean =>
-    code === Limits.throttled || _tag === "ClientError" && status === undefined
-
   const outcome = (key: string, ended: Ended): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (ended._tag === "Left") return Breaker.ignored
       if (ended._tag === "Failed") {
-        if (unsent(ended.error)) return Breaker.ignored
+        if (Limits.isUnsent(ended.error)) return Breaker.ignored
         if (isFailure(ended.error)) return longest(key, ended.error.retryAfter, now)
       }
       hints.delete(key)
@@ -194,7 +191,7 @@ const decorate = Effect.fnUntraced(function*(
       model: completion.model ?? "",
       reason: "Overloaded",
       description: refusals[reason._tag],
-      ...(reason._tag !== "CircuitBreakerStoreError" && { code: "circuit_open", retryable: false }),
+      ...(reason._tag !== "CircuitBreakerStoreError" && { code: Limits.circuitOpen, retryable: false }),
       ...(reason._tag === "CircuitOpen" && { retryAfter: reason.retryAfter })
     })
 

@@ -44,7 +44,7 @@
  * ```
  *
  * What a provider told one process to wait for then holds for all of them. `concurrency`, `maxQueue` and the order of
- * the queue are each process's own.
+ * the queue are each process's own, and hold also while the store cannot be reached.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -60,15 +60,11 @@ import { around, type Ended, type Restore } from "./internal/around.ts"
 import * as Estimate from "./internal/estimate.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
+import { type Tokens, toldToWait, usedBy } from "./internal/settlement.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
-import type { RateLimits, Window } from "./RateLimits.ts"
 
-/** Tokens that a call reads and writes. */
-export interface Tokens {
-  readonly inputTokens: number
-  readonly outputTokens: number
-}
+export type { Tokens }
 
 /** Limits of each key; what is left out is not limited. */
 export interface Options {
@@ -79,7 +75,7 @@ export interface Options {
   readonly outputTokensPerMinute?: number
   /** Calls that run at the same time in this process. */
   readonly concurrency?: number
-  /** Calls that may wait; another one fails at once. As many as come, unless set. */
+  /** Calls that may wait, be it for the store; another one fails at once. As many as come, unless set. */
   readonly maxQueue?: number
   /** The longest that a call waits. 10 minutes unless set. */
   readonly maxWait?: Duration.Input
@@ -204,41 +200,17 @@ const estimateOf = ({ estimate, outputTokens = 1024 }: Options, completion: Comp
   return { inputTokens: whole(tokens.inputTokens), outputTokens: whole(tokens.outputTokens) }
 }
 
-const none: Tokens = { inputTokens: 0, outputTokens: 0 }
-
-/** What a call used, as far as that is known; where it is not, the estimate stands. */
-const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
-  switch (ended._tag) {
-    case "Answered":
-      return ended.response.usage.totalTokens > 0 ? ended.response.usage : estimate
-    case "Failed": {
-      const { _tag, partial, status } = ended.error
-      if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
-      // What was refused has used nothing, be it by the provider or before it was sent; else nobody knows.
-      const refused = status === undefined ? _tag === "ClientError" : status >= 400
-      return refused ? none : estimate
-    }
-    case "Left":
-      return ended.characters === 0
-        ? estimate
-        : { ...estimate, outputTokens: Estimate.ofCharacters(ended.characters) }
-  }
-}
-
-const exhausted = (limits: RateLimits = {}): Duration.Duration =>
-  Object.values<Window>(limits).reduce(
-    (longest, { remaining = 1, resetAfter = Duration.zero }) =>
-      remaining > 0 ? longest : Duration.max(longest, resetAfter),
-    Duration.zero
-  )
-
-/** How long the provider wants to be left alone. */
-const toldToWait = (ended: Ended): Duration.Duration => {
-  if (ended._tag === "Left") return Duration.zero
-  if (ended._tag === "Answered") return exhausted(ended.response.rateLimits)
-  const { _tag, rateLimits, retryAfter } = ended.error
-  return retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient") ? retryAfter : exhausted(rateLimits)
-}
+const makeLane = (key: string, limiter: RateLimiter.RateLimiter): Lane => ({
+  key,
+  limiter,
+  head: Semaphore.makeUnsafe(1),
+  ended: Latch.makeUnsafe(),
+  minutes: new Map(),
+  blocked: undefined,
+  waiting: 0,
+  running: 0,
+  until: 0
+})
 
 const decorate = (
   client: Service,
@@ -254,29 +226,24 @@ const decorate = (
   const lanes = new Map<string, Lane>()
   let sweptAt = 0
 
+  const sweep = (now: number): void => {
+    if (now - sweptAt < Duration.toMillis(minute)) return
+    sweptAt = now
+    for (const [key, lane] of lanes) {
+      if (lane.waiting === 0 && lane.running === 0 && lane.until <= now) lanes.delete(key)
+    }
+  }
+
   const laneOf = Effect.fnUntraced(function*(completion: Completion, now: number) {
     const key = keyOf(completion)
-    // A key that is made of what users send must not stay for ever.
-    if (now - sweptAt > Duration.toMillis(minute)) {
-      sweptAt = now
-      for (const [key, lane] of lanes) {
-        if (lane.waiting === 0 && lane.running === 0 && lane.until <= now) lanes.delete(key)
-      }
+    // A key may be made of what users send, so that those which are not used must go.
+    sweep(now)
+    if (!lanes.has(key)) {
+      const made = makeLane(key, yield* limiter)
+      if (!lanes.has(key)) lanes.set(key, made)
     }
-    const existing = lanes.get(key)
-    if (existing !== undefined) return existing
-    const lane: Lane = {
-      key,
-      limiter: yield* limiter,
-      head: Semaphore.makeUnsafe(1),
-      ended: Latch.makeUnsafe(),
-      minutes: new Map(),
-      blocked: undefined,
-      waiting: 0,
-      running: 0,
-      until: now
-    }
-    lanes.set(key, lane)
+    const lane = lanes.get(key)!
+    lane.until = Math.max(lane.until, now + Duration.toMillis(minute))
     return lane
   })
 
@@ -297,19 +264,20 @@ const decorate = (
   const storeIs = Limits.watching("the store of limits", onStoreError)
 
   /** Counts tokens beyond what was taken of a limit, or fewer. */
-  const correct = ({ key, limiter, minutes }: Lane, { limit, minute: taken, tokens }: Taken, used: number) =>
+  const correct = (lane: Lane, { limit, minute: taken, tokens }: Taken, used: number) =>
     Effect.gen(function*() {
       const now = yield* Clock.currentTimeMillis
       // Given to a minute that did not take it, it would allow more than the limit.
-      if (used === tokens || used < tokens && (minutes.get(limit) !== taken || taken.until <= now)) return
-      const { resetAfter } = yield* limiter.consume({
-        key: `${key}:${limit.name}`,
+      if (used === tokens || used < tokens && (lane.minutes.get(limit) !== taken || taken.until <= now)) return
+      const { resetAfter } = yield* lane.limiter.consume({
+        key: `${lane.key}:${limit.name}`,
         limit: limit.perMinute,
         window: minute,
         tokens: used - tokens,
         onExceeded: "delay"
       })
       taken.until = now + Duration.toMillis(resetAfter)
+      lane.until = Math.max(lane.until, taken.until)
     })
 
   const giveBack = ({ lane, taken }: Ticket) =>

@@ -1,8 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as TestClock from "effect/testing/TestClock"
 import { CircuitBreaker, Completion, LLMClient, type LLMError, Retry, Throttle } from "../src/index.ts"
 import { type Answer, answer, failure, noting, through } from "./clients.ts"
+
+class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
 
 const ask = (model = "m") => Completion.make({ prompt: "Hello", model })
 
@@ -230,6 +234,17 @@ describe("a provider's hint", () => {
         Duration.hours(1)
       )
     }))
+
+  it.effect("holds once: a call that fails later, without one, opens the circuit for its usual time", () =>
+    Effect.gen(function*() {
+      const { client, outcome, says } = yield* broken({ failures: 1 })
+      says(hinted("1 day"))
+      yield* outcome
+      yield* TestClock.adjust("5 minutes")
+      says(Effect.fail(server))
+      assert.strictEqual(yield* outcome, "Server")
+      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(30))
+    }))
 })
 
 describe("what counts as a failure", () => {
@@ -316,9 +331,6 @@ describe("keys", () => {
       assert.lengthOf(calls, 1)
     }))
 
-  class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
-  class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
-
   it.effect("give each provider a circuit, though one layer value stands over both", () =>
     Effect.gen(function*() {
       const a = noting(() => Effect.fail(server))
@@ -329,6 +341,69 @@ describe("keys", () => {
         Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
         Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
       ))
+      yield* times(2, Effect.exit(Context.get(context, Left).completion(ask())))
+      yield* times(2, Context.get(context, Right).completion(ask()))
+      assert.lengthOf(a.calls, 1)
+      assert.lengthOf(b.calls, 2)
+    }))
+})
+
+describe("a store", () => {
+  /** One that answers a second after it has noted what it was told. */
+  const slow = Layer.effect(
+    Breaker.CircuitBreakerStore,
+    Effect.map(Breaker.CircuitBreakerStore, (store) => ({
+      admit: (key) => Effect.tap(store.admit(key), Effect.sleep("1 second")),
+      record: (call) => Effect.delay(store.record(call), "1 second"),
+      state: store.state
+    }))
+  ).pipe(Layer.provide(Breaker.layerStoreMemory()))
+
+  const stored = Effect.fnUntraced(function*(answerWith: Answer) {
+    const { calls, client } = noting(answerWith)
+    const layer = CircuitBreaker.layerStore({ failures: 1, storeTimeout: "5 seconds" })
+    return { calls, client: yield* through(Layer.provide(layer, slow), client) }
+  })
+
+  it.effect("is free for the next call when the trying one is interrupted while it is let in", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored((_, index) => index === 0 ? Effect.fail(server) : works)
+      yield* Effect.forkChild(Effect.exit(client.completion(ask())), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("500 millis")
+        yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        assert.isDefined(fiber.pollUnsafe())
+      }
+      const next = yield* Effect.forkChild(client.completion(ask()), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(next)
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("knows how a call ended before the caller does", () =>
+    Effect.gen(function*() {
+      const { client } = yield* stored(() => Effect.fail(server))
+      const two = Effect.all([Effect.flip(client.completion(ask())), Effect.flip(client.completion(ask()))])
+      const fiber = yield* Effect.forkChild(two, { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(({ code }) => code), [undefined, "circuit_open"])
+    }))
+
+  it.effect("serves two providers below one layer value", () =>
+    Effect.gen(function*() {
+      const a = noting(() => Effect.fail(server), "a")
+      const b = noting(() => works, "b")
+      const breaker = CircuitBreaker.layerStore({ failures: 1 })
+      const over = (client: LLMClient.Service) => Layer.provide(breaker, Layer.succeed(LLMClient.LLMClient, client))
+      const context = yield* Layer.build(
+        Layer.mergeAll(
+          Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
+          Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
+        ).pipe(Layer.provide(Breaker.layerStoreMemory()))
+      )
       yield* times(2, Effect.exit(Context.get(context, Left).completion(ask())))
       yield* times(2, Context.get(context, Right).completion(ask()))
       assert.lengthOf(a.calls, 1)

@@ -1,9 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { Completion, LLMClient, type LLMError, type RateLimits, Throttle } from "../src/index.ts"
-import { type Answer, answer, failure, noting, through } from "./clients.ts"
+import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
+
+class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
 
 const ask = (name = "") => Completion.make({ prompt: name, model: "m" })
 
@@ -50,35 +54,39 @@ describe("requests per minute", () => {
       )
     }))
 
+  const upTo = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
   it.effect.prop(
-    "for whatever arrivals and usages: never more than the provider's bucket holds, and all are served in order",
+    "for whatever arrivals, usages and departures: never more than the provider's bucket holds, all are served in order",
     {
       limit: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 6 })),
-      arrivals: Schema.Array(
-        Schema.Struct({
-          after: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30_000 })),
-          lasts: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 90_000 })),
-          tokens: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3_000 }))
-        })
-      ).check(Schema.isMaxLength(20))
+      arrivals: Schema.Array(Schema.Struct({
+        after: upTo(30_000),
+        lasts: upTo(90_000),
+        tokens: upTo(3000),
+        leaves: Schema.optionalKey(upTo(200_000))
+      })).check(Schema.isMaxLength(20))
     },
     ({ arrivals, limit }) =>
       Effect.gen(function*() {
         const { calls, client } = yield* throttled(
           { requestsPerMinute: limit, tokensPerMinute: 2000, concurrency: 3, outputTokens: 400, maxWait: "1 day" },
-          (_, index) => {
-            const { lasts, tokens } = arrivals[index]!
+          (completion) => {
+            const { lasts, tokens } = arrivals[Number(nameOf(completion))]!
             return Effect.as(Effect.sleep(lasts), answer({ inputTokens: 1, outputTokens: tokens }))
           }
         )
         const fibers: Array<Fiber.Fiber<unknown>> = []
-        for (const [index, { after }] of arrivals.entries()) {
+        for (const [index, { after, leaves }] of arrivals.entries()) {
           yield* TestClock.adjust(after)
-          fibers.push(yield* start(client, String(index)))
+          const fiber = yield* start(client, String(index))
+          fibers.push(fiber)
+          if (leaves !== undefined) yield* Effect.forkChild(Effect.delay(Fiber.interrupt(fiber), leaves))
         }
-        yield* passing(Fiber.joinAll(fibers))
-        assert.deepStrictEqual(calls.map(({ name }) => name), named(arrivals.length))
-        assert.isAtMost(calls.filter(({ at }) => at === calls[0]?.at).length, limit)
+        yield* passing(Effect.forEach(fibers, Fiber.await))
+        const order = calls.map(({ name }) => Number(name))
+        assert.deepStrictEqual(order, order.toSorted((a, b) => a - b))
+        assert.includeMembers(order, arrivals.flatMap(({ leaves }, index) => leaves === undefined ? [index] : []))
         // The provider's own count: a bucket that holds the limit and is refilled steadily.
         let left: number = limit
         let last = 0
@@ -88,7 +96,7 @@ describe("requests per minute", () => {
           assert.isAtLeast(left, -1e-6)
         }
       }),
-    { arbitrary: { runs: 40 } }
+    { arbitrary: { runs: 60 } }
   )
 })
 
@@ -307,6 +315,41 @@ describe("tokens per minute", () => {
       assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
     }))
 
+  it.effect("are asked for again and again at no cost", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { requestsPerMinute: 4, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        (completion) =>
+          Effect.as(
+            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion) as Duration.Input)),
+            answer({ inputTokens: 1 })
+          )
+      )
+      const free = (lasts: string) => start(client, lasts, ask(lasts).pipe(Completion.maxTokens(0)))
+      yield* free("1 second")
+      yield* free("2 seconds")
+      yield* startAll(client, ["3 seconds", "4 seconds"])
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 0, 0, 3000])
+    }))
+
+  it.effect("are worth waiting for until the last moment, since others may not need theirs", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { outputTokensPerMinute: 1000, outputTokens: 1000, maxWait: "10 seconds" },
+        (_, index) => index === 0 ? Effect.as(Effect.sleep("9 seconds"), answer({ inputTokens: 1 })) : Effect.never
+      )
+      const [, next, last] = yield* startAll(client, named(3))
+      yield* TestClock.adjust("9 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 9000])
+      assert.isUndefined(next!.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      const error = yield* errorOf(last!)
+      assert.strictEqual(error.reason, "Tokens")
+      assert.include(error.description, "waiting for 1000 output tokens per minute")
+      assert.deepStrictEqual(error.retryAfter, Duration.seconds(59))
+    }))
+
   it.effect("given back too late do not swell the minute that runs then", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
@@ -431,9 +474,6 @@ describe("keys", () => {
       assert.deepStrictEqual(calls.map(({ name }) => name), ["a"])
     }))
 
-  class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
-  class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
-
   it.effect("separate providers, though one layer value stands over both", () =>
     Effect.gen(function*() {
       const a = noting(atOnce, "a")
@@ -445,6 +485,71 @@ describe("keys", () => {
         Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
       )
       const context = yield* Layer.build(graph)
+      yield* startAll(Context.get(context, Left), named(2))
+      yield* startAll(Context.get(context, Right), named(2))
+      assert.lengthOf(a.calls, 1)
+      assert.lengthOf(b.calls, 1)
+    }))
+})
+
+describe("a store", () => {
+  /** One that answers a second after it has counted. */
+  const slow = Layer.effect(
+    RateLimiter.RateLimiterStore,
+    Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+      fixedWindow: (options) => Effect.tap(store.fixedWindow(options), Effect.sleep("1 second")),
+      tokenBucket: (options) => Effect.tap(store.tokenBucket(options), Effect.sleep("1 second")),
+      adaptiveConsume: (options) => Effect.tap(store.adaptiveConsume(options), Effect.sleep("1 second")),
+      adaptiveFeedback: (options) => Effect.tap(store.adaptiveFeedback(options), Effect.sleep("1 second"))
+    }))
+  ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+
+  const stored = Effect.fnUntraced(function*(options: Throttle.StoreOptions, answerWith: Answer = atOnce) {
+    const { calls, client } = noting(answerWith)
+    const layer = Layer.provide(Throttle.layerStore({ storeTimeout: "5 seconds", ...options }), slow)
+    return { calls, client: yield* through(layer, client) }
+  })
+
+  it.effect("gets back what it gave to a call that was interrupted meanwhile", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1 })
+      for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust("1500 millis")
+        yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* TestClock.adjust("5 seconds")
+        assert.isDefined(fiber.pollUnsafe())
+      }
+      yield* start(client, "next")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
+    }))
+
+  it.effect("gets it back too when the wait was over meanwhile", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "1500 millis" })
+      const late = yield* start(client, "late")
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* errorOf(late)).code, "throttled")
+      const open = yield* stored({ requestsPerMinute: 1, maxWait: "10 seconds" })
+      yield* start(open.client, "next")
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(calls, 0)
+      assert.lengthOf(open.calls, 1)
+    }))
+
+  it.effect("serves two providers below one layer value", () =>
+    Effect.gen(function*() {
+      const a = noting(atOnce, "a")
+      const b = noting(atOnce, "b")
+      const throttle = Throttle.layerStore({ requestsPerMinute: 1 })
+      const over = (client: LLMClient.Service) => Layer.provide(throttle, Layer.succeed(LLMClient.LLMClient, client))
+      const context = yield* Layer.build(
+        Layer.mergeAll(
+          Layer.provide(Layer.effect(Left, LLMClient.LLMClient), over(a.client)),
+          Layer.provide(Layer.effect(Right, LLMClient.LLMClient), over(b.client))
+        ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+      )
       yield* startAll(Context.get(context, Left), named(2))
       yield* startAll(Context.get(context, Right), named(2))
       assert.lengthOf(a.calls, 1)
@@ -479,6 +584,20 @@ describe("options", () => {
         assert.match(defect, new RegExp(`Throttle ${option}: give`))
       })
   )
+
+  const badStore: ReadonlyArray<readonly [option: string, options: object]> = [
+    ["onStoreError", { onStoreError: "maybe" }],
+    ["storeTimeout", { storeTimeout: 0 }],
+    ["requestsPerMinute", { requestsPerMinute: 0 }],
+    ["storeTimeOut", { storeTimeOut: "1 second" }]
+  ]
+  it.effect.each(badStore)("with a store too: %s %o", ([option, options]) =>
+    Effect.gen(function*() {
+      const layer = Layer.provide(Throttle.layerStore(options), RateLimiter.layerStoreMemory)
+      const exit = yield* Effect.exit(through(layer, noting(atOnce).client))
+      const defect = Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : ""
+      assert.match(defect, new RegExp(`Throttle ${option}: give`))
+    }))
 
   it.effect("of an estimate that is no number count as nothing", () =>
     Effect.gen(function*() {

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Result } from "effect"
+import { Duration, Effect, Layer, Logger, Result, type Scope } from "effect"
 import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
+import { createInterface } from "node:readline"
 import { CircuitBreaker, Completion, type LLMClient, Throttle } from "../src/index.ts"
 import { answer, failure, noting, through } from "./clients.ts"
 import * as R from "./redis.ts"
@@ -17,64 +18,75 @@ interface Report {
   readonly refused: ReadonlyArray<string>
 }
 
-/** Starts a process of its own; it does its task when the effect that this gives is run. */
-const member = (server: R.Server, task: string) =>
+/** Starts a process of its own, and gives what makes it do a task. */
+const member = (server: R.Server) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(async () => {
-        const child = spawn(process.execPath, [join(import.meta.dirname, "fleet.ts"), String(server.port), task], {
+        const child = spawn(process.execPath, [join(import.meta.dirname, "fleet.ts"), String(server.port)], {
           stdio: ["pipe", "pipe", "inherit"]
         })
-        await once(child.stdout, "data")
-        return child
+        const lines = createInterface(child.stdout)
+        await once(lines, "line")
+        return { child, lines }
       }),
-      (child) => Effect.sync(() => child.kill())
+      ({ child }) => Effect.sync(() => child.kill())
     ),
-    (child) =>
+    ({ child, lines }) => (task: string) =>
       Effect.promise(async (): Promise<Report> => {
-        const chunks: Array<string> = []
-        child.stdout.on("data", (chunk) => chunks.push(String(chunk)))
-        child.stdin.write("go\n")
-        await once(child.stdout, "close")
-        return JSON.parse(chunks.join("").trim().split("\n").at(-1) ?? "")
+        const line = once(lines, "line")
+        child.stdin.write(`${task}\n`)
+        return JSON.parse((await line)[0])
       })
   )
 
-const members = (server: R.Server, tasks: ReadonlyArray<string>) =>
-  Effect.forEach(tasks, (task) => member(server, task), { concurrency: "unbounded" })
-
-const title = (text: string): string => R.installed ? text : `${text} (skipped: there is no redis-server)`
-
-const counts = (report: Report | undefined) => [report?.sent, report?.refused.length]
-
-describe("processes that share a Redis", () => {
+const withRedis = <E>(sentence: string, test: Effect.Effect<void, E, Scope.Scope>) =>
   it.live.skipIf(!R.installed)(
-    title("send together exactly as many requests as the limit allows"),
-    () =>
-      Effect.gen(function*() {
-        const server = yield* R.server
-        const both = yield* members(server, ["throttle", "throttle"])
-        const reports = yield* Effect.all(both, { concurrency: "unbounded" })
-        assert.strictEqual(reports.reduce((sum, { sent }) => sum + sent, 0), 10)
-        assert.strictEqual(reports.reduce((sum, { refused }) => sum + refused.length, 0), 30)
-      }),
+    R.installed ? sentence : `${sentence} (skipped: there is no redis-server)`,
+    () => Effect.provide(test, Logger.layer([])),
     20_000
   )
 
-  it.live.skipIf(!R.installed)(
-    title("open one circuit, and wait together for what one of them was told"),
-    () =>
-      Effect.gen(function*() {
-        const server = yield* R.server
-        const [fail, ask, told, throttle] = yield* members(server, ["fail", "ask", "told", "throttle"])
-        assert.deepStrictEqual(counts(yield* fail!), [3, 20])
-        const asked = yield* ask!
-        assert.deepStrictEqual(counts(asked), [0, 3])
-        assert.include(asked.refused, "circuit_open")
-        assert.deepStrictEqual(counts(yield* told!), [1, 1])
-        assert.deepStrictEqual(counts(yield* throttle!), [0, 20])
-      }),
-    20_000
+const limited = (server: R.Server, client: LLMClient.Service, options: Partial<Throttle.StoreOptions> = {}) =>
+  through(
+    Throttle.layerStore({ requestsPerMinute: 1, maxWait: "5 seconds", storeTimeout: "10 seconds", ...options }).pipe(
+      Layer.provide(RateLimiter.layerStoreRedis()),
+      Layer.provide(R.client(server))
+    ),
+    client
+  )
+
+const open = "circuit_open"
+
+describe("processes that share a Redis", () => {
+  withRedis(
+    "send together exactly as many requests as the limit allows, and open one circuit",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const [a, b] = yield* Effect.all([member(server), member(server)], { concurrency: "unbounded" })
+      const reports = yield* Effect.all([a("throttle"), b("throttle")], { concurrency: "unbounded" })
+      assert.strictEqual(reports.reduce((sum, { sent }) => sum + sent, 0), 10)
+      assert.deepStrictEqual(reports.flatMap(({ refused }) => refused), Array(30).fill("throttled"))
+      assert.deepStrictEqual(
+        yield* a("fail"),
+        { sent: 3, refused: [...Array(3).fill("Server"), ...Array(17).fill(open)] }
+      )
+      assert.deepStrictEqual(yield* b("ask"), { sent: 0, refused: [open, open, open] })
+    })
+  )
+
+  withRedis(
+    "wait for what one of them was told",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const told = noting(() => Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(30) })))
+      const other = noting(() => Effect.succeed(answer()))
+      yield* Effect.flip((yield* limited(server, told.client)).completion(request))
+      const error = yield* Effect.flip((yield* limited(server, other.client)).completion(request))
+      assert.strictEqual(error.code, "throttled")
+      assert.isTrue(error.retryAfter && Duration.isGreaterThan(error.retryAfter, Duration.seconds(28)))
+      assert.lengthOf(other.calls, 0)
+    })
   )
 })
 
@@ -82,18 +94,9 @@ const until = <E, R>(what: Effect.Effect<boolean, E, R>) =>
   Effect.repeat(Effect.delay(what, "50 millis"), { until: (is) => is, times: 100 })
 
 describe("when the Redis is gone", () => {
-  const limited = (server: R.Server, client: LLMClient.Service, options: Partial<Throttle.StoreOptions> = {}) =>
-    through(
-      Throttle.layerStore({ requestsPerMinute: 1, maxWait: "200 millis", ...options }).pipe(
-        Layer.provide(RateLimiter.layerStoreRedis()),
-        Layer.provide(R.client(server))
-      ),
-      client
-    )
-
   const circuit = (server: R.Server, client: LLMClient.Service, options: CircuitBreaker.StoreOptions = {}) =>
     through(
-      CircuitBreaker.layerStore({ failures: 1, ...options }).pipe(
+      CircuitBreaker.layerStore({ failures: 1, storeTimeout: "10 seconds", ...options }).pipe(
         Layer.provide(Breaker.layerStoreRedis()),
         Layer.provide(R.client(server))
       ),
@@ -106,49 +109,45 @@ describe("when the Redis is gone", () => {
       (result) => Result.isFailure(result) ? result.failure.code ?? result.failure.reason : "answered"
     )
 
-  it.live.skipIf(!R.installed)(
-    title("calls go on, and the limit holds again when it is back"),
-    () =>
-      Effect.gen(function*() {
-        const server = yield* R.server
-        const { calls, client } = noting(() => Effect.succeed(answer()))
-        const open = yield* limited(server, client)
-        const closed = yield* limited(server, client, { onStoreError: "closed", key: "closed" })
-        assert.strictEqual(yield* codeOf(open), "answered")
-        assert.strictEqual(yield* codeOf(open), "throttled")
-        yield* server.stop
-        assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["answered", "answered"])
-        const error = yield* Effect.flip(closed.completion(request))
-        assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
-        assert.include(error.description, "the store of limits cannot be reached")
-        assert.lengthOf(calls, 3)
-        yield* server.start
-        yield* until(Effect.map(codeOf(open), (code) => code === "throttled"))
-        yield* until(Effect.map(codeOf(closed), (code) => code === "answered"))
-        assert.strictEqual(yield* codeOf(closed), "throttled")
-      }),
-    20_000
+  withRedis(
+    "calls go on, and the limit holds again when it is back",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const { calls, client } = noting(() => Effect.succeed(answer()))
+      const open = yield* limited(server, client)
+      const closed = yield* limited(server, client, { onStoreError: "closed", key: "closed" })
+      assert.strictEqual(yield* codeOf(open), "answered")
+      assert.strictEqual(yield* codeOf(open), "throttled")
+      yield* server.stop
+      assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["answered", "answered"])
+      const error = yield* Effect.flip(closed.completion(request))
+      assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
+      assert.include(error.description, "the store of limits cannot be reached")
+      assert.lengthOf(calls, 3)
+      yield* server.start
+      yield* until(Effect.map(codeOf(open), (code) => code === "throttled"))
+      yield* until(Effect.map(codeOf(closed), (code) => code === "answered"))
+      assert.strictEqual(yield* codeOf(closed), "throttled")
+    })
   )
 
-  it.live.skipIf(!R.installed)(
-    title("calls go on without a circuit, and it opens again when it is back"),
-    () =>
-      Effect.gen(function*() {
-        const server = yield* R.server
-        const { client } = noting(() => Effect.fail(failure("Transient", "Server")))
-        const open = yield* circuit(server, client)
-        const closed = yield* circuit(server, client, { onStoreError: "closed", key: "closed" })
-        assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["Server", "circuit_open"])
-        yield* server.stop
-        assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["Server", "Server"])
-        const error = yield* Effect.flip(closed.completion(request))
-        assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
-        assert.include(error.description, "the store of circuits cannot be reached")
-        yield* server.start
-        yield* until(Effect.map(codeOf(open), (code) => code === "circuit_open"))
-        yield* until(Effect.map(codeOf(closed), (code) => code === "circuit_open"))
-      }),
-    20_000
+  withRedis(
+    "calls go on without a circuit, and it opens again when it is back",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const { client } = noting(() => Effect.fail(failure("Transient", "Server")))
+      const open = yield* circuit(server, client)
+      const closed = yield* circuit(server, client, { onStoreError: "closed", key: "closed" })
+      assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["Server", "circuit_open"])
+      yield* server.stop
+      assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["Server", "Server"])
+      const error = yield* Effect.flip(closed.completion(request))
+      assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
+      assert.include(error.description, "the store of circuits cannot be reached")
+      yield* server.start
+      yield* until(Effect.map(codeOf(open), (code) => code === "circuit_open"))
+      yield* until(Effect.map(codeOf(closed), (code) => code === "circuit_open"))
+    })
   )
 
   it.effect("a store that does not answer in time counts as gone, which is said once", () =>

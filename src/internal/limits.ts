@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Completion } from "../Completion.ts"
+import type { LLMError } from "../LLMError.ts"
 import * as Options from "./options.ts"
 
 /**
@@ -27,8 +28,15 @@ export interface StoreOptions {
   readonly storeTimeout?: Duration.Input
 }
 
-/** The `code` of a call that our own throttle refused: it says nothing of the provider. */
+/** The `code` of a call that a throttle refused. */
 export const throttled = "throttled"
+
+/** The `code` of a call that a circuit breaker refused. */
+export const circuitOpen = "circuit_open"
+
+/** Whether a call failed before it was sent: then it used nothing, and says nothing of the provider. */
+export const isUnsent = ({ _tag, code, status }: LLMError): boolean =>
+  status === undefined && (_tag === "ClientError" || code === throttled || code === circuitOpen)
 
 export const keyOf = (key: Key | undefined, provider: string) => (completion: Completion): string =>
   typeof key === "function"

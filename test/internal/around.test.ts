@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream } from "effect"
+import * as TestClock from "effect/testing/TestClock"
 import {
   Completion,
   type CompletionPart,
@@ -8,7 +9,7 @@ import {
   LLMError,
   TokenUsage
 } from "../../src/index.ts"
-import { around, type Ended } from "../../src/internal/around.ts"
+import { around, type Ended, type Restore } from "../../src/internal/around.ts"
 
 const request = Completion.make({ prompt: "Hello" })
 
@@ -29,7 +30,7 @@ const deltas: Array<CompletionPart.CompletionPart> = [
 
 const surrounded = (
   client: Partial<LLMClient.Service>,
-  before: Effect.Effect<void, LLMError.LLMError> = Effect.void
+  before: (restore: Restore) => Effect.Effect<void, LLMError.LLMError> = () => Effect.void
 ) => {
   const log: Array<string | Ended> = []
   const full: LLMClient.Service = {
@@ -42,7 +43,7 @@ const surrounded = (
     log,
     ...around(
       full,
-      (_, restore) => Effect.tap(restore(before), () => Effect.sync(() => log.push("before"))),
+      (_, restore) => Effect.tap(before(restore), () => Effect.sync(() => log.push("before"))),
       (_, ended) => Effect.sync(() => log.push(ended))
     )
   }
@@ -76,7 +77,7 @@ describe("around", () => {
 
   it.effect("what is refused was never taken", () =>
     Effect.gen(function*() {
-      const self = surrounded({ completion: () => Effect.succeed(response) }, Effect.fail(error))
+      const self = surrounded({ completion: () => Effect.succeed(response) }, () => Effect.fail(error))
       yield* Effect.flip(self.completion(request))
       yield* Effect.flip(Stream.runDrain(self.stream(request)))
       assert.deepStrictEqual(self.log, [])
@@ -84,13 +85,30 @@ describe("around", () => {
 
   it.effect("waiting to begin can be interrupted, and takes nothing", () =>
     Effect.gen(function*() {
-      const self = surrounded({ completion: () => Effect.succeed(response) }, Effect.never)
+      const self = surrounded({ completion: () => Effect.succeed(response) }, (restore) => restore(Effect.never))
       for (const call of [self.completion(request), Stream.runDrain(self.stream(request))]) {
         const fiber = yield* Effect.forkChild(call, { startImmediately: true })
         yield* Fiber.interrupt(fiber)
         assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
       }
       assert.deepStrictEqual(self.log, [])
+    }))
+
+  it.effect("what was taken while the caller was already leaving is settled", () =>
+    Effect.gen(function*() {
+      const self = surrounded({}, () => Effect.sleep("1 second"))
+      for (const call of [self.completion(request), Stream.runDrain(self.stream(request))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(fiber)))
+      }
+      assert.deepStrictEqual(self.log, [
+        "before",
+        { _tag: "Left", characters: 0 },
+        "before",
+        { _tag: "Left", characters: 0 }
+      ])
     }))
 
   it.effect("a stream is settled once, before its last part is handed on", () =>
