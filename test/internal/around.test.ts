@@ -105,9 +105,9 @@ describe("around", () => {
       }
       assert.deepStrictEqual(self.log, [
         "before",
-        { _tag: "Left", characters: 0 },
+        { _tag: "Left", streamed: false, characters: 0 },
         "before",
-        { _tag: "Left", characters: 0 }
+        { _tag: "Left", streamed: true, characters: 0 }
       ])
     }))
 
