@@ -18,8 +18,9 @@
  * - Tokens are estimated before a call, and corrected by what the provider reports after it. A call that is estimated
  *   above a whole minute's tokens takes the whole minute. What was estimated too high is given back while its minute
  *   runs; what was estimated too low is charged to the minute that runs when it is known.
- * - When a provider says that nothing is left of a limit, or that a failed call shall wait (`retryAfter` of `RateLimit`
- *   and `Transient`), all calls of the key wait for that long, at most an hour. A `RateLimit` without such a hint makes
+ * - What providers say of their own limits is heeded, whatever is configured: when so many requests are left until a
+ *   reset, no more are sent from here; when nothing is left of a limit, or a failed call shall wait (`retryAfter` of
+ *   `RateLimit` and `Transient`), all calls of the key wait for that long, at most an hour. A `RateLimit` without such a hint makes
  *   nobody wait: retrying it is up to `Retry`.
  * - What was taken of a limit comes back as a whole, once it has had its share of the minute: of 60 requests per minute,
  *   20 at once come back after 20 seconds, and 60 after a minute. So never more is sent than a bucket allows that is
@@ -60,9 +61,10 @@ import { around, type Ended, type Restore } from "./internal/around.ts"
 import * as Estimate from "./internal/estimate.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
-import { type Tokens, toldToWait, usedBy } from "./internal/settlement.ts"
+import { limitsIn, type Tokens, toldToWait, usedBy } from "./internal/settlement.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
+import type { Window } from "./RateLimits.ts"
 
 export type { Tokens }
 
@@ -95,6 +97,7 @@ export interface StoreOptions extends Options, Limits.StoreOptions {}
 
 const owner = "Throttle"
 const minute = Duration.minutes(1)
+const longestPause = Duration.toMillis(Duration.hours(1))
 
 interface Limit {
   readonly name: string
@@ -115,6 +118,8 @@ interface Blocked {
   readonly reason: RateLimitReason
   /** When it may go on, in epoch milliseconds; unknown when it waits for another call to end. */
   readonly until: number
+  /** Whether it must wait so long, whatever other calls give back or find out. */
+  readonly certain: boolean
 }
 
 /** The state of one key. */
@@ -127,6 +132,8 @@ interface Lane {
   readonly ended: Latch.Latch
   readonly minutes: Map<Limit, Minute>
   blocked: Blocked | undefined
+  /** Requests that the provider has left for us, and until when: what it said last, less what was sent since. */
+  left: { requests: number; readonly until: number } | undefined
   waiting: number
   running: number
   /** Until when its counts matter. */
@@ -207,6 +214,7 @@ const makeLane = (key: string, limiter: RateLimiter.RateLimiter): Lane => ({
   ended: Latch.makeUnsafe(),
   minutes: new Map(),
   blocked: undefined,
+  left: undefined,
   waiting: 0,
   running: 0,
   until: 0
@@ -301,21 +309,29 @@ const decorate = (
   /** Takes of every limit, or of none: then it says why. */
   const take = Effect.fnUntraced(function*(ticket: Ticket) {
     const { estimate, lane } = ticket
-    const blocked = (what: string, reason: RateLimitReason, now: number, wait: Duration.Duration): Blocked => ({
-      what,
-      reason,
-      until: now + Math.max(1, Math.ceil(Duration.toMillis(wait)))
-    })
+    const blocked = (
+      what: string,
+      reason: RateLimitReason,
+      now: number,
+      wait: Duration.Duration,
+      certain: boolean
+    ): Blocked => ({ what, reason, until: now + Math.max(1, Math.ceil(Duration.toMillis(wait))), certain })
     if (lane.running >= concurrency) {
       return {
         what: `one of ${concurrency} calls to end`,
         reason: "Requests",
-        until: Number.POSITIVE_INFINITY
+        until: Number.POSITIVE_INFINITY,
+        certain: false
       } as const
     }
     const { delay } = yield* asked(lane)
     const now = yield* Clock.currentTimeMillis
-    if (!Duration.isZero(delay)) return blocked("as long as the provider asks", "Requests", now, delay)
+    if (!Duration.isZero(delay)) return blocked("as long as the provider asks", "Requests", now, delay, true)
+    const { left } = lane
+    if (left !== undefined && left.until > now && left.requests < 1) {
+      const wait = Duration.millis(left.until - now)
+      return blocked("requests that the provider has left", "Requests", now, wait, lane.running === 0)
+    }
     for (const limit of limits) {
       const tokens = Math.min(limit.of(estimate), limit.perMinute)
       const result = yield* Effect.result(lane.limiter.consume({
@@ -329,7 +345,9 @@ const decorate = (
         const { reason } = result.failure
         if (reason._tag === "RateLimitStoreError") return yield* result.failure
         yield* giveBack(ticket)
-        return blocked(`${limit.perMinute} ${limit.name} per minute`, limit.reason, now, reason.retryAfter)
+        // Tokens may be given back before their minute ends.
+        const certain = limit.reason !== "Tokens"
+        return blocked(`${limit.perMinute} ${limit.name} per minute`, limit.reason, now, reason.retryAfter, certain)
       }
       const known = lane.minutes.get(limit)
       const isNew = known === undefined || known.until <= now || result.success.remaining + tokens >= limit.perMinute
@@ -375,6 +393,7 @@ const decorate = (
           if (blocked !== undefined) return
           ticket.running = true
           lane.running++
+          if (lane.left !== undefined) lane.left.requests--
         })
       ),
       Effect.uninterruptible
@@ -382,8 +401,7 @@ const decorate = (
     while (true) {
       const blocked = yield* attempt
       if (blocked === undefined) return
-      // Tokens may be given back before their minute ends, so they are worth waiting for; the rest is certain.
-      if (blocked.reason !== "Tokens" && Number.isFinite(blocked.until) && blocked.until > deadline) {
+      if (blocked.certain && blocked.until > deadline) {
         return yield* refusal(lane, completion, `it cannot go within ${Duration.format(maxWait)}`)
       }
       const wait = Duration.millis(blocked.until - (yield* Clock.currentTimeMillis))
@@ -416,15 +434,27 @@ const decorate = (
     return ticket
   })
 
+  /** Whether the provider has counted the calls under way is not known: as they end, it says more. */
+  const learn = (lane: Lane, { remaining, resetAfter }: Window = {}): Effect.Effect<void> =>
+    remaining === undefined || resetAfter === undefined
+      ? Effect.void
+      : Effect.map(Clock.currentTimeMillis, (now) => {
+        const until = now + Math.min(Duration.toMillis(resetAfter), longestPause)
+        lane.left = { requests: remaining - (lane.running - 1), until }
+        lane.until = Math.max(lane.until, until)
+      })
+
   const after = (ticket: Ticket, ended: Ended): Effect.Effect<void> => {
+    const { lane, taken } = ticket
     const used = usedBy(ended, ticket.estimate)
     const wait = toldToWait(ended)
-    const corrections = Effect.forEach(
-      ticket.taken,
-      (one) => correct(ticket.lane, one, one.limit.of(used)),
-      { discard: true }
+    return leave(
+      ticket,
+      learn(lane, limitsIn(ended)?.requests).pipe(
+        Effect.andThen(Duration.isZero(wait) ? Effect.void : pause(lane, wait)),
+        Effect.andThen(Effect.forEach(taken, (one) => correct(lane, one, one.limit.of(used)), { discard: true }))
+      )
     )
-    return leave(ticket, Duration.isZero(wait) ? corrections : Effect.andThen(pause(ticket.lane, wait), corrections))
   }
 
   return around(client, before, after)

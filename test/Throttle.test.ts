@@ -376,13 +376,6 @@ describe("what the provider says", () => {
     ["wait, overloaded", Effect.fail(failure("Transient", "Overloaded", { retryAfter: Duration.seconds(3) })), 3000],
     ["too much, and no more", Effect.fail(failure("RateLimit", "Unknown")), 0],
     [
-      "some are left",
-      Effect.succeed(answer({}, {
-        rateLimits: { requests: { limit: 9, remaining: 1, resetAfter: Duration.seconds(20) } }
-      })),
-      0
-    ],
-    [
       "wait a moment for the same request",
       Effect.fail(failure("ClientError", "DailyQuota", { retryAfter: Duration.seconds(9) })),
       0
@@ -394,6 +387,47 @@ describe("what the provider says", () => {
       yield* startAll(client, named(4))
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(calls.map(({ at }) => at), [0, waits, waits, waits])
+    }))
+
+  const left = (remaining: number, seconds: number, limit = 9) =>
+    answer({}, { rateLimits: { requests: { limit, remaining, resetAfter: Duration.seconds(seconds) } } })
+
+  it.effect("no more requests are sent than are left, until they are there again", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({}, (_, index) =>
+        index === 0 ? Effect.succeed(left(2, 20)) : atOnce(ask(), index))
+      yield* startAll(client, named(5))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        calls.map(({ at }) =>
+          at
+        ),
+        [0, 0, 0, 20_000, 20_000]
+      )
+    }))
+
+  it.effect("calls under way count as not yet counted by the provider, until they say otherwise", () =>
+    Effect.gen(function*() {
+      // Three at once, of which each takes longer than the one before; each says that two requests are left.
+      const { calls, client } = yield* throttled(
+        { concurrency: 3 },
+        (_, index) => Effect.delay(Effect.succeed(left(2, 100)), Duration.seconds(index + 1))
+      )
+      yield* startAll(client, named(6))
+      yield* TestClock.adjust("50 seconds")
+      // After a second two are under way, and none is free; whenever one ends with one under way, one is.
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 0, 0, 2000, 3000, 6000])
+    }))
+
+  it.effect("a call is not refused for what calls under way may still find out", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ maxWait: "30 seconds" }, (_, index) =>
+        index === 0
+          ? Effect.succeed(left(1, 3600))
+          : Effect.delay(Effect.succeed(left(1, 3600)), "5 seconds"))
+      yield* startAll(client, named(3))
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 0, 5000])
     }))
 
   it.effect("holds for calls that are waiting already, and the longest wins", () =>

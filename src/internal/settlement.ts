@@ -40,6 +40,14 @@ const exhausted = (limits: RateLimits = {}): Duration.Duration =>
     Duration.zero
   )
 
+/** What the provider said of its limits, if it was asked at all. */
+export const limitsIn = (ended: Ended): RateLimits | undefined =>
+  ended._tag === "Answered"
+    ? ended.response.rateLimits
+    : ended._tag === "Failed" && !isUnsent(ended.error)
+    ? ended.error.rateLimits
+    : undefined
+
 /** How long the provider wants to be left alone. */
 export const toldToWait = (ended: Ended): Duration.Duration => {
   if (ended._tag === "Left" || ended._tag === "Failed" && isUnsent(ended.error)) return Duration.zero
