@@ -26,6 +26,8 @@ import type { LLMError } from "./LLMError.ts"
 export class LLMClient extends Context.Service<LLMClient, {
   /** "anthropic", "openai", "gemini", "openrouter": names the span, the limit, the cache entry. */
   readonly provider: string
+  /** The model of completions that name none, where the layer has one. */
+  readonly model?: string
   /** Runs a request and gives the whole answer. */
   readonly completion: (completion: Completion) => Effect.Effect<CompletionResponse, LLMError>
   /** Runs a request and gives the answer as it arrives; the last part holds all of it. */

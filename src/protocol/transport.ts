@@ -306,6 +306,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
 
     return {
       provider,
+      ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
       completion: (completion) =>
         timeouts === undefined || !Duration.isFinite(timeouts.total)
