@@ -58,7 +58,18 @@ export interface Options {
 type ErrorOf<C> = C extends Choice<infer E, unknown> ? E : never
 type ServicesOf<C> = C extends Choice<unknown, infer R> ? R : never
 
-const toMember = (choice: Choice): Member => "layer" in choice ? choice : { layer: choice }
+const toMember = (choice: Choice, index: number): Member => {
+  const member = Layer.isLayer(choice) ? { layer: choice as Member["layer"] } : choice as Member
+  const option = `members[${index}]`
+  if (!Layer.isLayer(member?.layer)) Check.refuse("Fallback", option, "a layer, or { layer, models }")
+  Check.known(`Fallback ${option}`, member, ["layer", "models"])
+  for (const [name, model] of Object.entries(member.models ?? {})) {
+    const named = `${option}.models["${name}"]`
+    if (model === "") Check.refuse("Fallback", named, "the name of a model, or undefined for the layer's own")
+    if (name !== "*" && name.includes("*")) Check.refuse("Fallback", named, 'a whole name, or "*" for all others')
+  }
+  return member
+}
 
 const translate = ({ models = {} }: Member, completion: Completion.Completion): Completion.Completion => {
   const { model } = completion
@@ -146,8 +157,10 @@ export const layer = <const Members extends readonly [Choice, ...ReadonlyArray<C
   Layer.effect(
     LLMClient,
     Effect.gen(function*() {
-      const steps = yield* Effect.forEach(members, (choice) => {
-        const member = toMember(choice)
+      Check.known("Fallback", options, ["when"])
+      Check.callable("Fallback", "when", options.when)
+      const steps = yield* Effect.forEach(members, (choice, index) => {
+        const member = toMember(choice, index)
         return Effect.map(Layer.build(member.layer), (context): Step => ({
           client: Context.get(context, LLMClient),
           translated: (completion) => translate(member, completion)

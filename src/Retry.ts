@@ -29,7 +29,7 @@ import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import * as Options from "./internal/options.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
+import { flatten, type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
 
 /** How failures of one kind are retried. */
 export interface Backoff {
@@ -109,6 +109,7 @@ const hinted = ({ duration, input }: { readonly duration: Duration.Duration; rea
 
 const complete = (policy: Partial<Policy>): Policy => {
   const full = { ...defaultPolicy, ...policy }
+  Options.known("Retry policy", policy, [...kinds, "maxRetryAfter", "deadline"])
   for (const kind of kinds) {
     const { attempts, base, cap } = full[kind]
     Options.wholeNumber("Retry policy", `${kind}.attempts`, attempts)
@@ -163,7 +164,7 @@ const late = (
     model: completion.model ?? attempts.at(-1)?.model ?? "",
     reason: "Timeout",
     description: `retry deadline of ${Duration.format(deadline)} passed`,
-    attempts: attempts.length === 0 ? undefined : [...attempts]
+    attempts: attempts.length === 0 ? undefined : flatten(attempts)
   })
 
 const decorate = (

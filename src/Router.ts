@@ -79,6 +79,15 @@ const meet = (a: Glob, b: Glob): boolean => {
   return following[0]!
 }
 
+const toRoute = (pattern: string, target: Target): Route => {
+  const route = Layer.isLayer(target) ? { layer: target as Route["layer"] } : target as Route
+  const option = `routes["${pattern}"]`
+  if (!Layer.isLayer(route?.layer)) Check.refuse("Router", option, "a layer, or { layer, model }")
+  Check.known(`Router ${option}`, route, ["layer", "model"])
+  Check.callable("Router", `${option}.model`, route.model)
+  return route
+}
+
 const checkPatterns = (patterns: ReadonlyArray<string>): void => {
   if (patterns.length === 0) Check.refuse("Router", "routes", "at least one pattern")
   for (const [index, pattern] of patterns.entries()) {
@@ -183,7 +192,7 @@ export const layer = <const Routes extends Readonly<Record<string, Target>>>(
       checkPatterns(Object.keys(routes))
       const lazy = yield* lazily
       const built = yield* Effect.forEach(Object.entries<Target>(routes), ([pattern, target]) => {
-        const route: Route = "layer" in target ? target : { layer: target }
+        const route = toRoute(pattern, target)
         return Effect.map(lazy(route.layer), (client): Built => ({
           pattern,
           letters: glob(pattern),

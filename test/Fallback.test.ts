@@ -401,6 +401,24 @@ describe("Fallback.layer", () => {
       assert.include(inspect(exit, { depth: 5 }), "Fallback members: give at least one layer")
     }))
 
+  const one = Layer.succeed(LLMClient.LLMClient, { provider: "one" } as LLMClient.Service)
+  const refused: ReadonlyArray<readonly [string, unknown, object?]> = [
+    ["Fallback members[1]: give a layer", [one, undefined]],
+    ["Fallback members[0]: give a layer", [{ models: {} }]],
+    ["Fallback members[0] model: give one of layer, models", [{ layer: one, model: {} }]],
+    [`Fallback members[0].models["a"]: give the name of a model`, [{ layer: one, models: { a: "" } }]],
+    [`Fallback members[0].models["claude-*"]: give a whole name`, [{ layer: one, models: { "claude-*": "b" } }]],
+    ["Fallback when: give a function", [one], { when: "always" }],
+    ["Fallback wen: give one of when", [one], { wen: () => true }]
+  ]
+  it.effect.each(refused)("refuses when it is built: %s", ([why, members, options]) =>
+    Effect.gen(function*() {
+      const layer = Fallback.layer(members as [Layer.Layer<LLMClient.LLMClient>], options)
+      const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.include(inspect(exit, { depth: 5 }), why)
+    }))
+
   it.effect("over real layers of providers reads their errors and asks each for its own model", () =>
     Effect.gen(function*() {
       const { client, simulator } = yield* simulated("anthropic")

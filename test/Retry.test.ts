@@ -637,7 +637,8 @@ describe("policy", () => {
     ["RateLimit.base", { RateLimit: { ...good, base: -1 } }],
     ["EmptyResponse.cap", { EmptyResponse: { ...good, cap: "-1 seconds" } }],
     ["Transient.base", { Transient: { ...good, base: "soon" as "1 second" } }],
-    ["maxRetryAfter", { maxRetryAfter: -1 }]
+    ["maxRetryAfter", { maxRetryAfter: -1 }],
+    ["Ratelimit", { Ratelimit: good } as Partial<Retry.Policy>]
   ]
   it.effect.each(refused)(
     "%s that cannot be kept is named when the layer is built, not before",

@@ -336,6 +336,17 @@ describe("Router.layer", () => {
       assert.include(yield* refusalOf({ "": layer }), "Router routes: give patterns that are not empty")
     }))
 
+  it.effect("refuses a route that is none, and what a route does not have", () =>
+    Effect.gen(function*() {
+      const routes = (route: unknown) => ({ a: route as typeof layer })
+      assert.include(yield* refusalOf(routes(undefined)), `Router routes["a"]: give a layer`)
+      assert.include(
+        yield* refusalOf(routes({ layer, models: {} })),
+        `Router routes["a"] models: give one of layer, model`
+      )
+      assert.include(yield* refusalOf(routes({ layer, model: "b" })), `Router routes["a"].model: give a function`)
+    }))
+
   const pattern = Schema.Array(Schema.Literals(["a", "b", "*"])).check(Schema.isMinLength(1), Schema.isMaxLength(4))
   // Patterns as short as these share a name of at most six letters, if they share any.
   const names = Array.from(

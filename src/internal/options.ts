@@ -39,6 +39,11 @@ export const duration = (owner: string, option: string, value: Duration.Input | 
   }
 }
 
+/** Refuses what cannot be called; undefined is an option that was left out. */
+export const callable = (owner: string, option: string, value: unknown): void => {
+  if (value !== undefined && typeof value !== "function") refuse(owner, option, "a function")
+}
+
 /** Refuses options that do not exist: one that is misspelt would limit nothing. */
 export const known = (owner: string, options: object, names: ReadonlyArray<string>): void => {
   for (const name of Object.keys(options)) {

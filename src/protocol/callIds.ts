@@ -9,7 +9,7 @@ import type * as Message from "../Message.ts"
 export interface CallIds {
   /** Whether it takes this id; `own` says that it wrote the id itself, or that the message names no provider. */
   readonly fits: (id: string, own: boolean) => boolean
-  /** Whether it refuses an id that an earlier call of the conversation has too. */
+  /** Whether it refuses an id that a call of an earlier turn has too; of one turn, no two calls may have the same. */
   readonly unique?: true
 }
 
@@ -38,8 +38,9 @@ const allFit = (messages: ReadonlyArray<Message.Message>, provider: string, { fi
   const seen = new Set<string>()
   for (const message of messages) {
     if (message._tag !== "Assistant") continue
+    if (unique !== true) seen.clear()
     for (const { id } of message.content.filter(isCall)) {
-      if (!fits(id, isOwn(message, provider)) || (unique === true && seen.has(id))) return false
+      if (!fits(id, isOwn(message, provider)) || seen.has(id)) return false
       seen.add(id)
     }
   }
@@ -61,6 +62,7 @@ export const fitIds = (
       message._tag === "Assistant" ? message.content.filter(isCall).map(({ id }) => id) : []
     )
   )
+  // The ids that no further call may have.
   const seen = new Set<string>()
   // The ids that stand for an id in the turn that last used it, in the order of its calls.
   const current = new Map<string, Array<string>>()
@@ -68,7 +70,7 @@ export const fitIds = (
   const nameOf = (id: string, own: boolean): string => {
     const again = seen.has(id)
     seen.add(id)
-    if (form.fits(id, own) && !(again && form.unique === true)) return id
+    if (form.fits(id, own) && !again) return id
     let name = short(id)
     for (let round = 1; taken.has(name); round++) name = short(`${id} ${round}`)
     taken.add(name)
@@ -90,6 +92,7 @@ export const fitIds = (
         }
       case "Assistant": {
         const inTurn = new Map<string, Array<string>>()
+        if (form.unique !== true) seen.clear()
         const content = message.content.map((content) => {
           if (!isCall(content)) return content
           const id = nameOf(content.id, isOwn(message, provider))

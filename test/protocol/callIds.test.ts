@@ -70,14 +70,23 @@ describe("fitIds", () => {
     assert.notStrictEqual(b, "b")
   })
 
-  it("tells calls apart that have one id, where ids must be unique", () => {
+  it("tells calls of one turn apart that have one id", () => {
+    const messages = [asks("other", "call_0", "call_0"), answers("call_0", "call_0")]
+    const [calls, results] = idsOf(fitIds(messages, "test", word))
+    assert.strictEqual(calls![0], "call_0")
+    assert.notStrictEqual(calls![1], "call_0")
+    assert.deepStrictEqual(results, calls)
+  })
+
+  it("tells calls of all turns apart that have one id, where ids must be unique", () => {
     const messages = [
       asks("other", "call_0"),
       answers("call_0"),
       asks("other", "call_0", "call_0"),
       answers("call_0", "call_0")
     ]
-    assert.strictEqual(fitIds(messages, "test", word), messages)
+    const apart = idsOf(fitIds(messages, "test", word))
+    assert.strictEqual(apart[2]![0], "call_0")
     const [first, firstResults, second, secondResults] = idsOf(fitIds(messages, "test", { ...word, unique: true }))
     assert.deepStrictEqual(first, ["call_0"])
     assert.deepStrictEqual(firstResults, first)
