@@ -282,9 +282,9 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
             return loop
           }
         })
-        // Reads on after the last part, so that the connection can be used again, but does not wait for it.
+        // Reads on after the last part, so that the connection can be used again, but not for ever.
         const drain = body.pipe(
-          Effect.forever({ disableYield: true }),
+          Effect.repeat({ times: 63 }),
           Effect.timeoutOption("100 millis"),
           Effect.exit,
           Effect.andThen(Cause.done())
