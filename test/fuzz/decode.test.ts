@@ -52,13 +52,13 @@ describe.each(providers)("whatever %s sends", (provider) => {
     `${random.chance(0.2) ? `event: ${random.pick(words)}\n` : ""}data: ${random.json(names, words)}\n\n`
 
   it.live("as bytes, it is an answer or one of the four errors", () =>
-    cases(100, (random) => {
+    cases(40, (random) => {
       const text = Array.from({ length: random.below(30) }, () => random.pick(random.tokens)).join("")
       return both(reply(random, random.chance(0.5) ? random.bytes(random.below(300)) : text))
     }), timeout)
 
   it.live("as JSON, it is an answer or one of the four errors", () =>
-    cases(150, (random) =>
+    cases(50, (random) =>
       both(reply(
         random,
         random.chance(0.5)
@@ -67,7 +67,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
       ))), timeout)
 
   it.live(`as ${source}, changed, it is an answer or one of the four errors`, () =>
-    cases(250, (random) => {
+    cases(80, (random) => {
       const wire = random.pick(all)
       let { body } = wire
       for (let times = 1 + random.below(4); times > 0; times--) {
