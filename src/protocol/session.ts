@@ -50,6 +50,7 @@ export const make = (options: {
   let events = 0
   let size = 0
   const plain: Array<string> = []
+  let plainAnswer: Answer | undefined
   let plainLength = 0
 
   const answer = (body = decoder.body()) => readAnswer(protocol, body, mintId)
@@ -118,6 +119,7 @@ export const make = (options: {
   const finishPlain = (): void => {
     const text = plain.join("")
     const body = parseJson(text)
+    plainAnswer = isObject(body) ? answer(body) : undefined
     if (errorIn(body) !== undefined) {
       failure = { _tag: "Failed", text, body }
       return
@@ -128,7 +130,7 @@ export const make = (options: {
         : malformed(text, "the body is no event stream")
       return
     }
-    const response = finish(answer(body))
+    const response = finish(plainAnswer)
     if (response !== undefined) parts.push(...Part.fromResponse(response))
   }
 
@@ -166,8 +168,7 @@ export const make = (options: {
     failure: () => failure,
     finished: () => finished,
     partial: () => {
-      if (events === 0) return undefined
-      const whole = answer()
+      const whole = events === 0 ? plainAnswer : answer()
       return whole === undefined ? undefined : toResponse(whole)
     }
   }
