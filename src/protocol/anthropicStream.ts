@@ -99,7 +99,8 @@ export const anthropicStream = (mintId: (index: number) => string): StreamDecode
             }
             case "citations_delta": {
               const citations = block.fields["citations"]
-              block.fields["citations"] = [...(Array.isArray(citations) ? citations : []), delta["citation"]]
+              if (Array.isArray(citations)) citations.push(delta["citation"])
+              else block.fields["citations"] = [delta["citation"]]
             }
           }
           return

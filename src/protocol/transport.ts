@@ -138,7 +138,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
     const toRequest = (completion: Completion, model: string, streamed: boolean) =>
       Result.try(() => encode(endpoint, completion, model, streamed)).pipe(
         // What has a `toJSON` of its own may be written as anything, even as nothing.
-        Result.filterOrFail(({ text }) => /^\{/.test(text), () => unwritable),
+        Result.filterOrFail(({ text }) => String(text).startsWith("{"), () => unwritable),
         Result.mapError(() => unwritable),
         Result.filterOrFail(({ stream }) => stream === undefined || (stream ?? false) === streamed, () => otherwise),
         Result.map(({ headers, path, text }) =>
