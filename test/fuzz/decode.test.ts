@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import { client, keys, providers, type Reply, streamed, whole } from "./laws.ts"
 import type { Random } from "./random.ts"
 import { cases, timeout } from "./runs.ts"
+import { template } from "./templates.ts"
 import { source, wires } from "./wires.ts"
 
 const utf8 = new TextEncoder()
@@ -65,6 +66,12 @@ describe.each(providers)("whatever %s sends", (provider) => {
           ? random.json(names, words)
           : Array.from({ length: random.below(6) }, () => event(random)).join("")
       ))), timeout)
+
+  it.live(
+    "as an answer of which any field is anything, it is an answer or one of the four errors",
+    () => cases(120, (random) => both(reply(random, template(random, provider, keys)))),
+    timeout
+  )
 
   it.live(`as ${source}, changed, it is an answer or one of the four errors`, () =>
     cases(80, (random) => {
