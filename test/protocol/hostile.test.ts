@@ -86,6 +86,14 @@ describe("a body that is nested too deeply to walk through", () => {
     }))
 })
 
+it.effect("names that are objects with words of their own are no defect", () =>
+  Effect.gen(function*() {
+    const body =
+      `{"content":[{"type":"tool_use","id":"1","name":{"toString":1},"partial_json":"{"}],"stop_reason":"end_turn"}`
+    assert.strictEqual(kind(yield* against(layers.anthropic, body).failure), "Transient Malformed")
+    assert.strictEqual(kind(yield* against(layers.anthropic, body).streamFailure), "Transient Malformed")
+  }))
+
 describe("a failure as long as a book", () => {
   it.effect("is cut, and shows no part of a key at the cut", () =>
     Effect.gen(function*() {
@@ -198,6 +206,22 @@ describe("a stream", () => {
         last?._tag === "Finish" ? last.response.toolCalls.map((call) => [call.name, call.arguments]) : [],
         [["a", { of: "a" }], ["b", { of: "b" }]]
       )
+    }))
+
+  it.effect("counts no call that has no name", () =>
+    Effect.gen(function*() {
+      const parts = yield* against(
+        layers.openai,
+        events(
+          { choices: [{ delta: { tool_calls: [{ index: 0, id: "a", function: { arguments: "{}" } }] } }] },
+          { choices: [{ delta: { tool_calls: [{ index: 1, id: "b", function: { name: "f", arguments: "{}" } }] } }] },
+          { choices: [{ delta: {}, finish_reason: "tool_calls" }] }
+        )
+      ).parts
+      assert.deepStrictEqual(parts.filter((part) => part._tag !== "Finish"), [
+        { _tag: "ToolCallStart", index: 0, id: "b", name: "f" },
+        { _tag: "ToolCallDelta", index: 0, arguments: "{}" }
+      ])
     }))
 
   it.effect("whose arguments come before the name of the call passes on all of them", () =>
