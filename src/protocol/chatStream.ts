@@ -3,7 +3,7 @@
  * OpenAI API reference, "Chat streaming"; OpenRouter API reference, "Streaming", "Reasoning tokens".
  */
 import type { CompletionPart } from "../CompletionPart.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { array, isObject, type JsonRecord, number, object, parseJson, put, string } from "./json.ts"
 import type { StreamDecoder } from "./Protocol.ts"
 
 interface Call {
@@ -90,7 +90,7 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
         for (const name in detail) {
           const value = detail[name]
           if (value === null || value === undefined) continue
-          before[name] = concatenated.includes(name) ? `${string(before[name]) ?? ""}${String(value)}` : value
+          put(before, name, concatenated.includes(name) ? `${string(before[name]) ?? ""}${String(value)}` : value)
         }
       }
     }
@@ -130,7 +130,11 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     for (const name in delta) {
       const value = delta[name]
       const before = audio[name]
-      audio[name] = typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value
+      put(
+        audio,
+        name,
+        typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value
+      )
     }
   }
 

@@ -32,18 +32,17 @@ export const survives = (value: unknown, depth = 0): boolean => {
   return depth < deepest && Object.values(value).every((item) => survives(item, depth + 1))
 }
 
+/** Sets a field, not by assignment: a key `__proto__` from JSON is a key like any other. */
+export const put = (record: Record<string, unknown>, key: string, value: unknown): void => {
+  Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
+}
+
 /** Merges `over` into `base` deeply: objects are merged, everything else is replaced. */
 export const merge = (base: JsonRecord, over: JsonRecord): JsonRecord => {
   const merged: Record<string, unknown> = { ...base }
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]
-    // Not by assignment: a key `__proto__` from JSON is a key like any other.
-    Object.defineProperty(merged, key, {
-      value: isObject(below) && isObject(value) ? merge(below, value) : value,
-      enumerable: true,
-      configurable: true,
-      writable: true
-    })
+    put(merged, key, isObject(below) && isObject(value) ? merge(below, value) : value)
   }
   return merged
 }

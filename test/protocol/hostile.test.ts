@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import {
   Anthropic,
   Completion,
+  type CompletionPart,
   CompletionResponse,
   Gemini,
   LLMClient,
@@ -206,6 +207,35 @@ describe("a stream", () => {
         last?._tag === "Finish" ? last.response.toolCalls.map((call) => [call.name, call.arguments]) : [],
         [["a", { of: "a" }], ["b", { of: "b" }]]
       )
+    }))
+
+  it.effect("keeps citations and sound that can be stored", () =>
+    Effect.gen(function*() {
+      const stored = (parts: ReadonlyArray<CompletionPart.CompletionPart>) => {
+        const last = parts.at(-1)
+        assert(last?._tag === "Finish")
+        return JSON.stringify(Schema.encodeSync(CompletionResponse.CompletionResponse)(last.response))
+      }
+      const cited = yield* against(
+        layers.anthropic,
+        events(
+          { type: "content_block_start", index: 0, content_block: { type: "text", text: "a" } },
+          { type: "content_block_delta", index: 0, delta: { type: "citations_delta" } },
+          { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: { at: 1 } } },
+          { type: "message_delta", delta: { stop_reason: "end_turn" } },
+          { type: "message_stop" }
+        )
+      ).parts
+      assert.include(stored(cited), `"citations":[{"at":1}]`)
+      const spoken = yield* against(
+        layers.openai,
+        events(
+          `{"choices":[{"delta":{"audio":{"id":"1","__proto__":{"a":1}}}}]}`,
+          { choices: [{ delta: { audio: { data: "AA" } }, finish_reason: "stop" }] },
+          "[DONE]"
+        )
+      ).parts
+      assert.include(stored(spoken), `{"audio":{"id":"1","__proto__":{"a":1},"data":"AA"}}`)
     }))
 
   it.effect("counts no call that has no name", () =>
