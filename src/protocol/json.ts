@@ -32,9 +32,10 @@ export const survives = (value: unknown, depth = 0): boolean => {
   return depth < deepest && Object.values(value).every((item) => survives(item, depth + 1))
 }
 
-/** Sets a field, not by assignment: a key `__proto__` from JSON is a key like any other. */
+/** Sets a field: a key `__proto__` from JSON is a key like any other, which by assignment it is not. */
 export const put = (record: Record<string, unknown>, key: string, value: unknown): void => {
-  Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
+  if (key !== "__proto__") record[key] = value
+  else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
 }
 
 /** Merges `over` into `base` deeply: objects are merged, everything else is replaced. */
