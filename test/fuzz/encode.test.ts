@@ -168,12 +168,12 @@ describe.each(providers)("whatever %s is asked", (provider) => {
     "as a completion, it is sent as JSON or refused",
     [Arbitrary.schema(Completion.Completion)],
     ([completion]) => holds(llm, completion),
-    { timeout, arbitrary: { seed: provider, runs: 40 } }
+    { timeout, arbitrary: { seed: provider, runs: 20 } }
   )
 
   it.live(
     "as what should be none, it is sent as JSON or refused",
-    () => cases(250, (random) => holds(llm, hostile(random))),
+    () => cases(120, (random) => holds(llm, hostile(random))),
     timeout
   )
 })
