@@ -285,8 +285,12 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
           }
         })
         // Reads on after the last part, so that the connection can be used again, but not for ever.
-        const drain = body.pipe(
-          Effect.repeat({ times: 63 }),
+        let reads = 0
+        const rest: Pull.Pull<never, HttpClientError> = Effect.flatMap(
+          body,
+          () => ++reads < 64 ? rest : Cause.done()
+        )
+        const drain = rest.pipe(
           Effect.timeoutOption("100 millis"),
           Effect.exit,
           Effect.andThen(Cause.done())
