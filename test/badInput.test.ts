@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
-import { Completion, LLMError, Message, Tool } from "../src/index.ts"
-import { names, providerOf, refusal, sendTo } from "./protocol/exchange.ts"
+import * as Stream from "effect/Stream"
+import { Completion, LLMClient, LLMError, Message, Tool } from "../src/index.ts"
+import { layers, names, providerOf, recording, refusal, sendTo } from "./protocol/exchange.ts"
 
 const question = Completion.make({ model: "m", prompt: "Hi" })
 
@@ -58,6 +60,36 @@ const cases: {
     "rename"
   ],
   "a tool without a name": [Completion.tools([tool("")])(question), "a tool has no name"],
+  "a tool name that no provider takes": [
+    Completion.tools([tool("get weather")])(question),
+    'no provider takes the tool name "get weather"',
+    "use letters"
+  ],
+  "a tool name that is too long": [Completion.tools([tool("a".repeat(129))])(question), "no provider takes"],
+  "a tool result without an id": [
+    Completion.prompt(Message.toolResult({ id: "", name: "a", content: "b" }))(question),
+    "a tool result has no id",
+    "the id of the call"
+  ],
+  "a tool call without an id": [
+    Completion.history([Message.assistant(Message.toolCall({ id: "", name: "a", arguments: {} }))])(question),
+    "no id or no name"
+  ],
+  "a tool call without a name": [
+    Completion.history([Message.assistant(Message.toolCall({ id: "a", name: "", arguments: {} }))])(question),
+    "no id or no name"
+  ],
+  "an empty stop sequence": [
+    Completion.stopSequences(["end", ""])(question),
+    "stopSequences hold an empty text",
+    "leave it out"
+  ],
+  "a stream where a whole answer was called for": [
+    Completion.additionalParams({ stream: true })(question),
+    "stream in additionalParams",
+    "LLMClient.stream"
+  ],
+  "a model that leads to another path": [Completion.model("../files")(question), "leads to another path"],
   "a forced call without tools": [
     Completion.toolChoice(Tool.required)(question),
     "there are no tools",
@@ -129,6 +161,25 @@ describe("is refused before anything is sent, and told what to do:", () => {
   }
 })
 
+describe("a stream that is asked for without one", () => {
+  for (const name of names) {
+    it.effect(`is refused before anything is sent to ${name}`, () =>
+      Effect.gen(function*() {
+        for (const stream of [false, null, "true"]) {
+          const http = recording()
+          const error = yield* Stream.runDrain(LLMClient.stream(Completion.additionalParams({ stream })(question)))
+            .pipe(
+              Effect.flip,
+              Effect.provide(Layer.provide(layers[name], http.layer))
+            )
+          assert.strictEqual(`${error._tag} ${error.reason}`, "ClientError InvalidRequest")
+          assert.include(error.description, "LLMClient.completion")
+          assert.lengthOf(http.sent, 0)
+        }
+      }))
+  }
+})
+
 describe("is no reason to refuse:", () => {
   const fine: { readonly [what: string]: Completion.Completion } = {
     "an empty preamble": Completion.preamble("")(question),
@@ -142,6 +193,8 @@ describe("is no reason to refuse:", () => {
       Completion.additionalParams({ tools: [{ name: "mine" }] }),
       Completion.toolChoice(Tool.specific("mine"))
     ),
+    "what is called for anyway": Completion.additionalParams({ stream: false })(question),
+    "a tool name with what one of them takes": Completion.tools([tool("a.b:c-d_1")])(question),
     "a BigInt in the parameters of another provider": Completion.providerParams({ other: big })(question)
   }
 

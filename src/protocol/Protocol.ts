@@ -2,12 +2,13 @@
  * The description of a provider's wire: pure functions from a `Completion` to a request, and from a body to an answer.
  * `transport` runs it, `failure` says what its failures are.
  */
+import * as Result from "effect/Result"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { FinishReason } from "../CompletionResponse.ts"
 import type * as Message from "../Message.ts"
 import type { TokenUsage } from "../TokenUsage.ts"
-import type { JsonRecord } from "./json.ts"
+import { type JsonRecord, survives } from "./json.ts"
 
 /** Which media a provider takes: by kind of source, all media types (`true`) or those listed. */
 export interface Media {
@@ -91,6 +92,49 @@ export interface Protocol {
   /** A decoder for one stream. */
   readonly stream: (mintId: (index: number) => string) => StreamDecoder
 }
+
+// Whether a content can be stored and sent back: what a provider wrote as JSON may hold what JSON cannot keep.
+const keeps = (content: Message.AssistantContent): boolean => {
+  switch (content._tag) {
+    case "Text":
+      return content.citations === undefined || survives(content.citations)
+    case "ToolCall":
+      return survives(content.arguments)
+    case "ProviderBlock":
+      return survives(content.block)
+    default:
+      return true
+  }
+}
+
+// Nobody should run a call on a number that nobody wrote. A text stays without what is said about it.
+const sound = (answer: Answer): Answer => {
+  const lost = answer.choice.filter((content) => !keeps(content))
+  if (lost.length === 0) return answer
+  const call = lost.find((content) => content._tag === "ToolCall")
+  return {
+    ...answer,
+    choice: answer.choice.flatMap((content): Array<Message.AssistantContent> => {
+      if (!lost.includes(content)) return [content]
+      if (content._tag !== "Text") return []
+      const { citations: _, ...text } = content
+      return [text]
+    }),
+    malformedCall: answer.malformedCall ??
+      (call && `the arguments of the call of ${call.name} hold a number too large to keep, or are nested too deeply`)
+  }
+}
+
+/** What a whole body says; undefined when it is no answer, whatever it is instead. */
+export const readAnswer = (
+  protocol: Protocol,
+  body: JsonRecord,
+  mintId: (index: number) => string
+): Answer | undefined =>
+  Result.getOrUndefined(Result.try(() => {
+    const answer = protocol.response(body, mintId)
+    return answer && sound(answer)
+  }))
 
 /** A table of finish reasons, by the provider's words. */
 export type FinishReasons = Readonly<Record<string, Exclude<FinishReason["_tag"], "Other">>>

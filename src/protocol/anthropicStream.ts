@@ -2,7 +2,7 @@
  * The events of an Anthropic Messages stream, put together to the body that the call without streaming gives. Source:
  * Anthropic API reference, "Streaming messages".
  */
-import { isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { isObject, type JsonRecord, number, object, parseJson, put, string } from "./json.ts"
 import type { StreamDecoder } from "./Protocol.ts"
 
 interface Block {
@@ -21,7 +21,7 @@ const mergeUsage = (before: JsonRecord, after: JsonRecord): JsonRecord => {
   const merged: Record<string, unknown> = { ...before }
   for (const key in after) {
     const value = after[key]
-    if (value !== null && (value !== 0 || merged[key] === undefined)) merged[key] = value
+    if (value !== null && (value !== 0 || merged[key] === undefined)) put(merged, key, value)
   }
   return merged
 }
@@ -99,7 +99,9 @@ export const anthropicStream = (mintId: (index: number) => string): StreamDecode
             }
             case "citations_delta": {
               const citations = block.fields["citations"]
-              block.fields["citations"] = [...(Array.isArray(citations) ? citations : []), delta["citation"]]
+              if (delta["citation"] === undefined) return
+              if (Array.isArray(citations)) citations.push(delta["citation"])
+              else block.fields["citations"] = [delta["citation"]]
             }
           }
           return

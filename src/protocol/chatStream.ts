@@ -3,14 +3,15 @@
  * OpenAI API reference, "Chat streaming"; OpenRouter API reference, "Streaming", "Reasoning tokens".
  */
 import type { CompletionPart } from "../CompletionPart.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
+import { array, isObject, type JsonRecord, number, object, parseJson, put, string } from "./json.ts"
 import type { StreamDecoder } from "./Protocol.ts"
 
 interface Call {
   id: string | undefined
   name: string
   arguments: string
-  started: boolean
+  /** Which of the answer's calls this is; a call without a name is none. */
+  number: number | undefined
 }
 
 // Servers write arguments as pieces of a text, as the whole value, or as null for none.
@@ -49,6 +50,7 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
   const audio: Record<string, unknown> = {}
   const calls: Array<Call> = []
   const slots = new Map<number, number>()
+  let started = 0
 
   const addText = (piece: string | undefined, parts: Array<CompletionPart>): void => {
     if (piece === undefined) return
@@ -88,7 +90,7 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
         for (const name in detail) {
           const value = detail[name]
           if (value === null || value === undefined) continue
-          before[name] = concatenated.includes(name) ? `${string(before[name]) ?? ""}${String(value)}` : value
+          put(before, name, concatenated.includes(name) ? `${string(before[name]) ?? ""}${String(value)}` : value)
         }
       }
     }
@@ -105,7 +107,7 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     const piece = argumentsText(made["arguments"])
     let index = slots.get(slot)
     if (index === undefined || isNewCall(calls[index]!, id, name, piece)) {
-      index = calls.push({ id, name: "", arguments: "", started: false }) - 1
+      index = calls.push({ id, name: "", arguments: "", number: undefined }) - 1
       slots.set(slot, index)
     }
     const call = calls[index]!
@@ -114,19 +116,25 @@ export const chatStream = (mintId: (index: number) => string): StreamDecoder => 
     // A literal null stands for no arguments, or for arguments that are still to come.
     call.arguments = call.arguments === "null" ? piece : call.arguments + piece
     if (call.name === "") return
-    const fresh = call.started ? piece : call.arguments
-    if (!call.started) {
-      call.started = true
-      parts.push({ _tag: "ToolCallStart", index, id: call.id ??= mintId(index), name: call.name })
+    const fresh = call.number === undefined ? call.arguments : piece
+    if (call.number === undefined) {
+      call.number = started++
+      parts.push({ _tag: "ToolCallStart", index: call.number, id: call.id ??= mintId(index), name: call.name })
     }
-    if (fresh !== "" && call.arguments !== "null") parts.push({ _tag: "ToolCallDelta", index, arguments: fresh })
+    if (fresh !== "" && call.arguments !== "null") {
+      parts.push({ _tag: "ToolCallDelta", index: call.number, arguments: fresh })
+    }
   }
 
   const addAudio = (delta: JsonRecord): void => {
     for (const name in delta) {
       const value = delta[name]
       const before = audio[name]
-      audio[name] = typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value
+      put(
+        audio,
+        name,
+        typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value
+      )
     }
   }
 

@@ -487,10 +487,14 @@ const walkLimit = 8 * bodyLimit
 // Room for a secret that stands where a text is cut, so that no part of one is left over.
 const margin = 4096
 
+// The beginning of a long text, which does not keep the rest of it in memory, as a mere slice does.
+const beginning = (text: string, length: number): string =>
+  new TextDecoder().decode(new TextEncoder().encode(text.slice(0, length)))
+
 // As much of a text as an error keeps, without secrets.
 const excerpt = (text: string, redact: Context["redact"]): string => {
   if (text.length <= bodyLimit + margin) return redact(text).slice(0, bodyLimit)
-  const redacted = redact(text.slice(0, bodyLimit + margin))
+  const redacted = redact(beginning(text, bodyLimit + margin))
   return redacted.slice(0, Math.min(bodyLimit, Math.max(0, redacted.length - margin)))
 }
 

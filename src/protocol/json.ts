@@ -22,18 +22,28 @@ export const number = (value: unknown): number | undefined =>
 
 export const integer = (value: unknown): number | undefined => Number.isSafeInteger(value) ? value as number : undefined
 
+// Deeper values cannot be counted on to survive what walks through them, JSON.stringify included.
+const deepest = 512
+
+/** Whether a parsed JSON value can be written as JSON again: all its numbers are finite, and it is not too deep. */
+export const survives = (value: unknown, depth = 0): boolean => {
+  if (typeof value === "number") return Number.isFinite(value)
+  if (typeof value !== "object" || value === null) return true
+  return depth < deepest && Object.values(value).every((item) => survives(item, depth + 1))
+}
+
+/** Sets a field: a key `__proto__` from JSON is a key like any other, which by assignment it is not. */
+export const put = (record: Record<string, unknown>, key: string, value: unknown): void => {
+  if (key !== "__proto__") record[key] = value
+  else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
+}
+
 /** Merges `over` into `base` deeply: objects are merged, everything else is replaced. */
 export const merge = (base: JsonRecord, over: JsonRecord): JsonRecord => {
   const merged: Record<string, unknown> = { ...base }
   for (const [key, value] of Object.entries(over)) {
     const below = merged[key]
-    // Not by assignment: a key `__proto__` from JSON is a key like any other.
-    Object.defineProperty(merged, key, {
-      value: isObject(below) && isObject(value) ? merge(below, value) : value,
-      enumerable: true,
-      configurable: true,
-      writable: true
-    })
+    put(merged, key, isObject(below) && isObject(value) ? merge(below, value) : value)
   }
   return merged
 }

@@ -1,17 +1,20 @@
 /**
  * What the provider modules share: options, where they come from, and the layers made of them.
  */
+import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isWait } from "../internal/options.ts"
 import { LLMClient } from "../LLMClient.ts"
 import { unsendable } from "./headers.ts"
+import type { Limits } from "./limits.ts"
 import type { Protocol } from "./Protocol.ts"
 import type { Timeouts } from "./timeouts.ts"
 import * as transport from "./transport.ts"
@@ -26,6 +29,14 @@ export interface TimeoutOptions {
   readonly total?: Duration.Input
 }
 
+/** How much of what comes back for one request is taken in; what is left out keeps its default. */
+export interface LimitOptions {
+  /** A whole body, streamed or not, in bytes once it is decompressed; "128 MiB" unless set. */
+  readonly body?: ByteSize.Input
+  /** One event of a streamed answer, in characters, a number or a size such as "1 MiB"; "32 MiB" unless set. */
+  readonly event?: ByteSize.Input
+}
+
 /** The options that every provider has. */
 export interface CommonOptions {
   /** The API key; not needed when `baseUrl` is local. */
@@ -38,6 +49,8 @@ export interface CommonOptions {
   readonly headers?: Readonly<Record<string, string>>
   /** How long one attempt may take; `false` lets it take for ever. */
   readonly timeouts?: TimeoutOptions | false
+  /** How large an answer may be; one that is larger fails as `Transient · Malformed`, and the connection closes. */
+  readonly limits?: LimitOptions
   /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */
   readonly tracePropagation?: boolean
 }
@@ -81,6 +94,24 @@ const toTimeouts = (options: TimeoutOptions | false | undefined): Timeouts | und
     total: Duration.fromInputUnsafe(options?.total ?? defaults.total)
   }
 
+const sizes = { body: 128 << 20, event: 32 << 20 } as const
+
+const toSize = (input: ByteSize.Input): number | undefined =>
+  Option.getOrUndefined(
+    Option.filter(Option.flatMap(ByteSize.fromInput(input), ByteSize.toNumber), (size) => size > 0)
+  )
+
+const toLimits = ({ body = sizes.body, event = sizes.event }: LimitOptions): Result.Result<Limits, string> => {
+  const bytes = toSize(body)
+  const characters = toSize(event)
+  if (bytes !== undefined && characters !== undefined) return Result.succeed({ body: bytes, event: characters })
+  return Result.fail(
+    `limits.${
+      bytes === undefined ? "body" : "event"
+    } is no size: give a whole number above 0, or one with a unit, such as "64 MiB"`
+  )
+}
+
 const present = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))
 
@@ -117,14 +148,15 @@ const toEndpoint = <Options extends CommonOptions>(
     const given = options.timeouts === false ? {} : options.timeouts ?? {}
     const clock = clocks.find((name) => given[name] !== undefined && !isWait(given[name]))
     if (clock !== undefined) return Result.fail(`timeouts.${clock} is no duration: give one that is not negative`)
-    return Result.succeed({
+    return Result.map(toLimits(options.limits ?? {}), (limits) => ({
       protocol: definition.protocol(baseUrl),
       baseUrl,
       model: options.model,
       headers,
       timeouts: toTimeouts(options.timeouts),
+      limits,
       tracePropagation: options.tracePropagation ?? false
-    })
+    }))
   })
 
 const client = (endpoint: Effect.Effect<transport.Endpoint, Config.ConfigError>) =>

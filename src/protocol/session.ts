@@ -10,7 +10,8 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Signal } from "./failure.ts"
 import { errorIn } from "./failure.ts"
 import { isObject, parseJson } from "./json.ts"
-import type { Answer, Protocol } from "./Protocol.ts"
+import { exceeded, type Limits } from "./limits.ts"
+import { type Answer, type Protocol, readAnswer } from "./Protocol.ts"
 
 export interface Session {
   /** Takes in chunks of the body, as the network gives them. */
@@ -29,19 +30,17 @@ export interface Session {
   readonly partial: () => CompletionResponse | undefined
 }
 
-// As much of a body without events is kept as an answer may take, in characters.
-const plainLimit = 10 << 20
-
 // A line that only event streams have: a field, or a comment.
 const eventLine = /^(data|event|id|retry|):/m
 
 export const make = (options: {
   readonly protocol: Protocol
+  readonly limits: Limits
   readonly mintId: (index: number) => string
   readonly toResponse: (answer: Answer) => CompletionResponse
   readonly judge: (answer: Answer) => Signal | undefined
 }): Session => {
-  const { judge, mintId, protocol, toResponse } = options
+  const { judge, limits, mintId, protocol, toResponse } = options
   const decoder = protocol.stream(mintId)
   const utf8 = new TextDecoder()
   let parts: Array<CompletionPart> = []
@@ -49,10 +48,12 @@ export const make = (options: {
   let finished = false
   let ended = false
   let events = 0
+  let size = 0
   const plain: Array<string> = []
+  let plainAnswer: Answer | undefined
   let plainLength = 0
 
-  const answer = (body = decoder.body()) => protocol.response(body, mintId)
+  const answer = (body = decoder.body()) => readAnswer(protocol, body, mintId)
 
   const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
 
@@ -103,21 +104,22 @@ export const make = (options: {
 
   const parser = Sse.makeParser((event) => {
     if (event._tag === "Event") onEvent(event.event, event.data)
-  })
+  }, { maxEventSize: limits.event })
 
   const feedText = (text: string): void => {
-    if (events === 0 && plainLength < plainLimit) {
+    // As much of a body without events is kept as one of them may have.
+    if (events === 0 && plainLength < limits.event) {
       plain.push(text)
       plainLength += text.length
     }
-    const error = parser.feed(text)
-    if (error !== undefined) breakOff(malformed("", error.message))
+    if (parser.feed(text) !== undefined) breakOff(exceeded(limits, "event"))
   }
 
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
   const finishPlain = (): void => {
     const text = plain.join("")
     const body = parseJson(text)
+    plainAnswer = isObject(body) ? answer(body) : undefined
     if (errorIn(body) !== undefined) {
       failure = { _tag: "Failed", text, body }
       return
@@ -128,20 +130,24 @@ export const make = (options: {
         : malformed(text, "the body is no event stream")
       return
     }
-    const response = finish(answer(body))
+    const response = finish(plainAnswer)
     if (response !== undefined) parts.push(...Part.fromResponse(response))
   }
 
-  // JSON can be nested more deeply than it can be walked through.
+  // JSON can be nested more deeply than it can be walked through, and its objects can have a `toString` of their own.
   const guarded = (step: () => void): void => {
     if (finished || failure !== undefined) return
-    if (Result.isFailure(Result.try(step))) failure = malformed("", "an event of the stream is nested too deeply")
+    if (Result.isFailure(Result.try(step))) failure = malformed("", "an event of the stream cannot be read")
   }
 
   return {
     feed: (chunks) =>
       guarded(() => {
-        for (const chunk of chunks) feedText(utf8.decode(chunk, { stream: true }))
+        for (const chunk of chunks) {
+          size += chunk.byteLength
+          if (size > limits.body) return breakOff(exceeded(limits, "body"))
+          feedText(utf8.decode(chunk, { stream: true }))
+        }
       }),
     end: () =>
       guarded(() => {
@@ -162,8 +168,7 @@ export const make = (options: {
     failure: () => failure,
     finished: () => finished,
     partial: () => {
-      if (events === 0) return undefined
-      const whole = answer()
+      const whole = events === 0 ? plainAnswer : answer()
       return whole === undefined ? undefined : toResponse(whole)
     }
   }

@@ -32,7 +32,8 @@ import * as Message from "../Message.ts"
 import * as failure from "./failure.ts"
 import { mergeHeaders, unsendable } from "./headers.ts"
 import { array, isObject, type JsonRecord, merge, parseJson } from "./json.ts"
-import type { Protocol } from "./Protocol.ts"
+import { exceeded, failureLimit, type Limits, readText } from "./limits.ts"
+import { type Protocol, readAnswer } from "./Protocol.ts"
 import * as secrets from "./secrets.ts"
 import * as Session from "./session.ts"
 import { type Timeouts, watch } from "./timeouts.ts"
@@ -46,6 +47,7 @@ export interface Endpoint {
   readonly model: string | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly timeouts: Timeouts | undefined
+  readonly limits: Limits
   readonly tracePropagation: boolean
 }
 
@@ -71,11 +73,14 @@ const encode = (endpoint: Endpoint, completion: Completion, model: string, strea
     mergeParams(body, completion.additionalParams),
     completion.providerParams?.[endpoint.protocol.provider]
   )
-  return { path, headers, text: JSON.stringify(merged) }
+  return { path, headers, text: JSON.stringify(merged), stream: merged["stream"] }
 }
 
 const unwritable = "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its"
   + " additionalParams, providerParams, schemas, tool arguments and tool results"
+
+const otherwise = "stream in additionalParams or providerParams is not what was called: leave it out, and call"
+  + " LLMClient.stream for a stream, LLMClient.completion for a whole answer"
 
 const invalid = (description: string): failure.Signal => ({ _tag: "Refused", reason: "InvalidRequest", description })
 
@@ -110,7 +115,7 @@ const traced = (send: Send, { hostname }: URL): Send => (request) =>
 /** The client of an endpoint. */
 export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClient.HttpClient> =>
   Effect.map(HttpClient.HttpClient, (http): Service => {
-    const { baseUrl, protocol, timeouts } = endpoint
+    const { baseUrl, limits, protocol, timeouts } = endpoint
     const { provider } = protocol
     const context = httpContext(endpoint)
     const base = baseUrl.origin + baseUrl.pathname.replace(/\/+$/, "")
@@ -132,6 +137,10 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
 
     const toRequest = (completion: Completion, model: string, streamed: boolean) =>
       Result.try(() => encode(endpoint, completion, model, streamed)).pipe(
+        // What has a `toJSON` of its own may be written as anything, even as nothing.
+        Result.filterOrFail(({ text }) => String(text).startsWith("{"), () => unwritable),
+        Result.mapError(() => unwritable),
+        Result.filterOrFail(({ stream }) => stream === undefined || (stream ?? false) === streamed, () => otherwise),
         Result.map(({ headers, path, text }) =>
           HttpClientRequest.post(
             `${base}${path}${path.includes("?") ? baseUrl.search.replace("?", "&") : baseUrl.search}`,
@@ -161,6 +170,9 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         if (model.trim() === "") {
           return yield* fail(invalid("no model: set it on the completion, or as the layer's default"), attempt)
         }
+        if (/(^|\/)\.{1,2}(\/|$)/.test(model)) {
+          return yield* fail(invalid("the model's name leads to another path: give the name of a model"), attempt)
+        }
         const unfit = unsendable(completion.headers ?? {})
         if (unfit !== undefined) {
           return yield* fail(invalid(`the header ${unfit} cannot be sent: HTTP does not allow its characters`), attempt)
@@ -169,14 +181,14 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         if (refused !== undefined) return yield* fail(refused, attempt)
         const request = toRequest(completion, model, streamed)
         if (Result.isFailure(request)) {
-          return yield* fail(invalid(unwritable), attempt)
+          return yield* fail(invalid(request.failure), attempt)
         }
         const onNetworkFailure = networkFailure(attempt)
         const execute: Send = (request) => Effect.catch(http.execute(request), onNetworkFailure)
         const response = yield* (endpoint.tracePropagation ? traced(execute, baseUrl) : execute)(request.success)
         const received: Attempt = { ...attempt, status: response.status, headers: response.headers }
         if (response.status < 200 || response.status >= 300) {
-          const text = yield* Effect.catch(response.text, onNetworkFailure)
+          const { text } = yield* Effect.catch(readText(response, failureLimit), onNetworkFailure)
           return yield* fail({ _tag: "Failed", text, body: parseJson(text) }, received)
         }
         return { response, received }
@@ -195,7 +207,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         const description = text.trim() === "" ? "the answer has no body" : "the answer is not JSON"
         return fail({ _tag: "Malformed", text, description }, attempt)
       }
-      const answer = isObject(body) ? protocol.response(body, mintId) : undefined
+      const answer = isObject(body) ? readAnswer(protocol, body, mintId) : undefined
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const response = answer === undefined ? undefined : failure.toResponse(answer, { ...attempt, now })
         if (failure.errorIn(body) !== undefined) {
@@ -212,7 +224,8 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
     const complete = Effect.fnUntraced(
       function*(completion: Completion): Effect.fn.Return<CompletionResponse, LLMError> {
         const { received, response } = yield* open(completion, false)
-        const text = yield* Effect.catch(response.text, networkFailure(received))
+        const { text, whole } = yield* Effect.catch(readText(response, limits.body), networkFailure(received))
+        if (!whole) return yield* fail(exceeded(limits, "body", text), received)
         return yield* decode(text, yield* minting, completion, received)
       }
     )
@@ -236,6 +249,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         attempt = received
         session = Session.make({
           protocol,
+          limits,
           mintId: mintWith(Context.get(services, Random.Random)),
           toResponse: (answer) => failure.toResponse(answer, { ...received, now: clock.currentTimeMillisUnsafe() }),
           judge: (answer) => failure.judge(answer, completion)
@@ -270,9 +284,13 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
             return loop
           }
         })
-        // Reads on after the last part, so that the connection can be used again, but does not wait for it.
-        const drain = body.pipe(
-          Effect.forever({ disableYield: true }),
+        // Reads on after the last part, so that the connection can be used again, but not for ever.
+        let reads = 0
+        const rest: Pull.Pull<never, HttpClientError> = Effect.flatMap(
+          body,
+          () => ++reads < 64 ? rest : Cause.done()
+        )
+        const drain = rest.pipe(
           Effect.timeoutOption("100 millis"),
           Effect.exit,
           Effect.andThen(Cause.done())

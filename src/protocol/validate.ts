@@ -51,6 +51,7 @@ const checkUserContent = (protocol: Protocol, content: Message.UserContent): Ref
     case "Text":
       return undefined
     case "ToolResult":
+      if (content.id === "") return invalid("a tool result has no id: give it the id of the call that it answers")
       for (const item of content.content) {
         const refused = item._tag === "Image"
           ? checkMedia(protocol, "an image in a tool result", protocol.accepts.toolResult, item.source)
@@ -71,10 +72,18 @@ const checkUserContent = (protocol: Protocol, content: Message.UserContent): Ref
 const checkAssistantContent = (
   protocol: Protocol,
   content: Message.AssistantContent
-): Refused | undefined =>
-  content._tag === "Image"
-    ? checkMedia(protocol, "an image in an assistant message", protocol.accepts.assistant, content.source)
-    : undefined
+): Refused | undefined => {
+  switch (content._tag) {
+    case "Image":
+      return checkMedia(protocol, "an image in an assistant message", protocol.accepts.assistant, content.source)
+    case "ToolCall":
+      return content.id === "" || content.name === ""
+        ? invalid("a tool call in the history has no id or no name: keep both as they came with the answer")
+        : undefined
+    default:
+      return undefined
+  }
+}
 
 const checkMessage = (protocol: Protocol, message: Message.Message): Refused | undefined => {
   switch (message._tag) {
@@ -101,10 +110,18 @@ const isBlank = (message: Message.Message): boolean =>
     ? message.content.trim() === ""
     : message.content.every((content) => content._tag === "Text" && content.text.trim() === "")
 
+// What any of the providers takes in the name of a tool; each of them takes less.
+const toolName = /^[A-Za-z0-9_.:-]{1,128}$/
+
 const checkTools = (protocol: Protocol, completion: Completion.Completion): Refused | undefined => {
   const names = new Set<string>()
   for (const { name } of completion.tools) {
     if (name === "") return invalid("a tool has no name: give it one")
+    if (!toolName.test(name)) {
+      return invalid(
+        `no provider takes the tool name ${JSON.stringify(name)}: use letters, digits, _ and -, at most 64 of them`
+      )
+    }
     if (names.has(name)) return invalid(`the tool name ${name} is given twice: rename one of the two tools`)
     names.add(name)
   }
@@ -130,10 +147,11 @@ const checkTools = (protocol: Protocol, completion: Completion.Completion): Refu
     : undefined
 }
 
-const checkNumbers = ({ maxTokens, temperature }: Completion.Completion): Refused | undefined => {
+const checkSettings = ({ maxTokens, stopSequences = [], temperature }: Completion.Completion): Refused | undefined => {
   if (maxTokens !== undefined && !(Number.isSafeInteger(maxTokens) && maxTokens > 0)) {
     return invalid(`maxTokens is ${maxTokens}: give a positive whole number`)
   }
+  if (stopSequences.includes("")) return invalid("stopSequences hold an empty text: leave it out")
   return temperature !== undefined && !(Number.isFinite(temperature) && temperature >= 0)
     ? invalid(`temperature is ${temperature}: give a number of at least 0`)
     : undefined
@@ -145,7 +163,7 @@ export const validate = (protocol: Protocol, completion: Completion.Completion):
   if (Completion.messages(completion).every((message) => message._tag === "System" || isBlank(message))) {
     return invalid("there are only system messages: give a user message as the prompt")
   }
-  const refused = checkNumbers(completion) ?? checkTools(protocol, completion)
+  const refused = checkSettings(completion) ?? checkTools(protocol, completion)
   if (refused !== undefined) return refused
   for (const message of Completion.messages(completion)) {
     const refused = checkMessage(protocol, message)

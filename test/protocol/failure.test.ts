@@ -805,18 +805,17 @@ const hanging = (where: "before the answer" | "inside of it") => {
       signal.addEventListener("abort", () => seen.closed++)
       return Effect.never
     }
-    const body = new ReadableStream<Uint8Array>({
-      start: (controller) => controller.enqueue(new TextEncoder().encode('{"choices":')),
-      cancel: () => {
-        seen.closed++
-      }
-    })
-    // As fetch does it: a request that is aborted ends the body.
+    // As fetch does it: a body that is given up ends the request, and a request that is aborted ends the body.
     let open = true
-    signal.addEventListener("abort", () => {
+    const close = () => {
       if (open) seen.closed++
       open = false
+    }
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('{"choices":')),
+      cancel: close
     })
+    signal.addEventListener("abort", close)
     return Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body)))
   })
   return { seen, layer: Layer.succeed(HttpClient.HttpClient, client) }

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import {
   Anthropic,
   Completion,
+  type CompletionPart,
   CompletionResponse,
   Gemini,
   LLMClient,
@@ -85,6 +86,14 @@ describe("a body that is nested too deeply to walk through", () => {
       assert.strictEqual(kind(yield* against(layers.gemini, body).streamFailure), "Transient Malformed")
     }))
 })
+
+it.effect("names that are objects with words of their own are no defect", () =>
+  Effect.gen(function*() {
+    const body =
+      `{"content":[{"type":"tool_use","id":"1","name":{"toString":1},"partial_json":"{"}],"stop_reason":"end_turn"}`
+    assert.strictEqual(kind(yield* against(layers.anthropic, body).failure), "Transient Malformed")
+    assert.strictEqual(kind(yield* against(layers.anthropic, body).streamFailure), "Transient Malformed")
+  }))
 
 describe("a failure as long as a book", () => {
   it.effect("is cut, and shows no part of a key at the cut", () =>
@@ -198,6 +207,51 @@ describe("a stream", () => {
         last?._tag === "Finish" ? last.response.toolCalls.map((call) => [call.name, call.arguments]) : [],
         [["a", { of: "a" }], ["b", { of: "b" }]]
       )
+    }))
+
+  it.effect("keeps citations and sound that can be stored", () =>
+    Effect.gen(function*() {
+      const stored = (parts: ReadonlyArray<CompletionPart.CompletionPart>) => {
+        const last = parts.at(-1)
+        assert(last?._tag === "Finish")
+        return JSON.stringify(Schema.encodeSync(CompletionResponse.CompletionResponse)(last.response))
+      }
+      const cited = yield* against(
+        layers.anthropic,
+        events(
+          { type: "content_block_start", index: 0, content_block: { type: "text", text: "a" } },
+          { type: "content_block_delta", index: 0, delta: { type: "citations_delta" } },
+          { type: "content_block_delta", index: 0, delta: { type: "citations_delta", citation: { at: 1 } } },
+          { type: "message_delta", delta: { stop_reason: "end_turn" } },
+          { type: "message_stop" }
+        )
+      ).parts
+      assert.include(stored(cited), `"citations":[{"at":1}]`)
+      const spoken = yield* against(
+        layers.openai,
+        events(
+          `{"choices":[{"delta":{"audio":{"id":"1","__proto__":{"a":1}}}}]}`,
+          { choices: [{ delta: { audio: { data: "AA" } }, finish_reason: "stop" }] },
+          "[DONE]"
+        )
+      ).parts
+      assert.include(stored(spoken), `{"audio":{"id":"1","__proto__":{"a":1},"data":"AA"}}`)
+    }))
+
+  it.effect("counts no call that has no name", () =>
+    Effect.gen(function*() {
+      const parts = yield* against(
+        layers.openai,
+        events(
+          { choices: [{ delta: { tool_calls: [{ index: 0, id: "a", function: { arguments: "{}" } }] } }] },
+          { choices: [{ delta: { tool_calls: [{ index: 1, id: "b", function: { name: "f", arguments: "{}" } }] } }] },
+          { choices: [{ delta: {}, finish_reason: "tool_calls" }] }
+        )
+      ).parts
+      assert.deepStrictEqual(parts.filter((part) => part._tag !== "Finish"), [
+        { _tag: "ToolCallStart", index: 0, id: "b", name: "f" },
+        { _tag: "ToolCallDelta", index: 0, arguments: "{}" }
+      ])
     }))
 
   it.effect("whose arguments come before the name of the call passes on all of them", () =>

@@ -143,6 +143,27 @@ describe.each([
       yield* gone
     }))
 
+  it.live("cannot send the key elsewhere by a redirect", () =>
+    Effect.gen(function*() {
+      const requests: Array<string> = []
+      const elsewhere = yield* serve((response) => {
+        requests.push("elsewhere")
+        response.end("{}")
+      })
+      for (const status of [301, 302, 303, 307, 308]) {
+        const { baseUrl } = yield* serve((response) => {
+          requests.push("here")
+          response.writeHead(status, { location: `${elsewhere.baseUrl}/v1/messages` }).end()
+        })
+        const llm = yield* client(baseUrl, http)
+        for (const run of [llm.completion(hello), Stream.runDrain(llm.stream(hello))]) {
+          const error = yield* Effect.flip(run)
+          assert.strictEqual(`${error._tag} ${error.status}`, `ClientError ${status}`)
+        }
+      }
+      assert.deepStrictEqual(requests, Array.from({ length: 10 }, () => "here"))
+    }))
+
   it.live("cannot make a caller hang by never answering", () =>
     Effect.gen(function*() {
       const { baseUrl, gone } = yield* serve(() => {})

@@ -271,25 +271,33 @@ const everywhere = (message: Message.Message): Message.Message => {
     case "User":
       return Message.user(message.content.map((content) =>
         content._tag === "ToolResult"
-          ? { ...content, content: content.content.filter((item) => item._tag !== "Image") }
+          ? { ...content, id: `${content.id}1`, content: content.content.filter((item) => item._tag !== "Image") }
           : content._tag === "Text"
           ? content
           : image
       ))
     case "Assistant":
-      return { ...message, content: message.content.filter((content) => content._tag !== "Image") }
+      return {
+        ...message,
+        content: message.content.flatMap((content) =>
+          content._tag === "Image"
+            ? []
+            : [content._tag === "ToolCall" ? { ...content, id: `${content.id}1`, name: `${content.name}1` } : content]
+        )
+      }
   }
 }
 
 /** Completions that every provider can be sent. */
 const completions = Arbitrary.map(Arbitrary.schema(Completion.Completion), (completion) => {
-  const { headers: _, maxTokens, prompt, temperature, toolChoice, ...rest } = completion
+  const { headers: _, maxTokens, prompt, stopSequences, temperature, toolChoice, ...rest } = completion
   return Completion.make({
     ...rest,
     model: "m",
     history: [...completion.history.map(everywhere), ...(prompt._tag === "User" ? [everywhere(prompt)] : [])],
     prompt: "and?",
-    tools: completion.tools.map((tool, index) => ({ ...tool, name: `${tool.name}${index}` })),
+    tools: completion.tools.map((tool, index) => ({ ...tool, name: `tool_${index}` })),
+    ...(stopSequences && { stopSequences: stopSequences.filter((text) => text !== "") }),
     ...(toolChoice !== undefined && toolChoice._tag !== "Specific" && completion.tools.length > 0 && { toolChoice }),
     ...(maxTokens !== undefined && { maxTokens: Math.abs(Math.trunc(maxTokens)) % 1000 + 1 }),
     ...(temperature !== undefined && { temperature: Math.abs(temperature) })

@@ -1,0 +1,49 @@
+/**
+ * How much of what a provider sends is taken in: nothing else bounds the memory of a caller whose peer sends without end.
+ */
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type { HttpClientResponse } from "effect/http/HttpClientResponse"
+import * as Stream from "effect/Stream"
+import type { Signal } from "./failure.ts"
+
+export interface Limits {
+  /** Bytes of a whole body, streamed or not. */
+  readonly body: number
+  /** Characters of one event of a stream. */
+  readonly event: number
+}
+
+/** As much of the body of a failure is read, in bytes: its status says more than what stands behind that. */
+export const failureLimit = 1 << 20
+
+const what = { body: "the body", event: "an event of the stream" } as const
+
+/** What is larger than its limit is no answer; `text` is what there was of it. */
+export const exceeded = (limits: Limits, name: keyof Limits, text = ""): Signal => ({
+  _tag: "Malformed",
+  text,
+  description: `${what[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`
+})
+
+/** The text of a body, and whether that is all of it: what is beyond the limit is not read, and the connection closes. */
+export const readText = (
+  response: HttpClientResponse,
+  limit: number
+): Effect.Effect<{ readonly text: string; readonly whole: boolean }, HttpClientError> =>
+  Effect.suspend(() => {
+    const utf8 = new TextDecoder()
+    let text = ""
+    let size = 0
+    const take = (chunk: Uint8Array): boolean => {
+      size += chunk.byteLength
+      if (size > limit) return false
+      text += utf8.decode(chunk, { stream: true })
+      return true
+    }
+    return Stream.runForEachWhile(response.stream, (chunk) => Effect.sync(() => take(chunk))).pipe(
+      Effect.catchIf(({ reason }) => reason._tag === "EmptyBodyError", () => Effect.void),
+      Effect.map(() => ({ text: text + utf8.decode(), whole: size <= limit }))
+    )
+  })

@@ -1,0 +1,39 @@
+/**
+ * How long a fuzz test goes on, and from which seed: a fixed number of cases as part of the tests, or as long as
+ * `npm run fuzz` says. Each case has a seed of its own, and a failure says it.
+ */
+import * as Effect from "effect/Effect"
+import { make, type Random } from "./random.ts"
+
+const { FUZZ_SECONDS: seconds, FUZZ_SEED: seed } = process.env
+
+const first = seed === undefined ? (seconds === undefined ? 1 : Date.now() % 2 ** 31) : Number(seed)
+
+/** How long a test may take. */
+export const timeout: number = (Number(seconds ?? 0) + 60) * 1000
+
+/** Runs cases until the time is up, or as many as are given where there is no time. */
+export const cases = (
+  runs: number,
+  one: (random: Random) => Effect.Effect<void>
+): Effect.Effect<void> =>
+  Effect.gen(function*() {
+    const end = performance.now() + Number(seconds) * 1000
+    for (let index = 0; seconds === undefined ? index < runs : performance.now() < end; index++) {
+      yield* Effect.suspend(() => one(make(first + index))).pipe(
+        Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error("it hangs")) }),
+        Effect.catchDefect((defect) =>
+          Effect.die(
+            Object.assign(
+              new Error(`seed ${first + index} (npm run fuzz -- --seed ${first + index}): ${String(defect)}`),
+              {
+                stack: defect instanceof Error ? defect.stack : undefined
+              }
+            )
+          )
+        )
+      )
+      // Lets timers and other tests run.
+      if (index % 50 === 0) yield* Effect.yieldNow
+    }
+  })

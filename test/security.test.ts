@@ -1,0 +1,144 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as Redacted from "effect/Redacted"
+import * as References from "effect/References"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { inspect } from "node:util"
+import { Anthropic, Completion, Gemini, LLMClient, OpenAi, OpenRouter, Retry } from "../src/index.ts"
+import * as Simulator from "../src/testing/Simulator.ts"
+import { passing } from "./testing/simulated.ts"
+
+const root = join(import.meta.dirname, "..")
+
+describe("SECURITY.md", () => {
+  const text = readFileSync(join(root, "SECURITY.md"), "utf8")
+  const named = [...text.matchAll(/`(test\/[\w./]+\.test\.ts)`: ("[^"]+"(?:, "[^"]+")*)/g)].flatMap((
+    [, file, titles]
+  ) => [...titles!.matchAll(/"([^"]+)"/g)].map(([, title]) => ({ file: file!, title: title! })))
+
+  it("names a test for each claim", () => {
+    assert.isAbove(named.length, 20)
+    const claims = text.split("\n").filter((line) => line.startsWith("- ") && !line.startsWith("- **"))
+    assert.deepStrictEqual(claims.filter((line) => !/`test\/[\w./]+\.test\.ts`: "/.test(line)), [])
+  })
+
+  for (const { file, title } of named) {
+    it(`names a test that exists: ${file}: ${title}`, () => {
+      const source = readFileSync(join(root, file), "utf8")
+      const titles = [...source.matchAll(/(["`])((?:(?!\1|\n)[^\\]|\\.)*)\1/g)].map(([, , written]) => written!)
+      assert.isTrue(titles.some((written) => written.includes(title)))
+    })
+  }
+})
+
+const apiKey = Redacted.make("sk-test-0123456789")
+
+const layers = {
+  anthropic: Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", tracePropagation: true }),
+  openai: OpenAi.layer({ apiKey, model: "gpt-4.1-mini", tracePropagation: true }),
+  openrouter: OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", tracePropagation: true }),
+  gemini: Gemini.layer({ apiKey, model: "gemini-2.5-flash", tracePropagation: true })
+} as const
+
+const names = Object.keys(layers) as Array<keyof typeof layers>
+
+describe.each(names)("a call of %s", (name) => {
+  it.effect("shows neither prompt nor answer in logs and spans", () =>
+    Effect.gen(function*() {
+      const shown: Array<string> = []
+      const spans: Array<Tracer.Span> = []
+      const observed = Layer.mergeAll(
+        Logger.layer([Logger.map(Logger.formatJson, (line) => void shown.push(line))]),
+        Layer.succeed(References.MinimumLogLevel, "All"),
+        Layer.succeed(
+          Tracer.Tracer,
+          Tracer.make({
+            span: (options) => {
+              const span = new Tracer.NativeSpan(options)
+              spans.push(span)
+              return span
+            }
+          })
+        )
+      )
+      const completion = Completion.make({ preamble: "be xylophonic", prompt: "the quokka question" })
+      const simulator = Simulator.layer({ failures: [{ _tag: "ServerError" }] })
+      const answers = yield* passing(
+        Effect.gen(function*() {
+          const whole = yield* LLMClient.completion(completion)
+          const parts = yield* Stream.runCollect(LLMClient.stream(completion))
+          return [whole.text, ...parts.flatMap((part) => part._tag === "TextDelta" ? [part.text] : [])]
+        }).pipe(
+          Effect.withSpan("call"),
+          Effect.provide(
+            Retry.layer().pipe(Layer.provide(layers[name]), Layer.provide(simulator), Layer.provideMerge(observed))
+          )
+        )
+      )
+      // There was something to show, and something to show it in.
+      assert.include(answers[0], "quokka")
+      assert.isAbove(shown.length, 0)
+      assert.isAbove(spans.length, 2)
+      const seen = [
+        ...shown,
+        ...spans.map((span) => inspect([span.name, [...span.attributes], span.links], { depth: null }))
+      ].join("\n")
+      for (const secret of ["quokka", "xylophonic", answers[0]!]) assert.notInclude(seen, secret)
+    }))
+})
+
+const answering = (name: keyof typeof layers, body: string) =>
+  Layer.provide(
+    layers[name],
+    Layer.succeed(
+      HttpClient.HttpClient,
+      HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body))))
+    )
+  )
+
+const question = Completion.make({ prompt: "Hi" })
+
+// A call with these arguments, as every provider writes one.
+const calling = (args: string) =>
+  `{"content":[{"type":"tool_use","id":"1","name":"f","input":${args}}],"stop_reason":"tool_use","choices":[{"message":`
+  + `{"tool_calls":[{"id":"1","function":{"name":"f","arguments":${JSON.stringify(args)}}}]},"finish_reason":`
+  + `"tool_calls"}],"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":${args}}}]},"finishReason":`
+  + `"STOP"}]}`
+
+describe.each(names)("arguments of %s", (name) => {
+  it.effect("that JSON cannot keep make no call that can be run", () =>
+    Effect.gen(function*() {
+      for (const value of ["1e999", "[-1e999]", `${"[".repeat(1000)}1${"]".repeat(1000)}`]) {
+        const layer = answering(name, calling(`{"a":${value}}`))
+        for (const run of [LLMClient.completion(question), Stream.runDrain(LLMClient.stream(question))]) {
+          const error = yield* Effect.flip(Effect.provide(run, layer))
+          assert.strictEqual(`${error._tag} ${error.reason}`, "EmptyResponse MalformedToolCall")
+          assert.include(error.description, "the arguments of the call of f")
+          assert.deepStrictEqual(error.partial?.toolCalls, [])
+        }
+      }
+    }))
+
+  it.effect("with a key __proto__ changes no prototype", () =>
+    Effect.gen(function*() {
+      const layer = answering(name, calling(`{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`))
+      const answer = yield* Effect.provide(LLMClient.completion(question), layer)
+      const args = answer.toolCalls[0]?.arguments
+      assert.strictEqual(
+        JSON.stringify(args),
+        `{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`
+      )
+      assert.strictEqual(Object.getPrototypeOf(args), Object.prototype)
+      assert.isUndefined(({} as { readonly polluted?: unknown }).polluted)
+      const params = Completion.additionalParams(JSON.parse('{"__proto__":{"polluted":1}}'))(question)
+      yield* Effect.provide(LLMClient.completion(params), layer)
+      assert.isUndefined(({} as { readonly polluted?: unknown }).polluted)
+    }))
+})
