@@ -33,6 +33,11 @@ export const readText = (
   limit: number
 ): Effect.Effect<{ readonly text: string; readonly whole: boolean }, HttpClientError> =>
   Effect.suspend(() => {
+    // A length that was announced is kept by HTTP, and reading all at once costs a third; what is compressed grows.
+    const announced = Number(response.headers["content-length"])
+    if (announced <= limit && response.headers["content-encoding"] === undefined) {
+      return Effect.map(response.text, (text) => ({ text, whole: true }))
+    }
     const utf8 = new TextDecoder()
     let text = ""
     let size = 0
