@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { type Completion, messages } from "../Completion.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Message } from "../Message.ts"
+import { type JsonRecord, object } from "../protocol/json.ts"
 
 // English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
 const perToken = 3.5
@@ -53,3 +54,20 @@ export const inputTokens = (completion: Completion): number => {
 /** An estimate of the tokens of an answer, as far as it came. */
 export const outputTokens = ({ choice }: CompletionResponse): number =>
   choice.reduce((sum, content) => sum + ofContent(content), 0)
+
+const limitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"]
+
+const limitsIn = (params: JsonRecord): ReadonlyArray<number> =>
+  [params, object(params["generationConfig"]), object(params["generation_config"])]
+    .flatMap((settings) => limitNames.map((name) => settings[name]))
+    .filter((limit) => typeof limit === "number")
+
+/** The limits of output tokens that a request names, in our words or in those of the given providers. */
+export const outputLimits = (
+  { additionalParams = {}, maxTokens, providerParams = {} }: Completion,
+  providers: ReadonlyArray<string>
+): ReadonlyArray<number> => [
+  ...(maxTokens === undefined ? [] : [maxTokens]),
+  ...limitsIn(additionalParams),
+  ...providers.flatMap((provider) => limitsIn(object(providerParams[provider])))
+]
