@@ -15,12 +15,12 @@ import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as Estimate from "../src/internal/estimate.ts"
+import { Sent } from "../src/internal/sent.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
 import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
-import * as Throttle from "../src/Throttle.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 import { hear, passing, simulated } from "./testing/simulated.ts"
 
@@ -67,9 +67,12 @@ const over = (client: LLMClient.Service, layer: Layer.Layer<LLMClient.LLMClient,
     Context.get(LLMClient.LLMClient)
   )
 
+/** Lets everything run that runs without time, and makes digests. */
+const settled = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+
 /** Runs a call in both of its ways. */
 const both = (client: LLMClient.Service, completion = request) => [
-  Effect.exit(client.completion(completion)),
+  Effect.exit(Effect.asVoid(client.completion(completion))),
   Effect.exit(Stream.runDrain(client.stream(completion)))
 ]
 
@@ -314,7 +317,7 @@ describe("Budget", () => {
     "the largest limit of output that a request names is reserved: %s",
     ([, options, reserved, sent]) =>
       Effect.gen(function*() {
-        const budget = yield* Budget.make({ tokens: 100_000, maxTokens: 50 })
+        const budget = yield* Budget.make({ tokens: 200_000, maxTokens: 50 })
         const limits: Array<number | undefined> = []
         const client = yield* over(
           clientOf(({ maxTokens }) => Effect.andThen(Effect.sync(() => limits.push(maxTokens)), Effect.never)),
@@ -332,30 +335,31 @@ describe("Budget", () => {
   it.effect("a call that is interrupted while it waits to be sent costs nothing, below two budgets as below one", () =>
     Effect.gen(function*() {
       const [outer, inner] = [yield* Budget.make({ tokens: 50_000 }), yield* Budget.make({ tokens: 50_000 })]
-      let sent = 0
-      const client = outer.apply(inner.apply(
-        yield* over(
-          clientOf(() => Effect.sync(() => answer(usage(++sent, 1)))),
-          Throttle.layer({ requestsPerMinute: 1 })
-        )
-      ))
-      yield* client.completion(request)
-      for (const call of [...both(client), ...both(client)]) {
-        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* TestClock.adjust("1 second")
-        assert.strictEqual((yield* outer.usage).reserved.calls, 1)
-        yield* Fiber.interrupt(fiber)
+      // A queue of a minute, which says of a call that it waits.
+      const client = outer.apply(inner.apply(clientOf(() =>
+        Effect.gen(function*() {
+          const sent = yield* Sent
+          assert(sent !== undefined)
+          sent.waiting = true
+          yield* Effect.sleep("1 minute")
+          sent.waiting = false
+          return yield* Effect.never
+        })
+      )))
+      for (const [wait, tokens] of [["59 seconds", [0, 0]], ["60 seconds", [100, 2]]] as const) {
+        for (const [index, call] of both(client).entries()) {
+          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+          yield* TestClock.adjust(wait)
+          assert.strictEqual((yield* outer.usage).reserved.calls, 1)
+          yield* Fiber.interrupt(fiber)
+          for (const budget of [outer, inner]) {
+            const spent = yield* budget.usage
+            assert.deepStrictEqual([spent.calls, spent.reserved.calls], [tokens[index] === 0 ? 0 : 1, 0])
+            assert.strictEqual(spent.tokens.totalTokens, tokens[index])
+            yield* budget.reset
+          }
+        }
       }
-      assert.strictEqual(sent, 1)
-      for (const budget of [outer, inner]) {
-        const { calls, reserved, tokens } = yield* budget.usage
-        assert.deepStrictEqual([calls, reserved.calls, tokens], [1, 0, usage(1, 1)])
-      }
-      // Once it is sent it costs what any other does.
-      const fiber = yield* Effect.forkChild(Effect.andThen(Effect.sleep("2 minutes"), client.completion(request)))
-      yield* TestClock.adjust("2 minutes")
-      yield* Fiber.join(fiber)
-      assert.strictEqual((yield* outer.usage).calls, 2)
     }))
 
   it.effect("a call that timed out costs as one that was left, and one that the provider said was late costs nothing", () =>
@@ -376,7 +380,7 @@ describe("Budget", () => {
       assert.deepStrictEqual(yield* spent(gateway, false), [TokenUsage.zero, 0])
     }))
 
-  it.effect.each(["throttled", "circuit_open", "store_unreachable", "ClientError"])(
+  it.effect.each(["throttled", "circuit_open", "ClientError"])(
     "what was refused before it was sent is no call: %s",
     (code) =>
       Effect.gen(function*() {
@@ -392,28 +396,33 @@ describe("Budget", () => {
       })
   )
 
-  it.effect("of equal calls at once that one cached client shares, one pays for the failure, and for the answer", () =>
+  it.effect.each<readonly [string, Outcome, TokenUsage.TokenUsage]>([
+    ["an answer", Effect.succeed(answer(usage(2, 7))), usage(2, 7)],
+    ["an empty answer", Effect.fail(empty), usage(2, 5)],
+    ["a timeout", Effect.fail(failure("Transient", "Timeout")), usage(2, 98)],
+    ["attempts", Effect.fail(failure("RateLimit", "Requests", { attempts: [empty] })), usage(2, 5)]
+  ])("of equal calls that a cache makes once, one pays, and one that only waited and left pays nothing: %s", (
+    [, outcome, tokens]
+  ) =>
     Effect.gen(function*() {
-      for (const outcome of [Effect.fail(empty), Effect.fail(failure("Transient", "Timeout"))]) {
-        const budget = yield* Budget.make({ tokens: 100_000 })
-        const gate = yield* Deferred.make<void>()
-        const cache = yield* over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer())
-        const client = budget.apply(cache)
-        const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(Effect.exit(client.completion(request))))
-        yield* settled
-        // One that only waited for another's call.
-        const left = yield* Effect.forkChild(client.completion(request))
-        yield* settled
-        yield* Fiber.interrupt(left)
-        assert.strictEqual((yield* budget.usage).calls, 0)
-        yield* Deferred.succeed(gate, undefined)
-        yield* Effect.forEach(fibers, Fiber.join)
-        const { calls, tokens } = yield* budget.usage
-        assert.deepStrictEqual([calls, tokens], [
-          1,
-          outcome === undefined ? tokens : usage(2, calls === 1 ? tokens.outputTokens : 0)
-        ])
-      }
+      const budget = yield* Budget.make({ tokens: 100_000 })
+      const gate = yield* Deferred.make<void>()
+      const client = budget.apply(
+        yield* over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer())
+      )
+      const fibers = yield* Effect.forEach(
+        [0, 0, 1],
+        (way) => Effect.forkChild(both(client)[way]!, { startImmediately: true })
+      )
+      yield* settled
+      const waiting = yield* Effect.forkChild(client.completion(request))
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual((yield* budget.usage).calls, 0)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual((yield* budget.usage).tokens, tokens)
+      assert.strictEqual((yield* budget.usage).reserved.calls, 0)
     }))
 
   it.effect("a request without a model has the price of the layer's own, and is in the books under it", () =>
