@@ -152,6 +152,8 @@ const makeFlight = (streamed: boolean): Flight => ({ streamed, idleSince: undefi
 interface Landed {
   readonly flight: Flight
   readonly result: Result.Result<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
+  /** What those get for whom it was not made: whose it is may change it at once. */
+  readonly copy: Option.Option<CompletionResponse.CompletionResponse>
 }
 
 /** Makes the one call. */
@@ -201,13 +203,14 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       flights.set(key, flight)
       const stored = yield* store.get(key)
       flight.told = Option.isSome(stored)
-      if (flight.told) return { flight, result: Result.succeed(stored) }
+      if (flight.told) return { flight, result: Result.succeed(stored), copy: stored }
       own = true
       if (sent !== undefined) sent.waiting = false
       const result = yield* Effect.result(call)
       const answer = Option.flatten(Result.getSuccess(result))
-      if (Option.isSome(answer) && cacheable(answer.value)) yield* store.set(key, kept(answer.value))
-      return { flight, result }
+      const copy = Option.map(answer, kept)
+      if (Option.isSome(copy) && Option.exists(answer, cacheable)) yield* store.set(key, copy.value)
+      return { flight, result, copy }
     }).pipe(Effect.ensuring(Effect.sync(() => {
       if (flights.get(key) === flight) flights.delete(key)
     })))
@@ -227,7 +230,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       if (mine) landed.flight.told = true
       if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
       const answer = landed.result.success
-      if (own || Option.isSome(answer)) return mine ? answer : Option.map(answer, replayed)
+      if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)
     }
   })
 
