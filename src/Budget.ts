@@ -66,7 +66,8 @@ export interface Options {
   readonly cost?: { readonly limit: number; readonly price: Price }
   /**
    * The output tokens to reserve for a request that limits them in no way; 4,096 unless set. It is also sent as the
-   * request's limit, so that longer answers end there with `MaxTokens`.
+   * request's limit, so that longer answers end there with `MaxTokens`: requests that let a model reason at length need
+   * a limit of their own, or a higher one here.
    */
   readonly maxTokens?: number
 }
@@ -269,17 +270,17 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           cost: reserved.cost - reservation.cost
         }
         const { model: asked, provider, sent, tokens: { inputTokens } } = reservation
-        const leave = (provider: string, model: string, streamed: boolean, characters = 0): void => {
-          const usage = streamed
+        const leave = (provider: string, model: string, characters: number): void => {
+          const usage = ended.streamed
             ? TokenUsage.make({ inputTokens, outputTokens: Estimate.ofCharacters(characters) })
             : reservation.tokens
           count(provider, model, usage, priceOf(usage, model, provider) ?? reservation.cost)
         }
         if (ended._tag === "Left") {
-          if (!sent.waiting) leave(provider, asked, ended.streamed, ended.characters)
+          if (!sent.waiting) leave(provider, asked, ended.characters)
           return
         }
-        const streamed = ended._tag === "Failed" && ended.streamed
+        const unsent = sent.waiting && ended._tag === "Failed" ? ended.error : undefined
         for (const attempt of ended._tag === "Answered" ? answers(ended.response, asked) : failures(ended.error)) {
           const { answer, error, provider } = attempt
           const model = attempt.model === "" ? asked : attempt.model
@@ -287,7 +288,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
             const usage = tokensOf(answer, error !== undefined, inputTokens)
             count(provider, model, usage, answer.cost ?? priceOf(usage, model, provider) ?? reservation.cost)
           } else if (error !== undefined && isGivenUp(error)) {
-            if (!sent.waiting) leave(provider, model, streamed)
+            if (error !== unsent) leave(provider, model, 0)
           } else count(provider, model, TokenUsage.zero, 0)
         }
       })

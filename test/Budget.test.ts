@@ -376,6 +376,13 @@ describe("Budget", () => {
       assert.deepStrictEqual(yield* spent(Effect.fail(late), true), [usage(2, 0), 0.02])
       const attempts = Effect.succeed(answer(usage(2, 1), { attempts: [late] }))
       assert.deepStrictEqual((yield* spent(attempts, false))[0], usage(4, 99))
+      assert.deepStrictEqual((yield* spent(attempts, true))[0], usage(4, 1))
+      const waiting = Effect.flatMap(Sent, (sent) => {
+        assert(sent !== undefined)
+        sent.waiting = true
+        return Effect.fail(late)
+      })
+      assert.deepStrictEqual((yield* spent(waiting, false))[0], TokenUsage.zero)
       const gateway = Effect.fail(failure("Transient", "Timeout", { status: 504 }))
       assert.deepStrictEqual(yield* spent(gateway, false), [TokenUsage.zero, 0])
     }))

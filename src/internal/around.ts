@@ -13,15 +13,18 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 
-/** How a call ended. */
+/** How a call ended, streamed or not. */
 export type Ended =
-  | { readonly _tag: "Answered"; readonly response: CompletionResponse }
-  | { readonly _tag: "Failed"; readonly error: LLMError; readonly streamed: boolean }
-  /** The caller went, or something died; of a stream, this many characters had come by then. */
-  | { readonly _tag: "Left"; readonly streamed: boolean; readonly characters: number }
+  & (
+    | { readonly _tag: "Answered"; readonly response: CompletionResponse }
+    | { readonly _tag: "Failed"; readonly error: LLMError }
+    /** The caller went, or something died; of a stream, this many characters had come by then. */
+    | { readonly _tag: "Left"; readonly characters: number }
+  )
+  & { readonly streamed: boolean }
 
 const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
-  if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value }
+  if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
     onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
@@ -91,7 +94,7 @@ export const around = <A>(
           const last = parts[parts.length - 1]!
           if (last._tag === "Finish") {
             return Effect.as(
-              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response })),
+              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response, streamed: true })),
               parts
             )
           }

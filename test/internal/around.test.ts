@@ -54,7 +54,7 @@ describe("around", () => {
     Effect.gen(function*() {
       const self = surrounded({ completion: () => Effect.succeed(response) })
       yield* self.completion(request)
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response, streamed: false }])
     }))
 
   it.effect("a completion is settled with its failure", () =>
@@ -134,7 +134,7 @@ describe("around", () => {
           if (part._tag === "Finish") assert.lengthOf(self.log, 2)
         })))
       assert.deepStrictEqual(parts.map((part) => part._tag), ["TextDelta", "ReasoningDelta", "ToolCallDelta", "Finish"])
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response, streamed: true }])
     }))
 
   it.effect("a stream that fails is settled with the failure", () =>
