@@ -47,7 +47,7 @@ import { isUnsent } from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
 import { Sent } from "./internal/sent.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { type LLMError, make as makeError } from "./LLMError.ts"
+import { flatten, type LLMError, make as makeError } from "./LLMError.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
 /**
@@ -148,13 +148,14 @@ interface Attempt {
   readonly error?: LLMError
 }
 
-const failures = (error: LLMError): ReadonlyArray<Attempt> => [
-  ...(error.attempts ?? []).flatMap(failures),
-  // Neither what was never sent is a call, nor the failure of a call that another one shared.
-  ...(error.partial === undefined ? isUnsent(error) : error.partial.cached === true)
-    ? []
-    : [{ provider: error.provider, model: error.partial?.model ?? error.model, answer: error.partial, error }]
-]
+const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
+  flatten(failures)
+    // Neither what was never sent is a call, nor the failure of a call that another one shared.
+    .filter((error) => error.partial === undefined ? !isUnsent(error) : error.partial.cached !== true)
+    .map((error) => {
+      const { model, partial, provider } = error
+      return { provider, model: partial?.model ?? model, answer: partial, error }
+    })
 
 // When we did not wait any longer, the provider may go on: nobody knows. One that itself says that it was late has not
 // answered.
@@ -162,7 +163,7 @@ const isGivenUp = ({ _tag, reason, status }: LLMError): boolean =>
   _tag === "Transient" && reason === "Timeout" && status === undefined
 
 const answers = (response: CompletionResponse, asked: string): ReadonlyArray<Attempt> => [
-  ...(response.attempts ?? []).flatMap(failures),
+  ...attempted(response.attempts ?? []),
   ...(response.cached === true
     ? []
     : [{ provider: response.provider, model: response.model ?? asked, answer: response }])
@@ -280,16 +281,18 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           if (!sent.waiting) leave(provider, asked, ended.characters)
           return
         }
-        const unsent = sent.waiting && ended._tag === "Failed" ? ended.error : undefined
-        for (const attempt of ended._tag === "Answered" ? answers(ended.response, asked) : failures(ended.error)) {
+        const attempts = ended._tag === "Answered"
+          ? answers(ended.response, asked)
+          // What failed while it waited was never sent, though attempts before it may have been.
+          : attempted(sent.waiting ? ended.error.attempts ?? [] : [ended.error])
+        for (const attempt of attempts) {
           const { answer, error, provider } = attempt
           const model = attempt.model === "" ? asked : attempt.model
           if (answer !== undefined) {
             const usage = tokensOf(answer, error !== undefined, inputTokens)
             count(provider, model, usage, answer.cost ?? priceOf(usage, model, provider) ?? reservation.cost)
-          } else if (error !== undefined && isGivenUp(error)) {
-            if (error !== unsent) leave(provider, model, 0)
-          } else count(provider, model, TokenUsage.zero, 0)
+          } else if (error !== undefined && isGivenUp(error)) leave(provider, model, 0)
+          else count(provider, model, TokenUsage.zero, 0)
         }
       })
 

@@ -227,7 +227,10 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       const landed = yield* Effect.onInterrupt(landing, () => Effect.sync(() => (flight.left = true)))
       if (landed === undefined) continue
       const mine = !landed.flight.told && (own || landed.flight.left)
-      if (mine) landed.flight.told = true
+      if (mine) {
+        landed.flight.told = true
+        if (sent !== undefined) sent.waiting = false
+      }
       if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
       const answer = landed.result.success
       if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)
