@@ -9,13 +9,13 @@
  * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
  * ```
  *
- * - Requests are equal when their JSON is, whatever the order of its keys, headers and what they hold of credentials
- *   included, and when their model is the same: their own, or else the layer's. Requests with the same credentials share
- *   answers, so give each tenant a layer, or a `scope`, of its own. Of a request only a digest is kept (SHA-256 of Web
- *   Crypto, which browsers have on secure pages). A request that is no JSON goes on to the client, which refuses it.
+ * - Requests are equal when their JSON is, whatever the order of its keys: headers count, and so do credentials in them.
+ *   One without a model is equal to one that names the layer's. Tenants whose requests do not tell them apart need a
+ *   layer, or a `scope`, each. Of a request only a digest is kept (SHA-256 of Web Crypto, which browsers have on secure
+ *   pages). A request that is no JSON goes on to the client, which refuses it.
  * - What shall vary, such as many samples of one prompt, is not for a cache.
  * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
- *   cost, attempts or rate limits. What it had cost was reported to whoever asked first. It is a copy of its own.
+ *   cost, attempts or rate limits. What it had cost was reported to whoever asked first. Everyone gets a copy.
  * - `completion` and `stream` share their answers. A stream that finds nothing runs live, and fills the cache with its
  *   end; a stream from the cache brings every content of the answer in one part.
  * - Of equal calls at the same time one goes to the provider, and the others wait for its answer, and meet its failure,
@@ -108,7 +108,7 @@ const shared = (error: LLMError): LLMError => {
 }
 
 // Entries of another form have other keys, and are never found.
-const version = 2
+const version = 1
 
 // A reader that has not read on for so long does so perhaps never.
 const patience = 30_000

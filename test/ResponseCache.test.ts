@@ -228,6 +228,14 @@ describe("ResponseCache", () => {
       assert.lengthOf(asked, 2)
     }))
 
+  it.effect("a cache in memory has a scope, too", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const cache = yield* cached(client, { scope: "tenant 7" })
+      for (const _ of [1, 2]) yield* cache.completion(request)
+      assert.lengthOf(asked, 1)
+    }))
+
   it.effect("forgets an answer after its time to live", () =>
     Effect.gen(function*() {
       const { asked, client } = provider()
@@ -377,7 +385,7 @@ describe("ResponseCache, calls at the same time", () => {
   const Calls = Schema.NonEmptyArray(Schema.Struct({
     streamed: Schema.Boolean,
     begins: Pause,
-    leaves: Schema.Union([Schema.Undefined, Pause])
+    leaves: Schema.Union([Schema.Undefined, Schema.Undefined, Pause])
   }))
   const Outcomes = Schema.NonEmptyArray(Schema.Struct({ fails: Schema.Boolean, pause: Pause }))
 
@@ -389,7 +397,7 @@ describe("ResponseCache, calls at the same time", () => {
         const turns = (times: number) => Effect.repeat(Effect.yieldNow, { times })
         let underWay = 0
         let most = 0
-        const { client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
+        const { asked, client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
           Effect.gen(function*() {
             most = Math.max(most, ++underWay)
             yield* turns(pause)
@@ -422,6 +430,13 @@ describe("ResponseCache, calls at the same time", () => {
         }
         assert.isAtMost(most, 1)
         assert.strictEqual(underWay, 0)
+        // Where nobody leaves, each call is told of by one.
+        const told = exits.filter(({ exit }) =>
+          Exit.isSuccess(exit)
+            ? exit.value.cached !== true
+            : (Cause.squash(exit.cause) as LLMError.LLMError).partial?.cached !== true
+        )
+        if (calls.every(({ leaves }) => leaves === undefined)) assert.lengthOf(told, asked.length)
         const paid = exits.filter(({ exit }) => Exit.isSuccess(exit) && exit.value.cached !== true)
         assert.isAtMost(paid.length, 1)
         if (paid.length === 1) assert.isTrue((yield* cache.completion(request)).cached)
