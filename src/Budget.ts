@@ -66,8 +66,8 @@ export interface Options {
   readonly cost?: { readonly limit: number; readonly price: Price }
   /**
    * The output tokens to reserve for a request that limits them in no way; 4,096 unless set. It is also sent as the
-   * request's limit, so that longer answers end there with `MaxTokens`: requests that let a model reason at length need
-   * a limit of their own, or a higher one here.
+   * request's limit, so that longer answers end there with `MaxTokens`. The tokens of reasoning that a request asks for
+   * (`thinking.budget_tokens` and the like) are added; where a model reasons unasked, give more.
    */
   readonly maxTokens?: number
 }
@@ -228,10 +228,11 @@ export const make = (options: Options): Effect.Effect<Budget> =>
     const bounded = (client: Service, completion: Completion.Completion) => {
       const everywhere = Object.keys(completion.providerParams ?? {})
       const named = Estimate.outputLimits(completion, everywhere).filter((limit) => limit >= 0)
+      const own = maxTokens + Estimate.reasoningBudget(completion, everywhere)
       const isBound = Estimate.outputLimits(completion, [client.provider]).length > 0
       return {
-        completion: isBound ? completion : Completion.maxTokens(maxTokens)(completion),
-        outputTokens: Math.max(...named, ...isBound ? [] : [maxTokens])
+        completion: isBound ? completion : Completion.maxTokens(own)(completion),
+        outputTokens: Math.max(...named, ...isBound ? [] : [own])
       }
     }
 

@@ -312,6 +312,17 @@ describe("Budget", () => {
     ["max_completion_tokens", { providerParams: { test: { max_completion_tokens: 70 } } }, 70, undefined],
     ["maxOutputTokens", { additionalParams: { generationConfig: { maxOutputTokens: 80 } } }, 80, undefined],
     ["that of another provider", { providerParams: { other: { max_tokens: 90 } } }, 90, 50],
+    ["thinking", { providerParams: { anthropic: { thinking: { budget_tokens: 4096 } } } }, 4146, 4146],
+    ["reasoning", { additionalParams: { reasoning: { max_tokens: 30 } } }, 80, 80],
+    [
+      "thinkingConfig",
+      {
+        additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: 20 } } }
+      },
+      70,
+      70
+    ],
+    ["no thinking", { additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: -1 } } } }, 50, 50],
     ["what is no number", { additionalParams: { max_tokens: "many", generationConfig: 7 } }, 50, 50]
   ])(
     "the largest limit of output that a request names is reserved: %s",

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { type Completion, messages } from "../Completion.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Message } from "../Message.ts"
-import { type JsonRecord, object } from "../protocol/json.ts"
+import { object } from "../protocol/json.ts"
 
 // English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
 const perToken = 3.5
@@ -57,17 +57,31 @@ export const outputTokens = ({ choice }: CompletionResponse): number =>
 
 const limitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"]
 
-const limitsIn = (params: JsonRecord): ReadonlyArray<number> =>
-  [params, object(params["generationConfig"]), object(params["generation_config"])]
-    .flatMap((settings) => limitNames.map((name) => settings[name]))
-    .filter((limit) => typeof limit === "number")
+// Each setting of a request in the provider's own words, and those that Gemini puts below.
+const settingsOf = ({ additionalParams = {}, providerParams = {} }: Completion, providers: ReadonlyArray<string>) =>
+  [additionalParams, ...providers.map((provider) => object(providerParams[provider]))].flatMap((params) => [
+    params,
+    object(params["generationConfig"]),
+    object(params["generation_config"])
+  ])
+
+const isNumber = (value: unknown): value is number => typeof value === "number"
 
 /** The limits of output tokens that a request names, in our words or in those of the given providers. */
-export const outputLimits = (
-  { additionalParams = {}, maxTokens, providerParams = {} }: Completion,
-  providers: ReadonlyArray<string>
-): ReadonlyArray<number> => [
-  ...(maxTokens === undefined ? [] : [maxTokens]),
-  ...limitsIn(additionalParams),
-  ...providers.flatMap((provider) => limitsIn(object(providerParams[provider])))
-]
+export const outputLimits = (completion: Completion, providers: ReadonlyArray<string>): ReadonlyArray<number> =>
+  [
+    completion.maxTokens,
+    ...settingsOf(completion, providers).flatMap((params) => limitNames.map((name) => params[name]))
+  ]
+    .filter(isNumber)
+
+/** The most tokens of reasoning that a request asks for: its limit of output has to lie above them. */
+export const reasoningBudget = (completion: Completion, providers: ReadonlyArray<string>): number =>
+  Math.max(
+    0,
+    ...settingsOf(completion, providers).flatMap((params) => [
+      object(params["thinking"])["budget_tokens"],
+      object(params["reasoning"])["max_tokens"],
+      object(params["thinkingConfig"])["thinkingBudget"]
+    ]).filter(isNumber)
+  )
