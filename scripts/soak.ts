@@ -73,7 +73,9 @@ const unasked = new Set(["circuit_open", "throttled"])
 
 const enterError = (book: Book, error: LLMError.LLMError): void => {
   for (const attempt of error.attempts ?? []) enterError(book, attempt)
-  if (error.code === undefined || !unasked.has(error.code)) enter(book, error.partial?.usage)
+  // Callers that wait for the same call meet the same failure, and are told that it was another's.
+  const isAnothers = error.partial?.cached === true
+  if (!isAnothers && (error.code === undefined || !unasked.has(error.code))) enter(book, error.partial?.usage)
 }
 
 const enterResponse = (book: Book, response: CompletionResponse.CompletionResponse): void => {
@@ -196,8 +198,6 @@ const soak = Effect.fnUntraced(function*(
 ) {
   const asked: Book = { calls: 0, tokens: TokenUsage.zero }
   const told: Book = { calls: 0, tokens: TokenUsage.zero }
-  // Callers that wait for the same call meet the same failure.
-  const known = new WeakSet<LLMError.LLMError>()
   const outcomes: Outcomes = { answers: 0, cached: 0, errors: 0, left: 0, reasons: new Map() }
   const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
   const client = Context.get(yield* Layer.build(stack(asked, budget, faults)), LLMClient.LLMClient)
@@ -229,8 +229,7 @@ const soak = Effect.fnUntraced(function*(
         outcomes.errors++
         const { _tag, reason } = error.value
         outcomes.reasons.set(`${_tag} ${reason}`, (outcomes.reasons.get(`${_tag} ${reason}`) ?? 0) + 1)
-        if (!leave && !known.has(error.value)) enterError(told, error.value)
-        known.add(error.value)
+        if (!leave) enterError(told, error.value)
       } else if (leave && Cause.hasInterruptsOnly(exit.cause)) outcomes.left++
       else expect(false, `call ${index} ended with ${Cause.pretty(exit.cause)}`)
     }

@@ -9,23 +9,28 @@
  * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
  * ```
  *
- * - Requests are equal when their JSON is, whatever the order of its keys; headers that hold credentials do not count,
- *   so give each tenant a layer, or a `scope`, of its own. Of a request only a digest is kept (SHA-256 of Web Crypto,
- *   which browsers have on secure pages). A request that is no JSON goes on to the client, which refuses it.
+ * - Requests are equal when their JSON is, whatever the order of its keys: headers count, and so do credentials in them.
+ *   One without a model is equal to one that names the layer's. Tenants whose requests do not tell them apart need a
+ *   layer, or a `scope`, each. Of a request only a digest is kept (SHA-256 of Web Crypto, which browsers have on secure
+ *   pages). A request that is no JSON goes on to the client, which refuses it.
  * - What shall vary, such as many samples of one prompt, is not for a cache.
  * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
- *   cost, attempts or rate limits. What it had cost was reported to whoever asked first.
+ *   cost, attempts or rate limits. What it had cost was reported to whoever asked first. Everyone gets a copy.
  * - `completion` and `stream` share their answers. A stream that finds nothing runs live, and fills the cache with its
  *   end; a stream from the cache brings every content of the answer in one part.
- * - Of equal calls at the same time one goes to the provider, and the others wait for its answer, and meet its failure.
- *   When its caller leaves, the call goes on as long as anyone waits for it, and is interrupted after the last. A stream
- *   lives from its reader: those who wait for it wait while it is not read on, and when its reader leaves, or a failure
- *   breaks it after its first part, one of them makes the call anew.
+ * - Of equal calls at the same time one goes to the provider, and the others wait for its answer, and meet its failure,
+ *   without its attempts and with a `partial` that says `cached: true` and has no usage. When its caller leaves, the
+ *   call goes on as long as anyone waits for it, and is interrupted after the last; the first of them gets the answer as
+ *   its own, with what it had cost.
+ * - A stream lives from its reader. Those who wait for it wait while it is read; when its reader leaves or has not read
+ *   on for 30 seconds, or a failure breaks it after its first part, one of them makes the call anew. (So many who wait
+ *   for a provider that breaks every stream fail one after the other.)
  *
  * `layerPersisted` keeps the answers in Redis, files or a database, where they outlive the process.
  */
 import * as Cache from "effect/Cache"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Digest from "effect/crypto/Digest"
 import * as Deferred from "effect/Deferred"
@@ -39,12 +44,14 @@ import * as Persistable from "effect/persistence/Persistable"
 import * as Persistence from "effect/persistence/Persistence"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { Completion } from "./Completion.ts"
+import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import * as Options from "./internal/options.ts"
+import { Sent } from "./internal/sent.ts"
+import * as RemoteStore from "./internal/store.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
-import type { LLMError } from "./LLMError.ts"
+import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
 /** What caches of every kind take. */
@@ -56,6 +63,12 @@ interface Common {
    * the provider's own (`Other`): an answer cut at its `maxTokens` would be cut again.
    */
   readonly cacheable?: (response: CompletionResponse.CompletionResponse) => boolean
+  /**
+   * Who shares answers: those with the same scope in the same store, and no others. Give one for each tenant. Put into
+   * it what decides about answers but stands in no request, such as the base URL: two servers that speak OpenAI's
+   * protocol are both `"openai"`, and two fallbacks both `"fallback"`.
+   */
+  readonly scope?: string
 }
 
 export interface MemoryOptions extends Common {
@@ -63,13 +76,7 @@ export interface MemoryOptions extends Common {
   readonly capacity?: number
 }
 
-export interface PersistedOptions extends Common {
-  /**
-   * Who shares answers: those with the same scope in the same store, and no others. Give one for each tenant. Put into
-   * it what decides about answers but stands in no request: the provider layer's default model, or its base URL.
-   */
-  readonly scope?: string
-}
+export interface PersistedOptions extends Common {}
 
 /** Where answers are kept: never fails. */
 interface Store {
@@ -80,10 +87,10 @@ interface Store {
 const isCacheable = ({ finishReason: { _tag } }: CompletionResponse.CompletionResponse): boolean =>
   _tag !== "ContentFilter" && _tag !== "Other"
 
-/** The answer as it is kept: without what was said of the call alone. */
+/** A copy of the answer as it is kept: without what was said of the call alone. */
 const kept = (response: CompletionResponse.CompletionResponse): CompletionResponse.CompletionResponse => {
   const { attempts: _attempts, rateLimits: _rateLimits, ...rest } = response
-  return CompletionResponse.make(rest)
+  return CompletionResponse.make(structuredClone(rest))
 }
 
 /** The answer for those who did not pay for it. */
@@ -92,20 +99,19 @@ const replayed = (response: CompletionResponse.CompletionResponse): CompletionRe
   return CompletionResponse.make({ ...rest, usage: TokenUsage.zero, cached: true })
 }
 
+/** The failure for those who did not pay for it. */
+const shared = (error: LLMError): LLMError => {
+  const { provider } = error
+  const nothing = { choice: [], finishReason: { _tag: "None" }, usage: TokenUsage.zero, provider } as const
+  const partial = replayed(error.partial ?? CompletionResponse.make(nothing))
+  return makeError(error._tag, { ...error, attempts: undefined, partial })
+}
+
 // Entries of another form have other keys, and are never found.
 const version = 1
 
-const credentials = new Set([
-  "api-key",
-  "authorization",
-  "cookie",
-  "proxy-authorization",
-  "x-api-key",
-  "x-goog-api-key"
-])
-
-const withoutCredentials = (headers: Completion["headers"]) =>
-  headers && Object.fromEntries(Object.entries(headers).filter(([name]) => !credentials.has(name.toLowerCase())))
+// A reader that has not read on for so long does so perhaps never.
+const patience = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value)
@@ -113,75 +119,136 @@ const sorted = (_: string, value: unknown): unknown =>
     : value
 
 /** The same JSON for equal requests; absent when the request is none, as with a cycle in it. */
-const canonical = (provider: string, scope: string | undefined, completion: Completion): Option.Option<string> =>
+const canonical = (
+  { model, provider }: Service,
+  scope: string | undefined,
+  completion: Completion.Completion
+): Option.Option<string> =>
   Result.getSuccess(
     Result.try(() =>
       JSON.stringify({
         version,
         provider,
         scope,
-        completion: { ...completion, headers: withoutCredentials(completion.headers) }
+        completion: Completion.model(completion.model ?? model)(completion)
       }, sorted)
     )
   )
 
-/** What the one call does that is made for all equal ones: none, when it was given up before its answer. */
-class Call extends Context.Service<
-  Call,
-  Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
->()("effect-llm/ResponseCache/Call") {}
+/** The one call that is made for all equal ones. */
+interface Flight {
+  readonly streamed: boolean
+  /** Since when its stream is not read on, in epoch milliseconds; unknown while the provider is waited for. */
+  idleSince: number | undefined
+  /** Whether the caller who makes it has left. */
+  left: boolean
+  /** Whether someone was told, or is about to be, what it cost. */
+  told: boolean
+}
+
+const makeFlight = (streamed: boolean): Flight => ({ streamed, idleSince: undefined, left: false, told: false })
+
+/** How a call ended: without an answer, when it was given up. */
+interface Landed {
+  readonly flight: Flight
+  readonly result: Result.Result<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
+  /** What those get for whom it was not made: whose it is may change it at once. */
+  readonly copy: Option.Option<CompletionResponse.CompletionResponse>
+}
+
+/** Makes the one call. */
+class Call extends Context.Service<Call, Effect.Effect<Landed>>()("effect-llm/ResponseCache/Call") {}
 
 const encoder = new TextEncoder()
 
-const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: PersistedOptions) {
+const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: Common) {
   const { cacheable = isCacheable, scope } = options
   const { digestHex } = yield* Effect.provide(Digest.Digest, Digest.layerWebCrypto)
   // What goes on at this moment, and no longer: of how many there are, none may be forgotten.
-  const flights = yield* Cache.makeWith((_key: string) => Call.use((call) => call), {
+  const landings = yield* Cache.makeWith((_key: string) => Call.use((call) => call), {
     capacity: Infinity,
     timeToLive: () => Duration.zero,
     requireServicesAt: "lookup"
   })
+  const flights = new Map<string, Flight>()
 
-  const keyOf = (completion: Completion): Effect.Effect<Option.Option<string>> =>
-    Option.match(canonical(client.provider, scope, completion), {
+  const keyOf = (completion: Completion.Completion): Effect.Effect<Option.Option<string>> =>
+    Option.match(canonical(client, scope, completion), {
       onNone: () => Effect.succeedNone,
       onSome: (json) => Effect.asSome(digestHex(Digest.sha256, encoder.encode(json)))
     })
 
+  /** Waits until a flight is not read on any more, and takes it out of the way. */
+  const stalled = Effect.fnUntraced(function*(key: string, flight: Flight) {
+    while (true) {
+      const now = yield* Clock.currentTimeMillis
+      const left = (flight.idleSince ?? now) + patience - now
+      if (left <= 0) break
+      yield* Effect.sleep(left)
+    }
+    if (flights.get(key) !== flight) return
+    flights.delete(key)
+    yield* Cache.invalidate(landings, key)
+  })
+
   /** The answer from the store, of the call that is under way, or of this one: then it is told as it came. */
-  const fly = (
+  const fly = Effect.fnUntraced(function*(
     key: string,
-    call: Call["Service"]
-  ): Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>, LLMError> =>
-    Effect.suspend(() => {
-      let own = false
-      const flight = Effect.gen(function*() {
-        const stored = yield* store.get(key)
-        if (Option.isSome(stored)) return stored
-        own = true
-        const answer = yield* call
-        if (Option.isSome(answer) && cacheable(answer.value)) yield* store.set(key, kept(answer.value))
-        return answer
-      })
-      return Cache.get(flights, key).pipe(
-        Effect.provideService(Call, flight),
-        Effect.repeat({ until: (answer) => own || Option.isSome(answer) }),
-        Effect.map((answer) => own ? answer : Option.map(answer, replayed))
-      )
+    flight: Flight,
+    call: Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
+  ) {
+    const sent = yield* Sent
+    let own = false
+    const make = Effect.gen(function*() {
+      flights.set(key, flight)
+      const stored = yield* store.get(key)
+      flight.told = Option.isSome(stored)
+      if (flight.told) return { flight, result: Result.succeed(stored), copy: stored }
+      own = true
+      if (sent !== undefined) sent.waiting = false
+      const result = yield* Effect.result(call)
+      const answer = Option.flatten(Result.getSuccess(result))
+      const copy = Option.map(answer, kept)
+      if (Option.isSome(copy) && Option.exists(answer, cacheable)) yield* store.set(key, copy.value)
+      return { flight, result, copy }
+    }).pipe(Effect.ensuring(Effect.sync(() => {
+      if (flights.get(key) === flight) flights.delete(key)
+    })))
+    const landing = Effect.suspend(() => {
+      // Whoever waits for another's call has sent nothing.
+      if (sent !== undefined) sent.waiting = true
+      const followed = flights.get(key)
+      const landing = Effect.provideService(Cache.get(landings, key), Call, make)
+      if (followed?.streamed !== true) return landing
+      const given = Effect.suspend(() => own ? Effect.never : Effect.undefined)
+      return Effect.raceFirst(landing, Effect.andThen(stalled(key, followed), given))
     })
+    while (true) {
+      const landed = yield* Effect.onInterrupt(landing, () => Effect.sync(() => (flight.left = true)))
+      if (landed === undefined) continue
+      const mine = !landed.flight.told && (own || landed.flight.left)
+      if (mine) {
+        landed.flight.told = true
+        if (sent !== undefined) sent.waiting = false
+      }
+      if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
+      const answer = landed.result.success
+      if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)
+    }
+  })
 
   const completion: Service["completion"] = Effect.fnUntraced(function*(completion) {
     const key = yield* keyOf(completion)
     if (Option.isNone(key)) return yield* client.completion(completion)
-    const answer = yield* fly(key.value, Effect.asSome(client.completion(completion)))
-    return Option.getOrThrow(answer)
+    const call = Effect.suspend(() => Effect.asSome(client.completion(completion)))
+    return Option.getOrThrow(yield* fly(key.value, makeFlight(false), call))
   })
 
   const stream: Service["stream"] = (completion) =>
     Stream.unwrap(Effect.gen(function*() {
       const key = yield* keyOf(completion)
       if (Option.isNone(key)) return client.stream(completion)
+      const own = makeFlight(true)
       const leads = yield* Deferred.make<void>()
       const answer = yield* Effect.acquireRelease(
         Deferred.make<Option.Option<CompletionResponse.CompletionResponse>, LLMError>(),
@@ -189,35 +256,50 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
         (answer) => Deferred.succeed(answer, Option.none())
       )
       const flight = yield* Effect.forkScoped(
-        fly(key.value, Effect.andThen(Deferred.succeed(leads, undefined), Deferred.await(answer)))
+        fly(key.value, own, Effect.andThen(Deferred.succeed(leads, undefined), Deferred.await(answer)))
       )
       const found = yield* Effect.raceFirst(Effect.as(Deferred.await(leads), Option.none()), Fiber.join(flight))
       if (Option.isSome(found)) return Stream.fromIterable(CompletionPart.fromResponse(found.value))
       let started = false
-      return client.stream(completion).pipe(
-        Stream.mapArrayEffect((parts) => {
+      own.idleSince = yield* Clock.currentTimeMillis
+      const live = Stream.transformPull(client.stream(completion), (pull) =>
+        Effect.succeed(Effect.gen(function*() {
+          own.idleSince = undefined
+          const parts = yield* pull
           started = true
           const last = parts[parts.length - 1]!
-          return last._tag === "Finish"
+          if (last._tag === "Finish") {
             // The end is told when it is kept, so that an equal request after it finds it.
-            ? Deferred.succeed(answer, Option.some(last.response)).pipe(
-              Effect.andThen(Fiber.await(flight)),
-              Effect.as(parts)
-            )
-            : Effect.succeed(parts)
-        }),
+            yield* Deferred.succeed(answer, Option.some(last.response))
+            yield* Fiber.await(flight)
+          }
+          own.idleSince = yield* Clock.currentTimeMillis
+          return parts
+        })))
+      return Stream.tapError(live, (error) => {
+        if (started) return Effect.void
         // Before its first part a stream fails as a completion does, so for all.
-        Stream.tapError((error) => started ? Effect.void : Deferred.fail(answer, error))
-      )
+        own.told = true
+        return Deferred.fail(answer, error)
+      })
     }))
 
   return { ...client, completion, stream }
 })
 
-const check = (options: MemoryOptions & PersistedOptions): void => {
-  Options.duration("ResponseCache", "timeToLive", options.timeToLive)
-  Options.wholeNumber("ResponseCache", "capacity", options.capacity)
-  if (options.scope === "") Options.refuse("ResponseCache", "scope", "a text that is not empty")
+const common = ["timeToLive", "cacheable", "scope"]
+
+const check = (options: MemoryOptions & PersistedOptions, names: ReadonlyArray<string>): void => {
+  Options.known("ResponseCache", options, names)
+  const { cacheable, capacity, scope, timeToLive } = options
+  Options.duration("ResponseCache", "timeToLive", timeToLive)
+  Options.wholeNumber("ResponseCache", "capacity", capacity)
+  if (cacheable !== undefined && typeof cacheable !== "function") {
+    Options.refuse("ResponseCache", "cacheable", "a function")
+  }
+  if (scope !== undefined && (typeof scope !== "string" || scope === "")) {
+    Options.refuse("ResponseCache", "scope", "a text that is not empty")
+  }
 }
 
 const memory = ({ capacity = 1024, timeToLive = "1 hour" }: MemoryOptions): Effect.Effect<Store> =>
@@ -238,7 +320,7 @@ export const layer = (options: MemoryOptions = {}): Layer.Layer<LLMClient, never
   Layer.fresh(Layer.effect(
     LLMClient,
     Effect.gen(function*() {
-      check(options)
+      check(options, [...common, "capacity"])
       return yield* decorate(yield* LLMClient, yield* memory(options), options)
     })
   ))
@@ -248,39 +330,40 @@ class Entry extends Persistable.Class<{ readonly payload: { readonly key: string
   success: CompletionResponse.CompletionResponse
 }) {}
 
-// A store that does not answer in this time is one that fails: the provider is slow enough.
-const patience = Duration.seconds(1)
+// An entry that is no JSON is one that cannot be read: its store is there.
+const isGone = (error: unknown): boolean =>
+  error instanceof Persistence.PersistenceError && !(error.cause instanceof SyntaxError)
 
 /** A store that fails is one that has nothing. What stood in it is of no concern to a log. */
 const orNothing = <A, E>(what: string, self: Effect.Effect<Option.Option<A>, E>): Effect.Effect<Option.Option<A>> =>
-  self.pipe(
-    Effect.timeout(patience),
-    Effect.catchCause((cause) => {
-      const error = Cause.squash(cause)
-      return Effect.logWarning(`response cache: ${what}`).pipe(
-        Effect.annotateLogs(
-          "error",
-          error instanceof Persistence.PersistenceError || Cause.isTimeoutError(error) ? error.message : "unreadable"
-        ),
-        Effect.as(Option.none())
-      )
-    })
-  )
+  Effect.catchCause(self, (cause) =>
+    isGone(Cause.squash(cause))
+      ? Effect.succeedNone
+      : Effect.as(Effect.logWarning(`response cache: ${what}`), Option.none()))
 
 const persisted = Effect.fnUntraced(function*({ timeToLive = "1 hour" }: PersistedOptions) {
   const persistence = yield* Persistence.Persistence
   const store = yield* persistence.make({ storeId: "effect_llm_responses", timeToLive: () => timeToLive })
+  const ask = yield* RemoteStore.make({
+    name: "the store of answers",
+    meanwhile: "calls go on without it",
+    gone: (why) => new Persistence.PersistenceError({ message: why }),
+    isGone
+  })
   return {
     get: (key) =>
       orNothing(
         "an entry could not be read",
         Effect.map(
-          store.get(new Entry({ key })),
+          ask(store.get(new Entry({ key }))),
           (exit) => exit === undefined ? Option.none() : Exit.getSuccess(exit)
         )
       ),
     set: (key, response) =>
-      orNothing("an answer could not be kept", Effect.asSome(store.set(new Entry({ key }), Exit.succeed(response))))
+      orNothing(
+        "an answer could not be kept",
+        Effect.asSome(ask(store.set(new Entry({ key }), Exit.succeed(response))))
+      )
   } satisfies Store
 })
 
@@ -290,8 +373,9 @@ const persisted = Effect.fnUntraced(function*({ timeToLive = "1 hour" }: Persist
  * (`Persistence.layerSql`). Nothing is kept in memory besides.
  *
  * An entry that cannot be read is a miss. So is everything while the store fails, or takes more than a second for one
- * operation: that is logged as a warning, and no call fails for it. Answers are stored as they are: whoever reads the
- * store reads them.
+ * operation: then calls go on without it, which is logged once, as its return is, and it is asked again after a second,
+ * and after up to 30 seconds while it does not come back. No call fails for it. Answers are stored as they are: whoever
+ * reads the store reads them.
  *
  * Calls that are equal at the same time are made once in each process.
  */
@@ -301,7 +385,7 @@ export const layerPersisted = (
   Layer.fresh(Layer.effect(
     LLMClient,
     Effect.gen(function*() {
-      check(options)
+      check(options, common)
       return yield* decorate(yield* LLMClient, yield* persisted(options), options)
     })
   ))

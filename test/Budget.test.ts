@@ -9,14 +9,17 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import * as Budget from "../src/Budget.ts"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as Estimate from "../src/internal/estimate.ts"
+import { Sent } from "../src/internal/sent.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
+import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 import { hear, passing, simulated } from "./testing/simulated.ts"
@@ -64,11 +67,16 @@ const over = (client: LLMClient.Service, layer: Layer.Layer<LLMClient.LLMClient,
     Context.get(LLMClient.LLMClient)
   )
 
+/** Lets everything run that runs without time, and makes digests. */
+const settled = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20)))
+
 /** Runs a call in both of its ways. */
 const both = (client: LLMClient.Service, completion = request) => [
-  Effect.exit(client.completion(completion)),
+  Effect.exit(Effect.asVoid(client.completion(completion))),
   Effect.exit(Stream.runDrain(client.stream(completion)))
 ]
+
+const bad = (options: object) => options as Budget.Options
 
 const price: Budget.Price = ({ inputTokens, outputTokens }) => inputTokens / 100 + outputTokens / 10
 
@@ -270,6 +278,207 @@ describe("Budget", () => {
       assert.strictEqual((yield* Effect.flip(throwing.completion(request))).reason, "Budget")
     }))
 
+  it.effect("calls at once that name no limit are sent with the one that was reserved, and spend no more", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 100_000 })
+      let sent = 0
+      // As a provider does whose own limit is high: it writes as much as it may.
+      const client = yield* over(
+        clientOf(({ maxTokens = 60_000 }) =>
+          Effect.suspend(() => {
+            sent++
+            return Effect.delay(Effect.succeed(answer(usage(2, maxTokens))), "1 second")
+          })
+        ),
+        Budget.layer(budget)
+      )
+      const plain = Completion.make({ model: "m", prompt: "Hello" })
+      const calls = Effect.forEach(Array.from({ length: 15 }, () => both(client, plain)).flat(), (call) => call, {
+        concurrency: "unbounded"
+      })
+      const fiber = yield* Effect.forkChild(calls)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(sent, 24)
+      assert.strictEqual((yield* budget.usage).tokens.totalTokens, 24 * 4098)
+    }))
+
+  it.effect.each<readonly [string, Partial<Completion.Options>, number, number | undefined]>([
+    ["none", {}, 50, 50],
+    ["maxTokens", { maxTokens: 10 }, 10, 10],
+    ["max_tokens", { additionalParams: { max_tokens: 50_000 } }, 50_000, undefined],
+    ["the largest", { maxTokens: 10, additionalParams: { max_tokens: 50_000 } }, 50_000, 10],
+    ["not the smaller", { maxTokens: 10, additionalParams: { max_tokens: 5 } }, 10, 10],
+    ["max_completion_tokens", { providerParams: { test: { max_completion_tokens: 70 } } }, 70, undefined],
+    ["maxOutputTokens", { additionalParams: { generationConfig: { maxOutputTokens: 80 } } }, 80, undefined],
+    ["that of another provider", { providerParams: { other: { max_tokens: 90 } } }, 90, 50],
+    ["thinking", { providerParams: { anthropic: { thinking: { budget_tokens: 4096 } } } }, 4146, 4146],
+    ["reasoning", { additionalParams: { reasoning: { max_tokens: 30 } } }, 80, 80],
+    [
+      "thinkingConfig",
+      {
+        additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: 20 } } }
+      },
+      70,
+      70
+    ],
+    ["no thinking", { additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: -1 } } } }, 50, 50],
+    ["what is no number", { additionalParams: { max_tokens: "many", generationConfig: 7 } }, 50, 50]
+  ])(
+    "the largest limit of output that a request names is reserved: %s",
+    ([, options, reserved, sent]) =>
+      Effect.gen(function*() {
+        const budget = yield* Budget.make({ tokens: 200_000, maxTokens: 50 })
+        const limits: Array<number | undefined> = []
+        const client = yield* over(
+          clientOf(({ maxTokens }) => Effect.andThen(Effect.sync(() => limits.push(maxTokens)), Effect.never)),
+          Budget.layer(budget)
+        )
+        for (const call of both(client, Completion.make({ model: "m", prompt: "Hello", ...options }))) {
+          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+          assert.strictEqual((yield* budget.usage).reserved.tokens, 2 + reserved)
+          yield* Fiber.interrupt(fiber)
+        }
+        assert.deepStrictEqual(limits, [sent, sent])
+      })
+  )
+
+  it.effect("a call that is interrupted while it waits to be sent costs nothing, below two budgets as below one", () =>
+    Effect.gen(function*() {
+      const [outer, inner] = [yield* Budget.make({ tokens: 50_000 }), yield* Budget.make({ tokens: 50_000 })]
+      // A queue of a minute, which says of a call that it waits.
+      const client = outer.apply(inner.apply(clientOf(() =>
+        Effect.gen(function*() {
+          const sent = yield* Sent
+          assert(sent !== undefined)
+          sent.waiting = true
+          yield* Effect.sleep("1 minute")
+          sent.waiting = false
+          return yield* Effect.never
+        })
+      )))
+      for (const [wait, tokens] of [["59 seconds", [0, 0]], ["60 seconds", [100, 2]]] as const) {
+        for (const [index, call] of both(client).entries()) {
+          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+          yield* TestClock.adjust(wait)
+          assert.strictEqual((yield* outer.usage).reserved.calls, 1)
+          yield* Fiber.interrupt(fiber)
+          for (const budget of [outer, inner]) {
+            const spent = yield* budget.usage
+            assert.deepStrictEqual([spent.calls, spent.reserved.calls], [tokens[index] === 0 ? 0 : 1, 0])
+            assert.strictEqual(spent.tokens.totalTokens, tokens[index])
+            yield* budget.reset
+          }
+        }
+      }
+    }))
+
+  it.effect("a call that timed out costs as one that was left, and one that the provider said was late costs nothing", () =>
+    Effect.gen(function*() {
+      const late = failure("Transient", "Timeout")
+      const budget = yield* Budget.make({ tokens: 100_000, cost: { limit: 1000, price } })
+      const spent = Effect.fnUntraced(function*(outcome: Outcome, streamed: boolean) {
+        yield* budget.reset
+        yield* both(budget.apply(clientOf(() => outcome)))[streamed ? 1 : 0]!
+        const { cost, tokens } = yield* budget.usage
+        return [tokens, cost]
+      })
+      assert.deepStrictEqual(yield* spent(Effect.fail(late), false), [usage(2, 98), 9.82])
+      assert.deepStrictEqual(yield* spent(Effect.fail(late), true), [usage(2, 0), 0.02])
+      const attempts = Effect.succeed(answer(usage(2, 1), { attempts: [late] }))
+      assert.deepStrictEqual((yield* spent(attempts, false))[0], usage(4, 99))
+      assert.deepStrictEqual((yield* spent(attempts, true))[0], usage(4, 1))
+      const waiting = Effect.flatMap(Sent, (sent) => {
+        assert(sent !== undefined)
+        sent.waiting = true
+        return Effect.fail(late)
+      })
+      assert.deepStrictEqual((yield* spent(waiting, false))[0], TokenUsage.zero)
+      const gateway = Effect.fail(failure("Transient", "Timeout", { status: 504 }))
+      assert.deepStrictEqual(yield* spent(gateway, false), [TokenUsage.zero, 0])
+    }))
+
+  it.effect.each(["throttled", "circuit_open", "ClientError"])(
+    "what was refused before it was sent is no call: %s",
+    (code) =>
+      Effect.gen(function*() {
+        const budget = yield* Budget.make({ tokens: 100_000 })
+        const refused = code === "ClientError"
+          ? failure("ClientError", "InvalidRequest")
+          : failure("Transient", "Overloaded", { code })
+        for (const call of both(budget.apply(clientOf(() => Effect.fail(refused))))) yield* call
+        const attempted = answer(usage(1, 1), { attempts: [refused] })
+        yield* budget.apply(answering(attempted)).completion(request)
+        const { calls, models } = yield* budget.usage
+        assert.deepStrictEqual([calls, models.map(({ calls }) => calls)], [1, [1]])
+      })
+  )
+
+  it.effect.each<readonly [string, Outcome, TokenUsage.TokenUsage]>([
+    ["an answer", Effect.succeed(answer(usage(2, 7))), usage(2, 7)],
+    ["an empty answer", Effect.fail(empty), usage(2, 5)],
+    ["a timeout", Effect.fail(failure("Transient", "Timeout")), usage(2, 98)],
+    ["attempts", Effect.fail(failure("RateLimit", "Requests", { attempts: [empty] })), usage(2, 5)]
+  ])("of equal calls that a cache makes once, one pays, and one that only waited and left pays nothing: %s", (
+    [, outcome, tokens]
+  ) =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 100_000 })
+      const gate = yield* Deferred.make<void>()
+      const client = budget.apply(
+        yield* over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer())
+      )
+      const fibers = yield* Effect.forEach(
+        [0, 0, 1],
+        (way) => Effect.forkChild(both(client)[way]!, { startImmediately: true })
+      )
+      yield* settled
+      const waiting = yield* Effect.forkChild(client.completion(request))
+      yield* settled
+      yield* Fiber.interrupt(waiting)
+      assert.strictEqual((yield* budget.usage).calls, 0)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.forEach(fibers, Fiber.join)
+      assert.deepStrictEqual((yield* budget.usage).tokens, tokens)
+      assert.strictEqual((yield* budget.usage).reserved.calls, 0)
+    }))
+
+  it.effect("a request without a model has the price of the layer's own, and is in the books under it", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({
+        cost: { limit: 10, price: (usage, model) => model === "m" ? price(usage, "", "") : NaN }
+      })
+      const { model: _, ...nameless } = answer(usage(1, 1))
+      const client = budget.apply({ ...answering(CompletionResponse.make(nameless)), model: "m" })
+      yield* client.completion(Completion.make({ prompt: "Hello", maxTokens: 9 }))
+      assert.deepStrictEqual((yield* budget.usage).models.map(({ cost, model }) => [model, cost]), [["m", 0.11]])
+    }))
+
+  it.effect("three calls of 0.1 dollars fit into 0.3, and a fourth does not", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ cost: { limit: 0.3, price: () => 0.1 } })
+      const client = budget.apply(answering(answer(usage(1, 1))))
+      for (const _ of [1, 2, 3]) yield* client.completion(request)
+      assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
+    }))
+
+  it.effect("models that users name are counted one by one up to a thousand, and the others together", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1_000_000 })
+      const client = budget.apply(
+        clientOf(({ model = "" }) => Effect.succeed(answer(usage(1, 1), { model })))
+      )
+      const names = [...Array.from({ length: 1100 }, (_, index) => `model ${index}`), "model 0", "model 1099"]
+      yield* Effect.forEach(names, (model) => client.completion(Completion.model(model)(request)))
+      const { calls, models } = yield* budget.usage
+      assert.strictEqual(calls, 1102)
+      assert.lengthOf(models, 1001)
+      assert.deepStrictEqual(
+        [models[0], models.at(-1)].map((entry) => [entry?.model, entry?.calls]),
+        [["model 0", 2], ["other", 101]]
+      )
+    }))
+
   it.effect("reset starts again from zero, and leaves what is reserved", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<void>()
@@ -356,7 +565,16 @@ describe("Budget", () => {
     ["cost.limit", { cost: { limit: NaN, price } }],
     ["maxTokens", { tokens: 1, maxTokens: 0 }],
     ["maxTokens", { tokens: 1, maxTokens: NaN }],
-    ["name", { tokens: 1, name: "" }]
+    ["name", { tokens: 1, name: "" }],
+    ["name", bad({ tokens: 1, name: 7 })],
+    ["token", bad({ tokens: 1, token: 5 })],
+    ["tokens", bad({ tokens: null })],
+    ["cost.limit", bad({ cost: {} })],
+    ["cost.limit", bad({ cost: null })],
+    ["cost.limit", bad({ cost: { price } })],
+    ["cost.price", bad({ cost: { limit: 1 } })],
+    ["cost.price", bad({ cost: { limit: 1, price: 0.1 } })],
+    ["cost prices", bad({ cost: { limit: 1, price, prices: {} } })]
   ])("bad options are refused when the layer is built: %s %j", ([option, options]) =>
     Effect.gen(function*() {
       for (
@@ -396,7 +614,7 @@ describe("Budget, whatever calls are made at once", () => {
         const within = Effect.map(budget.usage, (usage) => {
           assert.isAtMost(usage.tokens.totalTokens + usage.reserved.tokens, tokens)
           // Sums of fractions are not exact.
-          assert.isAtMost(usage.cost + usage.reserved.cost, limit + 1e-9)
+          assert.isAtMost(usage.cost + usage.reserved.cost, limit * (1 + 1e-9))
           assert.isAtLeast(usage.reserved.tokens, 0)
         })
         const fiber = yield* Effect.forkChild(Effect.forEach(calls, (call) => {

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Persistence from "effect/persistence/Persistence"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -161,7 +162,7 @@ describe("ResponseCache", () => {
       assert.deepStrictEqual(parts, [{ _tag: "TextDelta", text: "Hello!" }])
     }))
 
-  it.effect("every difference between requests counts, but not the order of keys, nor credentials", () =>
+  it.effect("every difference between requests counts, credentials included, but not the order of keys", () =>
     Effect.gen(function*() {
       const { asked, client } = provider()
       const cache = yield* cached(client)
@@ -172,9 +173,11 @@ describe("ResponseCache", () => {
       })
       const equal = [
         Completion.additionalParams({ b: { d: 2, c: [1, 2] }, a: 1 })(base),
-        Completion.headers({ Authorization: "Bearer sk-2", "x-mode": "a" })(base)
+        Completion.headers({ "X-Api-Key": "k1", authorization: "Bearer sk-1", "x-mode": "a" })(base)
       ]
       const different = [
+        Completion.headers({ "x-mode": "a", authorization: "Bearer sk-2", "X-Api-Key": "k1" })(base),
+        Completion.headers({ "x-mode": "a" })(base),
         Completion.additionalParams({ a: 1, b: { c: [2, 1], d: 2 } })(base),
         Completion.additionalParams({ a: "1", b: { c: [1, 2], d: 2 } })(base),
         Completion.headers({ "x-mode": "b" })(base),
@@ -225,6 +228,14 @@ describe("ResponseCache", () => {
       assert.lengthOf(asked, 2)
     }))
 
+  it.effect("a cache in memory has a scope, too", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const cache = yield* cached(client, { scope: "tenant 7" })
+      for (const _ of [1, 2]) yield* cache.completion(request)
+      assert.lengthOf(asked, 1)
+    }))
+
   it.effect("forgets an answer after its time to live", () =>
     Effect.gen(function*() {
       const { asked, client } = provider()
@@ -266,6 +277,37 @@ describe("ResponseCache", () => {
       assert.lengthOf(asked, 4)
     }))
 
+  it.effect("what a caller does to its answer changes nobody else's", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const fresh = Effect.sync(() => CompletionResponse.make(structuredClone({ ...answer })))
+      const { client } = provider(Effect.andThen(Deferred.await(gate), fresh))
+      const cache = yield* cached(client)
+      const spoilt = (call: Outcome) =>
+        Effect.map(call, (response) => {
+          const { text } = response
+          Object.assign(response.choice[0]!, { text: "spoilt" })
+          return text
+        })
+      const calls = yield* Effect.forkChild(
+        Effect.forEach([1, 2, 3], () => spoilt(cache.completion(request)), { concurrency: "unbounded" })
+      )
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(calls), ["Hello!", "Hello!", "Hello!"])
+      for (const _ of [1, 2]) assert.strictEqual(yield* spoilt(cache.completion(request)), "Hello!")
+    }))
+
+  it.effect("a request that names no model is one that names the layer's", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const cache = yield* cached({ ...client, model: "m" })
+      const nameless = Completion.model(undefined)(request)
+      yield* Effect.forEach([nameless, request, nameless], cache.completion)
+      yield* cache.completion(Completion.model("n")(request))
+      assert.lengthOf(asked, 2)
+    }))
+
   it.effect("one value of the layer over two clients is a cache for each of them", () =>
     Effect.gen(function*() {
       const layer = ResponseCache.layer()
@@ -292,7 +334,10 @@ describe("ResponseCache", () => {
     ["capacity", { capacity: 0 }],
     ["capacity", { capacity: -1 }],
     ["capacity", { capacity: NaN }],
-    ["scope", { scope: "" }]
+    ["scope", { scope: "" }],
+    ["scope", { scope: 7 } as object],
+    ["cacheable", { cacheable: "all" } as object],
+    ["ttl", { ttl: "1 hour" } as object]
   ])("a %s of %j is refused when the layer is built", ([option, options]) =>
     Effect.gen(function*() {
       for (const layer of [ResponseCache.layer(options), ResponseCache.layerPersisted(options)]) {
@@ -340,7 +385,7 @@ describe("ResponseCache, calls at the same time", () => {
   const Calls = Schema.NonEmptyArray(Schema.Struct({
     streamed: Schema.Boolean,
     begins: Pause,
-    leaves: Schema.Union([Schema.Undefined, Pause])
+    leaves: Schema.Union([Schema.Undefined, Schema.Undefined, Pause])
   }))
   const Outcomes = Schema.NonEmptyArray(Schema.Struct({ fails: Schema.Boolean, pause: Pause }))
 
@@ -352,7 +397,7 @@ describe("ResponseCache, calls at the same time", () => {
         const turns = (times: number) => Effect.repeat(Effect.yieldNow, { times })
         let underWay = 0
         let most = 0
-        const { client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
+        const { asked, client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
           Effect.gen(function*() {
             most = Math.max(most, ++underWay)
             yield* turns(pause)
@@ -376,10 +421,22 @@ describe("ResponseCache, calls at the same time", () => {
           }), { concurrency: "unbounded" })
         for (const { exit, left } of exits) {
           if (Exit.isSuccess(exit)) assert.strictEqual(exit.value.text, "Hello!")
-          else if (!left) assert.strictEqual(Cause.squash(exit.cause), failure)
+          else if (!left) {
+            const error = Cause.squash(exit.cause)
+            assert(LLMError.isLLMError(error))
+            if (error.partial === undefined) assert.strictEqual(error, failure)
+            else assert.isTrue(error.partial.cached)
+          }
         }
         assert.isAtMost(most, 1)
         assert.strictEqual(underWay, 0)
+        // Where nobody leaves, each call is told of by one.
+        const told = exits.filter(({ exit }) =>
+          Exit.isSuccess(exit)
+            ? exit.value.cached !== true
+            : (Cause.squash(exit.cause) as LLMError.LLMError).partial?.cached !== true
+        )
+        if (calls.every(({ leaves }) => leaves === undefined)) assert.lengthOf(told, asked.length)
         const paid = exits.filter(({ exit }) => Exit.isSuccess(exit) && exit.value.cached !== true)
         assert.isAtMost(paid.length, 1)
         if (paid.length === 1) assert.isTrue((yield* cache.completion(request)).cached)
@@ -395,7 +452,13 @@ describe("ResponseCache, calls at the same time", () => {
       const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(Effect.flip(cache.completion(request))))
       yield* settle
       yield* Deferred.fail(gate, failure)
-      assert.deepStrictEqual(yield* Effect.forEach(fibers, Fiber.join), [failure, failure, failure])
+      const [first, ...others] = yield* Effect.forEach(fibers, Fiber.join)
+      assert.strictEqual(first, failure)
+      for (const other of others) {
+        const { _tag, attempts, message, partial, reason } = other
+        assert.deepStrictEqual([_tag, reason, message], [failure._tag, failure.reason, failure.message])
+        assert.deepStrictEqual([partial?.cached, partial?.usage, attempts], [true, TokenUsage.zero, undefined])
+      }
       assert.lengthOf(asked, 1)
       yield* cache.completion(request)
       assert.lengthOf(asked, 2)
@@ -425,6 +488,79 @@ describe("ResponseCache, calls at the same time", () => {
       yield* Fiber.interruptAll(waiting)
       assert.deepStrictEqual(left, [1])
       assert.lengthOf(asked, 2)
+    }))
+
+  it.effect("when who made a call has left, the first who still waits gets the answer, or the failure, as its own", () =>
+    Effect.gen(function*() {
+      for (const outcome of [Effect.succeed(answer), Effect.fail(failure)]) {
+        const gate = yield* Deferred.make<void>()
+        const { asked, client } = provider(Effect.andThen(Deferred.await(gate), outcome))
+        const cache = yield* cached(client)
+        const [first, ...others] = yield* Effect.forEach([1, 2, 3, 4], (call) =>
+          Effect.tap(
+            Effect.forkChild(Effect.result(
+              call === 2
+                ? Effect.map(Stream.runCollect(cache.stream(request)), finish)
+                : cache.completion(request)
+            )),
+            () => settle
+          ))
+        yield* Fiber.interrupt(first!)
+        yield* Deferred.succeed(gate, undefined)
+        const answers = yield* Effect.forEach(others, Fiber.join)
+        assert.lengthOf(asked, 1)
+        assert.deepStrictEqual(
+          answers.map((result) => Result.isSuccess(result) ? result.success.cached : result.failure.partial?.cached),
+          [undefined, true, true]
+        )
+        const own = answers[0]!
+        assert.deepStrictEqual(Result.merge(own), Result.merge(yield* Effect.result(outcome)))
+      }
+    }))
+
+  it.effect("those who wait for a stream that is not read on make the call anew after 30 seconds, one for all", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const cache = yield* cached(client)
+      const leader = yield* Effect.forkChild(
+        Stream.runForEach(cache.stream(request), () => Effect.never)
+      )
+      yield* settle
+      const others = yield* Effect.forEach([1, 2, 3], (call) =>
+        Effect.forkChild(
+          call === 2 ? Effect.map(hear(cache, request), ({ parts }) => finish(parts)) : cache.completion(request)
+        ))
+      yield* settle
+      yield* TestClock.adjust("29 seconds")
+      assert.lengthOf(others.filter((fiber) => fiber.pollUnsafe() !== undefined), 0)
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      const answers = yield* Effect.forEach(others, Fiber.join)
+      assert.lengthOf(answers.filter(({ cached }) => cached !== true), 1)
+      // The stream that stands still has not asked yet how its answer goes on.
+      assert.lengthOf(asked, 1)
+      assert.isUndefined(leader.pollUnsafe())
+      assert.isTrue((yield* cache.completion(request)).cached)
+    }))
+
+  it.effect("those who wait for a stream wait as long as its provider takes, and while it is read slowly", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider(Effect.delay(Effect.succeed(answer), "10 minutes"))
+      const cache = yield* cached(client)
+      const leader = yield* Effect.forkChild(
+        Stream.runForEach(cache.stream(request), () => Effect.sleep("20 seconds"))
+      )
+      yield* settle
+      const other = yield* Effect.forkChild(cache.completion(request))
+      yield* settle
+      for (const _ of Array.from({ length: 42 })) {
+        yield* TestClock.adjust("15 seconds")
+        yield* settle
+      }
+      assert.isTrue((yield* Fiber.join(other)).cached)
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(leader)
+      assert.lengthOf(asked, 1)
     }))
 
   it.effect.each(["leaves", "fails"] as const)(
@@ -469,7 +605,7 @@ describe("ResponseCache, calls at the same time", () => {
       yield* settle
       yield* Deferred.fail(gate, failure)
       assert.strictEqual((yield* Fiber.join(leader)).error, failure)
-      assert.strictEqual(yield* Fiber.join(other), failure)
+      assert.isTrue((yield* Fiber.join(other)).partial?.cached)
       assert.lengthOf(asked, 1)
     }))
 
@@ -516,6 +652,17 @@ describe("ResponseCache.layerPersisted", () => {
       assert.lengthOf(asked, 4)
     }).pipe(Effect.provide(Persistence.layerMemory)))
 
+  it.effect("keeps the answers of clients apart that have different models of their own", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const nameless = Completion.make({ prompt: "Hello" })
+      for (const model of ["a", "b", "a"]) {
+        const cache = yield* over({ ...client, model }, ResponseCache.layerPersisted())
+        yield* cache.completion(nameless)
+      }
+      assert.lengthOf(asked, 2)
+    }).pipe(Effect.provide(Persistence.layerMemory)))
+
   it.effect("gives the whole answer back, and forgets it after its time to live", () =>
     Effect.gen(function*() {
       const { asked, client } = provider()
@@ -556,12 +703,16 @@ describe("ResponseCache.layerPersisted", () => {
 
   it.effect("a store that fails, dies or does not answer is a miss and a warning, never a failure", () =>
     Effect.gen(function*() {
+      const unreachable = ["the store of answers cannot be reached, calls go on without it"]
       const broken = [
-        Effect.fail(new Persistence.PersistenceError({ message: "gone" })),
-        Effect.die(new Error("secret")),
-        Effect.never
-      ]
-      for (const operation of broken) {
+        [Effect.fail(new Persistence.PersistenceError({ message: "gone" })), unreachable],
+        [
+          Effect.die(new Error("secret")),
+          ["response cache: an entry could not be read", "response cache: an answer could not be kept"]
+        ],
+        [Effect.never, unreachable]
+      ] as const
+      for (const [operation, said] of broken) {
         const { layer, logged } = warnings()
         const { asked, client } = provider()
         const store = Layer.succeed(Persistence.BackingPersistence, {
@@ -578,7 +729,7 @@ describe("ResponseCache.layerPersisted", () => {
         const cache = yield* inThread(over(
           client,
           Layer.provide(ResponseCache.layerPersisted(), Layer.provide(Persistence.layer, store))
-        ))
+        )).pipe(Effect.provide(layer))
         const fiber = yield* Effect.forkChild(Effect.provide(cache.completion(request), layer))
         while (fiber.pollUnsafe() === undefined) {
           yield* settle
@@ -586,11 +737,44 @@ describe("ResponseCache.layerPersisted", () => {
         }
         assert.deepStrictEqual(plain(yield* Fiber.join(fiber)), plain(answer))
         assert.lengthOf(asked, 1)
-        assert.deepStrictEqual(logged, [
-          "response cache: an entry could not be read",
-          "response cache: an answer could not be kept"
-        ])
+        assert.deepStrictEqual(logged, said)
       }
+    }))
+
+  it.effect("while a store is gone, calls do not wait for it one by one, and it is said once; then that it is back", () =>
+    Effect.gen(function*() {
+      let gone = true
+      const { layer, logged } = warnings()
+      const { asked, client } = provider()
+      const backing = yield* Effect.provide(Persistence.Persistence, Persistence.layerMemory)
+      const waiting = <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.suspend(() => gone ? Effect.never : self)
+      const store = Layer.succeed(Persistence.Persistence, {
+        make: (options) =>
+          Effect.map(backing.make(options), (store) => ({
+            ...store,
+            get: (key) => waiting(store.get(key)),
+            set: (key, value) => waiting(store.set(key, value))
+          }))
+      })
+      const cache = yield* inThread(over(client, Layer.provide(ResponseCache.layerPersisted(), store))).pipe(
+        Effect.provide(layer)
+      )
+      const ask = (index: number) => cache.completion(Completion.make({ prompt: `question ${index}` }))
+      const calls = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 20 }, (_, index) => index), ask, { concurrency: "unbounded" })
+      )
+      yield* settle
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.isDefined(calls.pollUnsafe())
+      yield* ask(20)
+      assert.deepStrictEqual(logged, ["the store of answers cannot be reached, calls go on without it"])
+      assert.lengthOf(asked, 21)
+      gone = false
+      yield* TestClock.adjust("30 seconds")
+      yield* ask(20)
+      assert.isTrue((yield* ask(20)).cached)
+      assert.deepStrictEqual(logged.slice(1), ["the store of answers is back"])
     }))
 
   it.effect("a caller that leaves while the store is asked is no failure of the store", () =>
@@ -670,10 +854,10 @@ describe("ResponseCache.layerPersisted", () => {
         assert.isUndefined((yield* b.cache.completion(request)).cached)
         assert.isUndefined(finish((yield* hear(b.cache, request)).parts).cached)
         assert.lengthOf(b.asked, 2)
-        assert.includeMembers(logged, [
-          "response cache: an entry could not be read",
-          "response cache: an answer could not be kept"
-        ])
+        assert.lengthOf(
+          logged.filter((line) => line === "the store of answers cannot be reached, calls go on without it"),
+          1
+        )
 
         yield* server.start
         // The client connects again by itself, after a pause.

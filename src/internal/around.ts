@@ -13,18 +13,21 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 
-/** How a call ended. */
+/** How a call ended, streamed or not. */
 export type Ended =
-  | { readonly _tag: "Answered"; readonly response: CompletionResponse }
-  | { readonly _tag: "Failed"; readonly error: LLMError }
-  /** The caller went, or something died; of a stream, this many characters had come by then. */
-  | { readonly _tag: "Left"; readonly streamed: boolean; readonly characters: number }
+  & (
+    | { readonly _tag: "Answered"; readonly response: CompletionResponse }
+    | { readonly _tag: "Failed"; readonly error: LLMError }
+    /** The caller went, or something died; of a stream, this many characters had come by then. */
+    | { readonly _tag: "Left"; readonly characters: number }
+  )
+  & { readonly streamed: boolean }
 
 const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
-  if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value }
+  if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
     onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
-    onSome: (error) => ({ _tag: "Failed", error })
+    onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
 
@@ -43,21 +46,31 @@ const length = (part: CompletionPart): number => {
 /** Makes an effect interruptible within one that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
+/** The two ways to call a client. */
+export type Calls = Pick<Service, "completion" | "stream">
+
 /**
  * Surrounds every call of a client. `before` may refuse the call, or wait: it can be interrupted within `restore` alone,
  * since what it took would be lost otherwise, and what it had taken by then it gives back itself. `after` gets what it
- * took and how the call ended. A stream ends for `after` with its last part, its failure, or its reader's leaving.
+ * took and how the call ended. A stream ends for `after` with its last part, its failure, or its reader's leaving. With
+ * `sentBy`, what was taken says how the call is made: with another completion, or with a service that tells more of it.
  */
 export const around = <A>(
-  client: Service,
+  client: Calls,
   before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>,
-  after: (taken: A, ended: Ended) => Effect.Effect<void>
-): Pick<Service, "completion" | "stream"> => ({
+  after: (taken: A, ended: Ended) => Effect.Effect<void>,
+  sentBy: (taken: A) => Calls = () => client
+): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
         before(completion, restore),
-        (taken) => Effect.onExit(restore(client.completion(completion)), (exit) => after(taken, ended(exit)))
+        (taken) =>
+          Effect.onExit(
+            // A client that throws instead of failing has been called all the same.
+            restore(Effect.suspend(() => sentBy(taken).completion(completion))),
+            (exit) => after(taken, ended(exit))
+          )
       )
     ),
   stream: (completion) =>
@@ -76,19 +89,19 @@ export const around = <A>(
           (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
         )
       )
-      return client.stream(completion).pipe(
+      return sentBy(taken).stream(completion).pipe(
         Stream.mapArrayEffect((parts) => {
           const last = parts[parts.length - 1]!
           if (last._tag === "Finish") {
             return Effect.as(
-              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response })),
+              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response, streamed: true })),
               parts
             )
           }
           for (const part of parts) characters += length(part)
           return Effect.succeed(parts)
         }),
-        Stream.tapError((error) => Effect.uninterruptible(settle(taken, { _tag: "Failed", error })))
+        Stream.tapError((error) => Effect.uninterruptible(settle(taken, { _tag: "Failed", error, streamed: true })))
       )
     }))
 })

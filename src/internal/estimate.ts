@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { type Completion, messages } from "../Completion.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Message } from "../Message.ts"
+import { object } from "../protocol/json.ts"
 
 // English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
 const perToken = 3.5
@@ -53,3 +54,34 @@ export const inputTokens = (completion: Completion): number => {
 /** An estimate of the tokens of an answer, as far as it came. */
 export const outputTokens = ({ choice }: CompletionResponse): number =>
   choice.reduce((sum, content) => sum + ofContent(content), 0)
+
+const limitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"]
+
+// Each setting of a request in the provider's own words, and those that Gemini puts below.
+const settingsOf = ({ additionalParams = {}, providerParams = {} }: Completion, providers: ReadonlyArray<string>) =>
+  [additionalParams, ...providers.map((provider) => object(providerParams[provider]))].flatMap((params) => [
+    params,
+    object(params["generationConfig"]),
+    object(params["generation_config"])
+  ])
+
+const isNumber = (value: unknown): value is number => typeof value === "number"
+
+/** The limits of output tokens that a request names, in our words or in those of the given providers. */
+export const outputLimits = (completion: Completion, providers: ReadonlyArray<string>): ReadonlyArray<number> =>
+  [
+    completion.maxTokens,
+    ...settingsOf(completion, providers).flatMap((params) => limitNames.map((name) => params[name]))
+  ]
+    .filter(isNumber)
+
+/** The most tokens of reasoning that a request asks for: its limit of output has to lie above them. */
+export const reasoningBudget = (completion: Completion, providers: ReadonlyArray<string>): number =>
+  Math.max(
+    0,
+    ...settingsOf(completion, providers).flatMap((params) => [
+      object(params["thinking"])["budget_tokens"],
+      object(params["reasoning"])["max_tokens"],
+      object(params["thinkingConfig"])["thinkingBudget"]
+    ]).filter(isNumber)
+  )

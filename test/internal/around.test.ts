@@ -54,14 +54,14 @@ describe("around", () => {
     Effect.gen(function*() {
       const self = surrounded({ completion: () => Effect.succeed(response) })
       yield* self.completion(request)
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response, streamed: false }])
     }))
 
   it.effect("a completion is settled with its failure", () =>
     Effect.gen(function*() {
       const self = surrounded({ completion: () => Effect.fail(error) })
       yield* Effect.flip(self.completion(request))
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error, streamed: false }])
     }))
 
   it.effect("an interrupted completion is settled, and a defect too", () =>
@@ -111,6 +111,19 @@ describe("around", () => {
       ])
     }))
 
+  it.effect("a call of a client that throws is settled all the same", () =>
+    Effect.gen(function*() {
+      const throwing = () => {
+        throw new Error("broken")
+      }
+      for (const streamed of [false, true]) {
+        const self = surrounded({ completion: throwing, stream: throwing })
+        const exit = yield* Effect.exit(streamed ? Stream.runDrain(self.stream(request)) : self.completion(request))
+        assert.isTrue(Exit.hasDies(exit))
+        assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed, characters: 0 }])
+      }
+    }))
+
   it.effect("a stream is settled once, before its last part is handed on", () =>
     Effect.gen(function*() {
       const self = surrounded({
@@ -121,14 +134,14 @@ describe("around", () => {
           if (part._tag === "Finish") assert.lengthOf(self.log, 2)
         })))
       assert.deepStrictEqual(parts.map((part) => part._tag), ["TextDelta", "ReasoningDelta", "ToolCallDelta", "Finish"])
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Answered", response, streamed: true }])
     }))
 
   it.effect("a stream that fails is settled with the failure", () =>
     Effect.gen(function*() {
       const self = surrounded({ stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.fail(error)) })
       yield* Effect.flip(Stream.runDrain(self.stream(request)))
-      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error }])
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error, streamed: true }])
     }))
 
   it.effect("a stream that is left is settled with what had come", () =>
