@@ -140,7 +140,7 @@ const middlewares = {
 type Name = keyof typeof middlewares
 const names = Object.keys(middlewares) as ReadonlyArray<Name>
 
-const request = Completion.make({ model: "m", prompt: "Hello" })
+const request = Completion.make({ model: "m", prompt: "Hello", maxTokens: 10 })
 
 const modes = ["completion", "stream"] as const
 type Mode = (typeof modes)[number]
@@ -194,17 +194,17 @@ const arrived = (fiber: Fiber.Fiber<unknown, unknown>, main: Told, before: numbe
     while (main.state.calls === before && fiber.pollUnsafe() === undefined) await new Promise(setImmediate)
   })
 
-/** Runs a call to its end on the test's clock. */
-const settled = Effect.fnUntraced(function*(client: Service, mode: Mode, main: Told) {
+/** Runs a call to its end on the test's clock; where a cache stands before a provider, that is `cached`. */
+const settled = Effect.fnUntraced(function*(client: Service, mode: Mode, cached?: Told) {
   const { run, see } = call(client, mode)
-  const before = main.state.calls
+  const before = cached?.state.calls ?? 0
   const began = yield* Clock.currentTimeMillis
   let ended = began
   const fiber = yield* Effect.forkChild(
     Effect.onExit(run, () => Effect.map(Clock.currentTimeMillis, (now) => ended = now)),
     { startImmediately: true }
   )
-  yield* arrived(fiber, main, before)
+  if (cached !== undefined) yield* arrived(fiber, cached, before)
   while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("250 millis")
   return { seconds: (ended - began) / 1000, seen: see(yield* Fiber.await(fiber)) }
 })
@@ -324,6 +324,107 @@ for (const name of names) {
     }
   })
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// At the limits
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Calls one after the other through the stack, with these limits: who answers or what fails, and after which time. */
+interface Limited {
+  readonly throttle?: Throttle.Options
+  readonly budget?: Budget.Options
+  readonly main: ReadonlyArray<Act>
+  readonly other?: ReadonlyArray<Act>
+  /** A stream takes a second longer to its answer, unless it says otherwise. */
+  readonly calls: ReadonlyArray<readonly [outcome: string, seconds: number, streamed?: number]>
+  readonly asked: readonly [main: number, other: number]
+}
+
+const limited: Readonly<Record<string, Limited>> = {
+  "when every provider fails, the last error lists all failures": {
+    main: ["server"],
+    other: ["quota"],
+    calls: [["ClientError Quota", 4 + 0.25 + 0.5 + 1 + 1]],
+    asked: [4, 1]
+  },
+  "a failure that no other provider can help with ends the call": {
+    main: ["server", "invalid"],
+    calls: [["ClientError InvalidRequest", 1 + 0.25 + 1]],
+    asked: [2, 0]
+  },
+  "a budget that is met refuses at once, and no other provider is asked": {
+    budget: { tokens: 30 },
+    main: ["answer"],
+    calls: [["main", 1], ["main", 1], ["ClientError Budget", 0]],
+    asked: [2, 0]
+  },
+  "a limit of requests is waited for": {
+    throttle: { requestsPerMinute: 2 },
+    main: ["answer"],
+    calls: [["main", 1], ["main", 1], ["main", 58 + 1, 56 + 2]],
+    asked: [3, 0]
+  },
+  "what would take too long to wait for goes to the other provider": {
+    throttle: { requestsPerMinute: 2, maxWait: "10 seconds" },
+    main: ["answer"],
+    calls: [["main", 1], ["main", 1], ["other", 1]],
+    asked: [2, 1]
+  },
+  "a circuit that is open sends the next call on at once": {
+    main: ["overloaded"],
+    calls: [["other", 5 + 1 + 2 + 4 + 8 + 16 + 1], ["other", 1]],
+    asked: [5, 2]
+  }
+}
+
+describe("at the limits of the stack", () => {
+  for (const mode of modes) {
+    for (const [title, row] of Object.entries(limited)) {
+      it.effect(`${mode}: ${title}`, () =>
+        Effect.gen(function*() {
+          const main = told("main", row.main)
+          const other = told("other", row.other ?? ["answer"])
+          const context = yield* Layer.build(
+            Fallback.layer([
+              Retry.layer().pipe(
+                Layer.provide(breaker),
+                Layer.provide(Budget.layer(row.budget ?? { tokens: 1_000_000 })),
+                Layer.provide(Throttle.layer(row.throttle ?? { concurrency: 1 })),
+                Layer.provide(main.layer)
+              ),
+              other.layer
+            ])
+          )
+          const client = Context.get(context, LLMClient)
+          const seen: Array<readonly [string, number]> = []
+          for (const _ of row.calls) {
+            const { seconds, seen: { outcome } } = yield* settled(client, mode)
+            seen.push([outcome, seconds])
+          }
+          const expected = row.calls.map(([outcome, seconds, streamed]) => {
+            const answered = outcome === "main" || outcome === "other"
+            return [outcome, mode === "completion" ? seconds : streamed ?? seconds + (answered ? 1 : 0)] as const
+          })
+          assert.deepStrictEqual(seen, expected)
+          assert.deepStrictEqual([main.state.calls, other.state.calls], row.asked)
+        }).pipe(middle))
+    }
+  }
+
+  it.effect("a reader that stands still keeps what it has taken, and gives it back when it goes", () =>
+    Effect.gen(function*() {
+      const { client, main } = yield* build("stack", ["answer"])
+      const reader = yield* Effect.forkChild(Stream.runForEach(client.stream(request), () => Effect.never))
+      yield* arrived(reader, main, 0)
+      yield* TestClock.adjust("1 minute")
+      const next = yield* Effect.forkChild(client.completion(Completion.make({ model: "m", prompt: "Next" })))
+      yield* TestClock.adjust("1 minute")
+      assert.isUndefined(next.pollUnsafe())
+      yield* Fiber.interrupt(reader)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(next)).provider, "main")
+    }).pipe(middle))
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Interruption
