@@ -556,6 +556,7 @@ describe("a store", () => {
       }
       yield* start(client, "next")
       yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust(0)
       assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
     }))
 

@@ -171,10 +171,8 @@ describe("when the Redis is gone", () => {
         Layer.provide(Layer.succeed(RateLimiter.RateLimiterStore, limits)),
         Layer.provide(Layer.succeed(Breaker.CircuitBreakerStore, circuits))
       )
-      const both = yield* through(layer, client)
-      const run = Effect.all([both.completion(request), both.completion(request)]).pipe(
-        Effect.provide(Logger.layer([logger]))
-      )
+      const both = yield* Effect.provide(through(layer, client), Logger.layer([logger]))
+      const run = Effect.all([both.completion(request), both.completion(request)])
       yield* Effect.forkChild(run, { startImmediately: true })
       for (let second = 0; second < 6; second++) yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(calls.map(({ at }) => at), [3000, 6000])

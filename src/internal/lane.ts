@@ -135,7 +135,7 @@ export const correct = Effect.fnUntraced(function*(lane: Lane, taken: Taken, use
 
 /** Gives back all that a call took. */
 export const giveBack = ({ lane, taken }: Ticket): Effect.Effect<void, RateLimiter.RateLimiterError> =>
-  Effect.forEach(taken.splice(0), (one) => correct(lane, one, 0), { discard: true })
+  Effect.suspend(() => Effect.forEach(taken.splice(0), (one) => correct(lane, one, 0), { discard: true }))
 
 const asked = (lane: Lane) =>
   lane.limiter.adaptiveConsume({
