@@ -759,7 +759,9 @@ describe("a store", () => {
       const limit = { tokensPerMinute: 60, maxWait: "1 second" } as const
       const estimate = ({ prompt }: Completion.Completion) => costing(Number(nameOf(Completion.make({ prompt }))), 0)()
       const lasting = (duration: Duration.Input) =>
-        noting(() => Effect.delay(Effect.succeed(answer({ inputTokens: 1 })), duration))
+        noting((_, index) =>
+          index > 0 ? Effect.never : Effect.delay(Effect.succeed(answer({ inputTokens: 1 })), duration)
+        )
       const clients = [lasting("15 seconds"), lasting("1 second")]
       const [a, b] = yield* Effect.forEach(clients, ({ client }) =>
         through(Layer.provide(Throttle.layerStore({ ...limit, estimate }), store), client))
