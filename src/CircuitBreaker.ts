@@ -16,14 +16,16 @@
  *
  * - Each provider and model has a circuit of its own. `Transient` and `RateLimit` count as failures; any other answer
  *   shows that the provider is there, `EmptyResponse` and `ClientError` included, even one for a wrong key. A call that
- *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, or a
- *   `ClientError` without a status) count as nothing.
+ *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, failed since a
+ *   store is gone, or a `ClientError` without a status) count as nothing.
  * - An open circuit stays open for `openDuration`, or for as long as the failures that opened it asked to wait
- *   (`retryAfter`), at most `maxOpenDuration`. Then one call goes through: if it succeeds the circuit closes, if it fails
- *   it opens again, and if it is given up the next one tries.
+ *   (`retryAfter`), at most `maxOpenDuration`; in this process also as long as calls ask that were under way when it
+ *   opened. Then one call goes through: if it succeeds the circuit closes, if it fails it opens again, and if it is given
+ *   up the next one tries.
  * - Meanwhile calls fail at once as `Transient · Overloaded`, with `retryable: false`, the code `circuit_open`, and
  *   `retryAfter` unless the trying call is still under way.
- * - A stream is judged as a whole, by its end.
+ * - A stream is judged as a whole, by its end. Only one that tries a circuit closes it with its first part, since it may
+ *   take long, or wait for its reader; if it fails after that, it counts as any call that fails.
  *
  * `layer` keeps circuits in the process. `layerStore` keeps them in a store, for all processes that share it:
  *
@@ -39,6 +41,11 @@
  *   Layer.provide(NodeRedis.layer({ url: "redis://localhost", disableOfflineQueue: true }))
  * )
  * ```
+ *
+ * The first connection must succeed: the layer of a Redis that is not there fails. Later a store that fails, or takes
+ * longer than `storeTimeout`, counts as gone for a second, and longer each time that it is found to be gone still, up to
+ * 30 seconds; calls do not wait for it meanwhile, and the logs say once that it is gone and once that it is back. Without
+ * `disableOfflineQueue` a connection that is lost keeps commands for later, and the layer does not close.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

@@ -17,16 +17,17 @@
  *
  * - Tokens are estimated before a call, and corrected by what the provider reports after it. A call that is estimated
  *   above a whole minute's tokens takes the whole minute. What was estimated too high is given back while its minute
- *   runs; what was estimated too low is charged to the minute that runs when it is known.
+ *   runs; what was estimated too low is charged to the minute that runs when it is known. A call that was refused below
+ *   before it was sent gives everything back, its request too.
  * - What providers say of their own limits is heeded, whatever is configured: when so many requests are left until a
  *   reset, no more are sent from here; when nothing is left of a limit, or a failed call shall wait (`retryAfter` of
- *   `RateLimit` and `Transient`), all calls of the key wait for that long, at most an hour. A `RateLimit` without such a hint makes
+ *   `RateLimit` and `Transient`), all calls of the key wait for that long, at most an hour. What a stream's headers say counts from its first part. A `RateLimit` without such a hint makes
  *   nobody wait: retrying it is up to `Retry`.
  * - What was taken of a limit comes back as a whole, once it has had its share of the minute: of 60 requests per minute,
  *   20 at once come back after 20 seconds, and 60 after a minute. So never more is sent than a bucket allows that is
  *   refilled steadily, as providers count.
- * - A call that waits too long, or finds the queue full, fails as `RateLimit` with the code `throttled`, and
- *   `retryAfter` where it is known.
+ * - A call that waits too long, or finds the queue full, fails as `RateLimit` with the code `throttled`,
+ *   `retryable: false`, and `retryAfter` where it is known: it is not for `Retry` to wait again, but a fallback goes on.
  * - A stream is a call until its last part. A waiting call that is interrupted has taken nothing.
  *
  * `layer` counts in the process. `layerStore` counts in a store, for all processes that share it:
@@ -44,8 +45,14 @@
  * )
  * ```
  *
- * What a provider told one process to wait for then holds for all of them. `concurrency`, `maxQueue` and the order of
- * the queue are each process's own, and hold also while the store cannot be reached.
+ * - What a provider told one process to wait for then holds for all of them. `concurrency`, `maxQueue`, how many requests
+ *   the provider has left and the order of the queue are each process's own, and hold also while the store is gone.
+ * - The first connection must succeed: the layer of a Redis that is not there fails. Later a store that fails, or takes
+ *   longer than `storeTimeout`, counts as gone for a second, and longer each time that it is found to be gone still, up to
+ *   30 seconds; calls do not wait for it meanwhile, and the logs say once that it is gone and once that it is back.
+ *   Without `disableOfflineQueue` a connection that is lost keeps commands for later, and the layer does not close.
+ * - Of tokens that were estimated too high only those are given back that time has not brought back yet: a process does
+ *   not know when the minute ended that others take of too. So estimates matter more than in one process.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
