@@ -64,9 +64,9 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import type { Ended, Restore } from "./internal/around.ts"
 import { aroundBeginning } from "./internal/began.ts"
+import * as Circuit from "./internal/circuit.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
-import * as Store from "./internal/store.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 
@@ -82,7 +82,7 @@ export interface Options {
   /**
    * How long a circuit stays open: 30 seconds unless set. Of a schedule, the n-th opening in a row takes the n-th delay.
    */
-  readonly openDuration?: Duration.Input | Schedule.Schedule<unknown, number>
+  readonly openDuration?: Circuit.OpenDuration
   /** The longest that a provider's own hint keeps a circuit open. 5 minutes unless set. */
   readonly maxOpenDuration?: Duration.Input
   /** Which errors count as failures: `Transient` and `RateLimit` unless set. */
@@ -133,35 +133,6 @@ const check = (options: Options, more: object = {}): void => {
 }
 
 const isFailureByDefault = ({ _tag }: LLMError): boolean => _tag === "Transient" || _tag === "RateLimit"
-
-// An opening of no time would be none.
-const shortest = Duration.millis(1)
-
-/** When a circuit is tried again; refuses a schedule that would try at once. */
-const openings = Effect.fnUntraced(function*(openDuration: NonNullable<Options["openDuration"]>) {
-  if (!Schedule.isSchedule(openDuration)) return openDuration
-  const step = yield* Schedule.toStep(openDuration)
-  const first = yield* Effect.exit(step(yield* Clock.currentTimeMillis, 1))
-  if (Exit.isFailure(first) || Duration.isLessThan(first.value[1], shortest)) {
-    Check.refuse(owner, "openDuration", "a schedule whose delays are above 0")
-  }
-  return Schedule.modifyDelay(openDuration, ({ duration }) => Effect.succeed(Duration.max(duration, shortest)))
-})
-
-/** Until when providers asked to be left alone, by key. The store looks at the hint of the last failure alone. */
-const makeHints = (longest: Duration.Duration) => {
-  const hints = new Map<string, number>()
-  return {
-    add: (key: string, hint: Duration.Duration, now: number): void => {
-      for (const [key, until] of hints) if (until <= now) hints.delete(key)
-      hints.set(key, Math.max(hints.get(key) ?? 0, now + Duration.toMillis(Duration.min(hint, longest))))
-    },
-    left: (key: string, now: number): Duration.Duration => Duration.millis(Math.max(0, (hints.get(key) ?? 0) - now)),
-    forget: (key: string): void => {
-      hints.delete(key)
-    }
-  }
-}
 
 /** How a call ended, or that it is a stream which began: then it is under way still. */
 type Seen = Ended | { readonly _tag: "Began" }
@@ -219,7 +190,7 @@ const decorate = Effect.fnUntraced(function*(
   const breaker = yield* Effect.provideService(
     Breaker.make({
       tripPolicy: rate === undefined ? Breaker.consecutive(failures) : Breaker.rate({ size: 20, ...rate }),
-      openDuration: yield* openings(openDuration),
+      openDuration: yield* Circuit.openings(owner, openDuration),
       maxOpenDuration,
       onStoreError: onStoreError === "open" ? "allow" : "fail"
     }),
@@ -236,7 +207,7 @@ const decorate = Effect.fnUntraced(function*(
     Effect.forkScoped({ startImmediately: true })
   )
 
-  const hints = makeHints(maxOpenDuration)
+  const hints = Circuit.makeHints(maxOpenDuration)
 
   const outcome = (key: string, seen: Seen): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
@@ -360,38 +331,12 @@ export const layerStore = (
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
       const { onStoreError = "open", storeTimeout, ...rest } = options
-      const store = yield* Breaker.CircuitBreakerStore
-      const ask = yield* Store.make({
-        name: "the store of circuits",
-        meanwhile: Limits.meanwhile[onStoreError],
-        timeout: storeTimeout,
-        gone: (message) =>
-          new Breaker.CircuitBreakerError({ reason: new Breaker.CircuitBreakerStoreError({ message }) }),
-        isGone: (error) =>
-          error instanceof Breaker.CircuitBreakerError && error.reason._tag === "CircuitBreakerStoreError"
-      })
-      const patient = Breaker.CircuitBreakerStore.of({
-        // Whoever is let in to try after all, when nobody waits for it any more, would keep others out.
-        admit: (key) =>
-          ask(store.admit(key), ({ generation, probe }) =>
-            probe
-              ? store.record({
-                key,
-                generation,
-                outcome: "Ignored",
-                tripPolicy: Breaker.consecutive(1),
-                openFor: Duration.zero
-              })
-              : Effect.void),
-        record: (call) => ask(store.record(call)),
-        state: store.state
-      })
       return {
         ...client,
         ...yield* Effect.provideService(
           decorate(client, rest, onStoreError, unlessLeft),
           Breaker.CircuitBreakerStore,
-          patient
+          yield* Circuit.patient(storeTimeout, Limits.meanwhile[onStoreError])
         )
       }
     })

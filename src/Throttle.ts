@@ -58,20 +58,18 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
-import * as RateLimiter from "effect/persistence/RateLimiter"
+import type * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Completion } from "./Completion.ts"
 import type { Ended, Restore } from "./internal/around.ts"
 import { aroundBeginning } from "./internal/began.ts"
+import * as Counting from "./internal/counting.ts"
 import * as Estimate from "./internal/estimate.ts"
 import * as Lane from "./internal/lane.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
 import { Sent } from "./internal/sent.ts"
 import { limitsIn, type Tokens, toldToWait, usedBy } from "./internal/settlement.ts"
-import * as Store from "./internal/store.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
 
@@ -159,22 +157,10 @@ const estimateOf = ({ estimate, outputTokens = 1024 }: Options, completion: Comp
   return { inputTokens: whole(tokens.inputTokens), outputTokens: whole(tokens.outputTokens) }
 }
 
-/** Where a throttle counts. */
-interface Counting {
-  readonly limiter: Effect.Effect<RateLimiter.RateLimiter>
-  /** Whether others count there too. */
-  readonly shared: boolean
-  readonly onStoreError: Limits.OnStoreError
-  /** Runs what must not be given up halfway, when its caller may be; then it is undone. */
-  readonly asking: <A, E>(self: Effect.Effect<A, E>, undo: Effect.Effect<void>) => Effect.Effect<A, E>
-  /** Writes down how a call ended. */
-  readonly writing: (self: Effect.Effect<void>, how: "awaited" | "left") => Effect.Effect<unknown>
-}
-
 const decorate = (
   client: Service,
   options: Options,
-  { asking, limiter, onStoreError, shared, writing }: Counting
+  { asking, limiter, onStoreError, shared, writing }: Counting.Counting
 ): Pick<Service, "completion" | "stream"> => {
   const { concurrency = Number.POSITIVE_INFINITY, maxQueue = Number.POSITIVE_INFINITY } = options
   const maxWait = Duration.fromInputUnsafe(options.maxWait ?? Duration.minutes(10))
@@ -330,56 +316,6 @@ const decorate = (
   })
 }
 
-// Each key has a store of its own, which goes when the key goes: Effect's keeps every key that it ever saw.
-const inMemory = Effect.provide(RateLimiter.make, Layer.fresh(RateLimiter.layerStoreMemory))
-
-const counted: Counting = {
-  limiter: inMemory,
-  shared: false,
-  onStoreError: "open",
-  asking: Effect.uninterruptible,
-  writing: identity
-}
-
-/** Counting in a store, which may take its time or be gone: whoever leaves a call does not wait for it. */
-const inStore = Effect.fnUntraced(function*({ onStoreError = "open", storeTimeout }: StoreOptions) {
-  const scope = yield* Effect.scope
-  const store = yield* RateLimiter.RateLimiterStore
-  const ask = yield* Store.make({
-    name: "the store of limits",
-    meanwhile: Limits.meanwhile[onStoreError],
-    timeout: storeTimeout,
-    gone: (message) => new RateLimiter.RateLimiterError({ reason: new RateLimiter.RateLimitStoreError({ message }) }),
-    isGone: (error) => error instanceof RateLimiter.RateLimiterError && error.reason._tag === "RateLimitStoreError"
-  })
-  const limiter = yield* Effect.provideService(
-    RateLimiter.make,
-    RateLimiter.RateLimiterStore,
-    RateLimiter.RateLimiterStore.of({
-      fixedWindow: (options) => ask(store.fixedWindow(options)),
-      tokenBucket: (options) => ask(store.tokenBucket(options)),
-      adaptiveConsume: (options) => ask(store.adaptiveConsume(options)),
-      adaptiveFeedback: (options) => ask(store.adaptiveFeedback(options))
-    })
-  )
-  const fork = <A, E>(self: Effect.Effect<A, E>) => Effect.forkIn(self, scope, { startImmediately: true })
-  return {
-    limiter: Effect.succeed(limiter),
-    shared: true,
-    onStoreError,
-    asking: (self, undo) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(
-          fork(self),
-          (fiber) =>
-            Effect.onInterrupt(restore(Fiber.join(fiber)), () => fork(Effect.andThen(Fiber.await(fiber), undo)))
-        )
-      ),
-    writing: (self, how) =>
-      Effect.flatMap(fork(self), (fiber) => how === "left" ? Effect.void : Effect.interruptible(Fiber.await(fiber)))
-  } satisfies Counting as Counting
-})
-
 /**
  * Keeps the calls of the client below within limits that are counted in this process. Options that cannot be kept, or
  * that do not exist, fail the layer as a defect that names them.
@@ -387,7 +323,7 @@ const inStore = Effect.fnUntraced(function*({ onStoreError = "open", storeTimeou
 export const layer = (options: Options): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => {
     check(options)
-    return decorate(client, options, counted)
+    return decorate(client, options, Counting.inMemory)
   })
 
 /**
@@ -403,6 +339,6 @@ export const layerStore = (
       check(options, storeNames)
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
-      return { ...client, ...decorate(client, options, yield* inStore(options)) }
+      return { ...client, ...decorate(client, options, yield* Counting.inStore(options)) }
     })
   ))
