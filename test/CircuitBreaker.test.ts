@@ -301,7 +301,9 @@ describe("what counts as a failure", () => {
     [failure("EmptyResponse", "NoContent"), false],
     [failure("ClientError", "InvalidRequest", { status: 400 }), false],
     [failure("ClientError", "Authentication", { status: 401 }), false],
-    [failure("RateLimit", "Requests", { code: "throttled" }), false]
+    [failure("RateLimit", "Requests", { code: "throttled" }), false],
+    [failure("Transient", "Overloaded", { code: "store_unreachable" }), false],
+    [failure("Transient", "Overloaded", { code: "circuit_open", attempts: [server] }), true]
   ]
   it.effect.each(ends)("by default: %s, %s", ([error, opens]) =>
     Effect.gen(function*() {
