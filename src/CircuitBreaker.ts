@@ -16,14 +16,16 @@
  *
  * - Each provider and model has a circuit of its own. `Transient` and `RateLimit` count as failures; any other answer
  *   shows that the provider is there, `EmptyResponse` and `ClientError` included, even one for a wrong key. A call that
- *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, or a
- *   `ClientError` without a status) count as nothing.
+ *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, failed since a
+ *   store is gone, or a `ClientError` without a status) count as nothing.
  * - An open circuit stays open for `openDuration`, or for as long as the failures that opened it asked to wait
- *   (`retryAfter`), at most `maxOpenDuration`. Then one call goes through: if it succeeds the circuit closes, if it fails
- *   it opens again, and if it is given up the next one tries.
+ *   (`retryAfter`), at most `maxOpenDuration`; in this process also as long as calls ask that were under way when it
+ *   opened. Then one call goes through: if it succeeds the circuit closes, if it fails it opens again, and if it is given
+ *   up the next one tries.
  * - Meanwhile calls fail at once as `Transient · Overloaded`, with `retryable: false`, the code `circuit_open`, and
  *   `retryAfter` unless the trying call is still under way.
- * - A stream is judged as a whole, by its end.
+ * - A stream is judged as a whole, by its end. Only one that tries a circuit closes it with its first part, since it may
+ *   take long, or wait for its reader; if it fails after that, it counts as any call that fails.
  *
  * `layer` keeps circuits in the process. `layerStore` keeps them in a store, for all processes that share it:
  *
@@ -36,11 +38,17 @@
  * const Claude = CircuitBreaker.layerStore().pipe(
  *   Layer.provide(Anthropic.layerConfig()),
  *   Layer.provide(Breaker.layerStoreRedis({ prefix: "claude:" })),
- *   Layer.provide(NodeRedis.layer({ url: "redis://localhost" }))
+ *   Layer.provide(NodeRedis.layer({ url: "redis://localhost", disableOfflineQueue: true }))
  * )
  * ```
+ *
+ * The first connection must succeed: the layer of a Redis that is not there fails. Later a store that fails, or takes
+ * longer than `storeTimeout`, counts as gone for a second, and longer each time that it is found to be gone still, up to
+ * 30 seconds; calls do not wait for it meanwhile, and the logs say once that it is gone and once that it is back. Without
+ * `disableOfflineQueue` a connection that is lost keeps commands for later, and the layer does not close.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -54,7 +62,9 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import { around, type Ended, type Restore } from "./internal/around.ts"
+import type { Ended, Restore } from "./internal/around.ts"
+import { aroundBeginning } from "./internal/began.ts"
+import * as Circuit from "./internal/circuit.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
@@ -72,7 +82,7 @@ export interface Options {
   /**
    * How long a circuit stays open: 30 seconds unless set. Of a schedule, the n-th opening in a row takes the n-th delay.
    */
-  readonly openDuration?: Duration.Input | Schedule.Schedule<unknown, number>
+  readonly openDuration?: Circuit.OpenDuration
   /** The longest that a provider's own hint keeps a circuit open. 5 minutes unless set. */
   readonly maxOpenDuration?: Duration.Input
   /** Which errors count as failures: `Transient` and `RateLimit` unless set. */
@@ -103,6 +113,7 @@ const storeNames = { onStoreError: true, storeTimeout: true } satisfies Record<k
 const check = (options: Options, more: object = {}): void => {
   Check.known(owner, options, Object.keys({ ...names, ...more }))
   Check.wholeNumber(owner, "failures", options.failures)
+  Check.object(owner, "rate", options.rate)
   if (options.rate !== undefined) {
     const { minimumCalls, size = 20, threshold = 0.5 } = options.rate
     if (options.failures !== undefined) Check.refuse(owner, "rate", "either failures or rate")
@@ -117,35 +128,75 @@ const check = (options: Options, more: object = {}): void => {
   }
   if (!Schedule.isSchedule(options.openDuration)) Check.duration(owner, "openDuration", options.openDuration)
   Check.duration(owner, "maxOpenDuration", options.maxOpenDuration)
+  Check.callable(owner, "isFailure", options.isFailure)
   Limits.checkKey(owner, options.key)
 }
 
 const isFailureByDefault = ({ _tag }: LLMError): boolean => _tag === "Transient" || _tag === "RateLimit"
 
-/** A call that runs: its fiber stands for it in the circuit until the end is known. */
+/** How a call ended, or that it is a stream which began: then it is under way still. */
+type Seen = Ended | { readonly _tag: "Began" }
+
+/** A call that runs: its fiber stands for it in the circuit until its outcome is known. */
 interface Running {
-  readonly fiber: Fiber.Fiber<Ended, Breaker.CircuitBreakerError>
-  readonly ended: Deferred.Deferred<Ended>
+  readonly key: string
+  readonly fiber: Fiber.Fiber<Seen, Breaker.CircuitBreakerError>
+  readonly seen: Deferred.Deferred<Seen>
+  readonly admitted: Admitted
 }
+
+interface Admitted {
+  /** Whether this call is the one that tries an open circuit. */
+  probe: boolean
+}
+
+/** Who is to be told how the store lets a call in. */
+class Admitting extends Context.Service<Admitting, Admitted>()("effect-llm/CircuitBreaker/Admitting") {}
+
+/** How a call waits until its end is written down. */
+type Written = (fiber: Fiber.Fiber<unknown, unknown>, ended: Ended) => Effect.Effect<unknown>
+
+const left: Ended = { _tag: "Left", streamed: false, characters: 0 }
+
+// A store may take its time, for which nobody who leaves waits.
+const unlessLeft: Written = (fiber, ended) =>
+  ended._tag === "Left" ? Effect.void : Effect.interruptible(Fiber.await(fiber))
 
 const decorate = Effect.fnUntraced(function*(
   client: Service,
   options: Options,
-  onStoreError: Limits.OnStoreError
+  onStoreError: Limits.OnStoreError,
+  written: Written
 ): Effect.fn.Return<
   Pick<Service, "completion" | "stream">,
   never,
   Breaker.CircuitBreakerStore | Scope.Scope
 > {
   const { failures = 5, isFailure = isFailureByDefault, openDuration = "30 seconds", rate } = options
-  const keyOf = Limits.keyOf(options.key, client.provider)
+  const keyOf = Limits.keyOf(options.key, client)
   const maxOpenDuration = Duration.fromInputUnsafe(options.maxOpenDuration ?? "5 minutes")
-  const breaker = yield* Breaker.make({
-    tripPolicy: rate === undefined ? Breaker.consecutive(failures) : Breaker.rate({ size: 20, ...rate }),
-    openDuration,
-    maxOpenDuration,
-    onStoreError: onStoreError === "open" ? "allow" : "fail"
+  const store = yield* Breaker.CircuitBreakerStore
+  const admitting = Breaker.CircuitBreakerStore.of({
+    ...store,
+    admit: (key) =>
+      Effect.tap(store.admit(key), ({ probe }) =>
+        Effect.map(
+          Effect.serviceOption(Admitting),
+          Option.map((admitted) => {
+            admitted.probe = probe
+          })
+        ))
   })
+  const breaker = yield* Effect.provideService(
+    Breaker.make({
+      tripPolicy: rate === undefined ? Breaker.consecutive(failures) : Breaker.rate({ size: 20, ...rate }),
+      openDuration: yield* Circuit.openings(owner, openDuration),
+      maxOpenDuration,
+      onStoreError: onStoreError === "open" ? "allow" : "fail"
+    }),
+    Breaker.CircuitBreakerStore,
+    admitting
+  )
   yield* breaker.transitions.pipe(
     Stream.runForEach(({ from, key, to }) =>
       Effect.annotateLogs(
@@ -153,30 +204,20 @@ const decorate = Effect.fnUntraced(function*(
         { key, from }
       )
     ),
-    Effect.forkScoped
+    Effect.forkScoped({ startImmediately: true })
   )
 
-  // Until when a provider asked to be left alone, by key. The store looks at the hint of the last failure alone.
-  const hints = new Map<string, number>()
-  const longest = (key: string, retryAfter: Duration.Duration | undefined, now: number) => {
-    for (const [key, until] of hints) if (until <= now) hints.delete(key)
-    if (retryAfter !== undefined) {
-      const until = now + Duration.toMillis(Duration.min(retryAfter, maxOpenDuration))
-      hints.set(key, Math.max(hints.get(key) ?? 0, until))
-    }
-    const until = hints.get(key)
-    return until === undefined ? Breaker.failure() : Breaker.failure({ retryAfter: until - now })
-  }
+  const hints = Circuit.makeHints(maxOpenDuration)
 
-  const outcome = (key: string, ended: Ended): Effect.Effect<Breaker.Outcome> =>
+  const outcome = (key: string, seen: Seen): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
-      if (ended._tag === "Left") return Breaker.ignored
-      if (ended._tag === "Failed") {
-        if (Limits.isUnsent(ended.error)) return Breaker.ignored
-        if (isFailure(ended.error)) return longest(key, ended.error.retryAfter, now)
+      if (seen._tag === "Left" || seen._tag === "Failed" && Limits.isUnsent(seen.error)) return Breaker.ignored
+      if (seen._tag !== "Failed" || !isFailure(seen.error)) {
+        hints.forget(key)
+        return Breaker.success
       }
-      hints.delete(key)
-      return Breaker.success
+      if (seen.error.retryAfter !== undefined) hints.add(key, seen.error.retryAfter, now)
+      return Breaker.failure({ retryAfter: hints.left(key, now) })
     })
 
   const refusals = {
@@ -185,40 +226,79 @@ const decorate = Effect.fnUntraced(function*(
     CircuitBreakerStoreError: "the store of circuits cannot be reached"
   } satisfies Record<Breaker.CircuitBreakerErrorReason["_tag"], string>
 
-  const refusal = (completion: Completion, { reason }: Breaker.CircuitBreakerError): LLMError =>
-    makeError("Transient", {
-      provider: client.provider,
-      model: completion.model ?? "",
-      reason: "Overloaded",
-      description: refusals[reason._tag],
-      ...(reason._tag !== "CircuitBreakerStoreError" && { code: Limits.circuitOpen, retryable: false }),
-      ...(reason._tag === "CircuitOpen" && { retryAfter: reason.retryAfter })
+  const refusal = (key: string, completion: Completion, { reason }: Breaker.CircuitBreakerError) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.fail(makeError("Transient", {
+        provider: client.provider,
+        model: Limits.modelOf(completion, client),
+        reason: "Overloaded",
+        description: refusals[reason._tag],
+        ...(reason._tag === "CircuitBreakerStoreError"
+          ? { code: Limits.storeUnreachable }
+          : { code: Limits.circuitOpen, retryable: false }),
+        ...(reason._tag === "CircuitOpen" && { retryAfter: Duration.max(reason.retryAfter, hints.left(key, now)) })
+      })))
+
+  /** Fails the call that was let in to try, while a provider asks to be left alone: the store may not know. */
+  const heeding = (key: string) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const retryAfter = hints.left(key, now)
+      return Duration.isZero(retryAfter)
+        ? Effect.void
+        : Effect.fail(new Breaker.CircuitBreakerError({ reason: new Breaker.CircuitOpen({ key, retryAfter }) }))
     })
 
-  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
-    const key = keyOf(completion)
-    const admitted = yield* Deferred.make<void>()
-    const ended = yield* Deferred.make<Ended>()
-    const fiber = yield* Effect.andThen(Deferred.succeed(admitted, undefined), Deferred.await(ended)).pipe(
+  const counted = <E>(key: string, seen: Effect.Effect<Seen, E>) =>
+    seen.pipe(
       breaker.execute({
         key,
         classify: (exit) => Exit.isSuccess(exit) ? outcome(key, exit.value) : Breaker.ignored
       }),
       // It would report every call that the store does not know of; that the store is gone is said once.
-      Effect.provideService(References.UnhandledLogLevel, undefined),
+      Effect.provideService(References.UnhandledLogLevel, undefined)
+    )
+
+  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
+    const key = keyOf(completion)
+    const go = yield* Deferred.make<void>()
+    const seen = yield* Deferred.make<Seen>()
+    const admitted: Admitted = { probe: false }
+    const run = Effect.suspend(() => admitted.probe ? heeding(key) : Effect.void).pipe(
+      Effect.andThen(Deferred.succeed(go, undefined)),
+      Effect.andThen(Deferred.await(seen))
+    )
+    const fiber = yield* counted(key, run).pipe(
+      Effect.provideService(Admitting, admitted),
       Effect.forkDetach({ startImmediately: true })
     )
-    yield* restore(Effect.raceFirst(Deferred.await(admitted), Fiber.join(fiber))).pipe(
-      Effect.onInterrupt(() => Fiber.interrupt(fiber)),
-      Effect.mapError((error) => refusal(completion, error))
+    yield* restore(Effect.raceFirst(Deferred.await(go), Fiber.join(fiber))).pipe(
+      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, left))),
+      Effect.catch((error) => refusal(key, completion, error))
     )
-    return { fiber, ended } satisfies Running as Running
+    return { admitted, fiber, key, seen } satisfies Running as Running
   })
 
-  const after = ({ ended, fiber }: Running, how: Ended): Effect.Effect<void> =>
-    Effect.andThen(Deferred.succeed(ended, how), Effect.asVoid(Fiber.await(fiber)))
-
-  return around(client, before, after)
+  return aroundBeginning(client, {
+    before,
+    // A stream that tries the circuit may take long, or wait for its reader: that it answers is enough to let others in.
+    began: ({ admitted, fiber, seen }) =>
+      admitted.probe
+        ? Effect.andThen(Deferred.succeed(seen, { _tag: "Began" }), Effect.asVoid(Fiber.await(fiber)))
+        : Effect.void,
+    after: ({ fiber, key, seen }, ended) =>
+      Effect.flatMap(Deferred.succeed(seen, ended), (first) =>
+        first
+          ? Effect.asVoid(written(fiber, ended))
+          : ended._tag === "Failed"
+          ? Effect.flatMap(
+            // A circuit that is open by now learns nothing but the hint.
+            Effect.forkDetach(Effect.catch(counted(key, Effect.succeed(ended)), () => outcome(key, ended)), {
+              startImmediately: true
+            }),
+            (fiber) => Effect.asVoid(written(fiber, ended))
+          )
+          : Effect.void)
+  })
 })
 
 /**
@@ -232,7 +312,7 @@ export const layer = (options: Options = {}): Layer.Layer<LLMClient, never, LLMC
       Effect.gen(function*() {
         check(options)
         const client = yield* LLMClient
-        return { ...client, ...yield* decorate(client, options, "open") }
+        return { ...client, ...yield* decorate(client, options, "open", Fiber.await) }
       })
     ).pipe(Layer.provide(Breaker.layerStoreMemory()))
   )
@@ -251,28 +331,12 @@ export const layerStore = (
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
       const { onStoreError = "open", storeTimeout, ...rest } = options
-      const store = yield* Breaker.CircuitBreakerStore
-      const inTime = Limits.inTime(storeTimeout, () =>
-        new Breaker.CircuitBreakerError({
-          reason: new Breaker.CircuitBreakerStoreError({ message: "the store does not answer" })
-        }))
-      const storeIs = Limits.watching("the store of circuits", onStoreError)
-      const watched = <A, R>(self: Effect.Effect<A, Breaker.CircuitBreakerError, R>) =>
-        Effect.onExit(inTime(self), (exit) => {
-          const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-          return storeIs(error?.reason._tag !== "CircuitBreakerStoreError")
-        })
-      const bounded = {
-        admit: (key) => watched(store.admit(key)),
-        record: (call) => watched(store.record(call)),
-        state: store.state
-      } satisfies typeof store
       return {
         ...client,
         ...yield* Effect.provideService(
-          decorate(client, rest, onStoreError),
+          decorate(client, rest, onStoreError, unlessLeft),
           Breaker.CircuitBreakerStore,
-          bounded
+          yield* Circuit.patient(storeTimeout, Limits.meanwhile[onStoreError])
         )
       }
     })

@@ -65,7 +65,7 @@ const fields = {
   requestId: Schema.optionalKey(Schema.String),
   /** How long the provider asks to wait (milliseconds in JSON). */
   retryAfter: Schema.optionalKey(Schema.DurationFromMillis),
-  /** Only when the provider, or a breaker, says so itself. */
+  /** Only when the provider, a breaker or a throttle says so itself. */
   retryable: Schema.optionalKey(Schema.Boolean),
   rateLimits: Schema.optionalKey(RateLimits),
   /** The body of the failure, at most 8 KiB of it, without secrets. */

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Stream } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Logger, Schedule, Stream } from "effect"
 import * as Breaker from "effect/persistence/CircuitBreaker"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { CircuitBreaker, Completion, LLMClient, type LLMError, Retry, Throttle } from "../src/index.ts"
 import { type Answer, answer, failure, noting, through } from "./clients.ts"
@@ -12,11 +13,13 @@ const ask = (model = "m") => Completion.make({ prompt: "Hello", model })
 
 const server = failure("Transient", "Server", { status: 500 })
 
-/** A provider that fails or answers as told, and counts its calls. */
-const broken = Effect.fnUntraced(function*(options?: CircuitBreaker.Options) {
+/** A provider that fails or answers as told, and counts its calls; its streams bring a first part before that, or not. */
+const broken = Effect.fnUntraced(function*(options?: CircuitBreaker.Options, beginning = true) {
   let next: ReturnType<Answer> = Effect.fail(server)
   const { calls, client } = noting(() => Effect.suspend(() => next))
-  const breaker = yield* through(CircuitBreaker.layer(options), client)
+  const stream: LLMClient.Service["stream"] = (completion) =>
+    Stream.filter(client.stream(completion), ({ _tag }) => beginning || _tag === "Finish")
+  const breaker = yield* through(CircuitBreaker.layer(options), { ...client, stream })
   return {
     calls,
     client: breaker,
@@ -35,8 +38,8 @@ const works: ReturnType<Answer> = Effect.succeed(answer())
 const times = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
   Effect.forEach(Array.from({ length: count }), () => effect)
 
-const open = Effect.fnUntraced(function*(options: CircuitBreaker.Options = {}) {
-  const self = yield* broken({ failures: 1, ...options })
+const open = Effect.fnUntraced(function*(options: CircuitBreaker.Options = {}, beginning?: boolean) {
+  const self = yield* broken({ failures: 1, ...options }, beginning)
   yield* self.outcome
   return self
 })
@@ -153,7 +156,7 @@ describe("a circuit tries again", () => {
   ]
   it.effect.each(leaving)("with the next call when the trying %s is interrupted", ([, call]) =>
     Effect.gen(function*() {
-      const { client, outcome, says } = yield* open()
+      const { client, outcome, says } = yield* open({}, false)
       yield* TestClock.adjust("30 seconds")
       says(Effect.never)
       const probe = yield* Effect.forkChild(call(client), { startImmediately: true })
@@ -164,14 +167,39 @@ describe("a circuit tries again", () => {
       assert.strictEqual(yield* outcome, "answered")
     }))
 
-  it.effect("with the next call when the trying stream is left", () =>
+  const reads: ReadonlyArray<readonly [string, (stream: Stream.Stream<unknown, unknown>) => Effect.Effect<unknown>]> = [
+    [
+      "that is not read on",
+      (stream) => Stream.runForEach(Stream.rechunk(stream, 1), () => Effect.never).pipe(Effect.ignore)
+    ],
+    ["that goes on for long", (stream) => Effect.ignore(Stream.runDrain(stream))],
+    ["that is left", (stream) => Effect.ignore(Stream.runDrain(Stream.take(stream, 1)))]
+  ]
+  it.effect.each(reads)("with a stream too, whose first part closes it: one %s", ([, read]) =>
     Effect.gen(function*() {
       const { client, outcome, says } = yield* open()
       yield* TestClock.adjust("30 seconds")
       says(Effect.never)
-      yield* Stream.runDrain(Stream.take(client.stream(ask()), 1))
+      yield* Effect.forkChild(read(client.stream(ask())), { startImmediately: true })
+      yield* TestClock.adjust(0)
       says(works)
-      assert.strictEqual(yield* outcome, "answered")
+      assert.deepStrictEqual(yield* times(2, outcome), ["answered", "answered"])
+    }))
+
+  it.effect("with a stream too, whose later failure counts as any other", () =>
+    Effect.gen(function*() {
+      const { calls, client, outcome, says } = yield* open({ failures: 2 })
+      yield* outcome
+      yield* TestClock.adjust("30 seconds")
+      says(Effect.delay(Effect.fail(server), "1 second"))
+      const probe = yield* Effect.forkChild(Effect.exit(Stream.runDrain(client.stream(ask()))), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(probe)
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+      assert.lengthOf(calls, 4)
     }))
 
   it.effect("with the next call when the trying one was never sent", () =>
@@ -235,6 +263,24 @@ describe("a provider's hint", () => {
       )
     }))
 
+  it.effect("is heeded also when it comes after the circuit opened, from a call that was under way", () =>
+    Effect.gen(function*() {
+      const { calls, client, outcome, says } = yield* broken({ failures: 1 })
+      for (const said of [Effect.fail(server), hinted("2 minutes")]) {
+        says(Effect.delay(said, `${calls.length + 1} seconds`))
+        yield* Effect.forkChild(Effect.exit(client.completion(ask())), { startImmediately: true })
+      }
+      yield* TestClock.adjust("2 seconds")
+      const told = Effect.map(Effect.flip(client.completion(ask())), ({ retryAfter }) => retryAfter)
+      assert.deepStrictEqual(yield* told, Duration.minutes(2))
+      yield* TestClock.adjust("119 seconds")
+      assert.deepStrictEqual(yield* times(2, told), [Duration.seconds(1), Duration.seconds(1)])
+      yield* TestClock.adjust("1 second")
+      says(works)
+      assert.deepStrictEqual(yield* times(2, outcome), ["answered", "answered"])
+      assert.lengthOf(calls, 4)
+    }))
+
   it.effect("holds once: a call that fails later, without one, opens the circuit for its usual time", () =>
     Effect.gen(function*() {
       const { client, outcome, says } = yield* broken({ failures: 1 })
@@ -255,7 +301,9 @@ describe("what counts as a failure", () => {
     [failure("EmptyResponse", "NoContent"), false],
     [failure("ClientError", "InvalidRequest", { status: 400 }), false],
     [failure("ClientError", "Authentication", { status: 401 }), false],
-    [failure("RateLimit", "Requests", { code: "throttled" }), false]
+    [failure("RateLimit", "Requests", { code: "throttled" }), false],
+    [failure("Transient", "Overloaded", { code: "store_unreachable" }), false],
+    [failure("Transient", "Overloaded", { code: "circuit_open", attempts: [server] }), true]
   ]
   it.effect.each(ends)("by default: %s, %s", ([error, opens]) =>
     Effect.gen(function*() {
@@ -286,6 +334,26 @@ describe("what counts as a failure", () => {
       yield* TestClock.adjust("1 minute")
       yield* both.completion(ask())
       assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("is not that the store of our own throttle is gone", () =>
+    Effect.gen(function*() {
+      const gone = new RateLimiter.RateLimiterError({
+        reason: new RateLimiter.RateLimitStoreError({ message: "gone" })
+      })
+      const store = Layer.succeed(RateLimiter.RateLimiterStore, {
+        fixedWindow: () => Effect.fail(gone),
+        tokenBucket: () => Effect.fail(gone),
+        adaptiveConsume: () => Effect.fail(gone),
+        adaptiveFeedback: () => Effect.fail(gone)
+      })
+      const layer = CircuitBreaker.layer({ failures: 1 }).pipe(
+        Layer.provide(Throttle.layerStore({ requestsPerMinute: 1, onStoreError: "closed" })),
+        Layer.provide(store)
+      )
+      const both = yield* through(layer, noting(() => works).client)
+      const codes = yield* times(2, Effect.map(Effect.flip(both.completion(ask())), ({ code }) => code))
+      assert.deepStrictEqual(codes, ["store_unreachable", "store_unreachable"])
     }))
 
   it.effect("is the end of a stream, whatever came before", () =>
@@ -322,6 +390,16 @@ describe("keys", () => {
       const { calls, client } = yield* broken({ failures: 1 })
       for (const model of ["a", "b", "a", "b"]) yield* Effect.exit(client.completion(ask(model)))
       assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("are the same for a call of the client's own model and one that names none", () =>
+    Effect.gen(function*() {
+      const { calls, client } = noting(() => Effect.fail(server))
+      const breaker = yield* through(CircuitBreaker.layer({ failures: 1 }), { ...client, model: "m" })
+      yield* Effect.exit(breaker.completion(ask("m")))
+      const error = yield* Effect.flip(breaker.completion(Completion.make({ prompt: "Hello" })))
+      assert.strictEqual(`${error.code} ${error.model}`, "circuit_open m")
+      assert.lengthOf(calls, 1)
     }))
 
   it.effect("are what a function makes of a call", () =>
@@ -383,6 +461,65 @@ describe("a store", () => {
       assert.lengthOf(calls, 2)
     }))
 
+  it.effect("that lets a call try when nobody waits for that any more lets the next one try too", () =>
+    Effect.gen(function*() {
+      let takes: Duration.Input = 0
+      const late = Layer.effect(
+        Breaker.CircuitBreakerStore,
+        Effect.map(Breaker.CircuitBreakerStore, (store) => ({
+          ...store,
+          admit: (key) => Effect.tap(store.admit(key), () => Effect.sleep(takes))
+        }))
+      ).pipe(Layer.provide(Breaker.layerStoreMemory()))
+      const { calls, client } = noting((_, index) => index === 0 ? Effect.fail(server) : works)
+      const layer = CircuitBreaker.layerStore({ failures: 1, onStoreError: "closed" })
+      const breaker = yield* through(Layer.provide(layer, late), client)
+      yield* Effect.flip(breaker.completion(ask()))
+      yield* TestClock.adjust("30 seconds")
+      takes = "5 seconds"
+      const probe = yield* Effect.forkChild(Effect.flip(breaker.completion(ask())), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(probe)).code, "store_unreachable")
+      takes = 0
+      yield* TestClock.adjust("5 seconds")
+      yield* breaker.completion(ask())
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("that is silent holds nobody who leaves", () =>
+    Effect.gen(function*() {
+      const silent = { admit: () => Effect.never, record: () => Effect.never, state: () => Effect.never }
+      const layer = CircuitBreaker.layerStore({ storeTimeout: "10 seconds" })
+      const breaker = yield* through(
+        Layer.provide(layer, Layer.succeed(Breaker.CircuitBreakerStore, silent)),
+        noting(() => works).client
+      )
+      for (const call of [breaker.completion(ask()), Stream.runDrain(breaker.stream(ask()))]) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }
+    }))
+
+  it.effect("that is silent when a call ends holds nobody who leaves then", () =>
+    Effect.gen(function*() {
+      const store = Layer.effect(
+        Breaker.CircuitBreakerStore,
+        Effect.map(Breaker.CircuitBreakerStore, (store) => ({ ...store, record: () => Effect.never }))
+      ).pipe(Layer.provide(Breaker.layerStoreMemory()))
+      const { client, calls } = noting((_, index) => index === 0 ? works : Effect.never)
+      const breaker = yield* through(
+        Layer.provide(CircuitBreaker.layerStore({ storeTimeout: "10 seconds" }), store),
+        client
+      )
+      const calling = [breaker.completion(ask()), breaker.completion(ask()), Stream.runDrain(breaker.stream(ask()))]
+      for (const call of calling) {
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust(0)
+        yield* Fiber.interrupt(fiber)
+      }
+      assert.lengthOf(calls, 3)
+    }))
+
   it.effect("knows how a call ended before the caller does", () =>
     Effect.gen(function*() {
       const { client } = yield* stored(() => Effect.fail(server))
@@ -411,6 +548,16 @@ describe("a store", () => {
     }))
 })
 
+it.effect("says that a circuit opened, also when the first calls come at once", () =>
+  Effect.gen(function*() {
+    const said: Array<string> = []
+    const logger = Logger.layer([Logger.make(({ message }) => said.push(String(message)))])
+    const { outcome } = yield* Effect.provide(broken({ failures: 1 }), logger)
+    yield* outcome
+    yield* TestClock.adjust(0)
+    assert.deepStrictEqual(said, ["circuit opened"])
+  }))
+
 describe("options", () => {
   const bad: ReadonlyArray<readonly [option: string, options: object]> = [
     ...[0, -1, 1.5, Number.NaN].map((failures) => ["failures", { failures }] as const),
@@ -422,6 +569,12 @@ describe("options", () => {
     ...["openDuration", "maxOpenDuration"].flatMap((name) =>
       [0, -1, Number.NaN, "soon"].map((value) => [name, { [name]: value }] as const)
     ),
+    ...[0, -1].map((delay) => ["openDuration", { openDuration: Schedule.spaced(delay) }] as const),
+    ["openDuration", { openDuration: Schedule.recurs(0) }],
+    ["isFailure", { isFailure: true }],
+    ["rate", { rate: 0.5 }],
+    ["rate", { rate: null }],
+    ["options", null as never],
     ["key", { key: "" }],
     ["onStoreError", { onStoreError: "open" }]
   ]

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
-import { Completion, LLMClient, type LLMError, type RateLimits, Throttle } from "../src/index.ts"
+import { Completion, Fallback, LLMClient, type LLMError, type RateLimits, Retry, Throttle } from "../src/index.ts"
+import { Sent } from "../src/internal/sent.ts"
 import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 
@@ -113,6 +114,16 @@ describe("the queue", () => {
       assert.lengthOf(rest, 2)
     }))
 
+  it.effect("lets a call take the place of one that was never sent", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled(
+        { requestsPerMinute: 1 },
+        (_, index) => index === 0 ? Effect.fail(failure("ClientError", "Unsupported")) : atOnce(ask(), index)
+      )
+      yield* startAll(client, named(3))
+      assert.deepStrictEqual(calls, [{ at: 0, name: "0" }, { at: 0, name: "1" }])
+    }))
+
   it.effect("closes up when a call in its middle is interrupted", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
@@ -168,6 +179,56 @@ describe("the queue", () => {
       assert.include(late.description, "waited for 10s, waiting for one of 1 calls to end")
       assert.lengthOf(calls, 1)
       assert.lengthOf(busy.calls, 1)
+    }))
+
+  const stuck = (options: Throttle.Options) =>
+    Effect.gen(function*() {
+      const { calls, client } = noting(() => Effect.never)
+      const other = noting(atOnce, "other")
+      const fallback = yield* through(
+        Fallback.layer([
+          Retry.layer().pipe(
+            Layer.provide(Throttle.layer({ concurrency: 1, ...options })),
+            Layer.provide(Layer.succeed(LLMClient.LLMClient, client))
+          ),
+          Layer.succeed(LLMClient.LLMClient, other.client)
+        ]),
+        client
+      )
+      return { calls, other, fallback }
+    })
+
+  it.effect("is not waited for again and again: what waited in vain goes to a fallback", () =>
+    Effect.gen(function*() {
+      const { calls, fallback, other } = yield* stuck({ maxWait: "10 seconds" })
+      yield* startAll(fallback, named(2))
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(calls, [{ at: 0, name: "0" }])
+      assert.deepStrictEqual(other.calls, [{ at: 10_000, name: "1" }])
+    }))
+
+  it.effect("that is full is left to a fallback at once", () =>
+    Effect.gen(function*() {
+      const { other, fallback } = yield* stuck({ maxQueue: 1 })
+      yield* startAll(fallback, named(3))
+      assert.deepStrictEqual(other.calls, [{ at: 0, name: "2" }])
+    }))
+
+  it.effect("says to those above whether a call waits in it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* throttled({ concurrency: 1 }, taking("5 seconds"))
+      const calling = [client.completion(ask()), Stream.runDrain(client.stream(ask())), client.completion(ask())]
+      const sent = calling.map(() => ({ waiting: false }))
+      const last = yield* Effect.forEach(calling, (call, index) =>
+        Effect.forkChild(Effect.provideService(call, Sent, sent[index]), { startImmediately: true }))
+      const waiting = Effect.sync(() =>
+        sent.map(({ waiting }) => waiting)
+      )
+      assert.deepStrictEqual(yield* waiting, [false, true, true])
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(yield* waiting, [false, false, true])
+      yield* Fiber.interrupt(last[2]!)
+      assert.deepStrictEqual(yield* waiting, [false, false, true])
     }))
 })
 
@@ -447,6 +508,85 @@ describe("what the provider says", () => {
       )
     }))
 
+  /** A stream that begins after a while and ends later; what it says of the limits came when it began. */
+  const streaming = (begins: Duration.Input, goesOn: Duration.Input, last: ReturnType<Answer>) =>
+  (
+    client: LLMClient.Service
+  ): LLMClient.Service => ({
+    ...client,
+    stream: (completion) =>
+      Stream.fromEffect(Effect.as(Effect.sleep(begins), { _tag: "TextDelta", text: "Hi!" } as const)).pipe(
+        Stream.concat(
+          Stream.fromEffect(
+            Effect.map(Effect.delay(last, goesOn), (response) => ({ _tag: "Finish", response }) as const)
+          )
+        ),
+        Stream.onStart(Effect.ignore(client.completion(completion)))
+      )
+  })
+
+  const beside = Effect.fnUntraced(function*(
+    streams: (client: LLMClient.Service) => LLMClient.Service,
+    answerWith: Answer
+  ) {
+    const { calls, client } = noting(answerWith)
+    const throttle = yield* through(Throttle.layer({}), streams(client))
+    yield* Effect.forkChild(Effect.exit(Stream.runDrain(throttle.stream(ask("stream")))), { startImmediately: true })
+    return { calls, throttle }
+  })
+
+  it.effect("when a stream began is counted from then", () =>
+    Effect.gen(function*() {
+      // Begins at 5 s, with nothing left for 60 s, and ends at 45 s.
+      const { calls, throttle } = yield* beside(
+        streaming("5 seconds", "40 seconds", Effect.succeed(left(0, 60))),
+        atOnce
+      )
+      yield* TestClock.adjust("45 seconds")
+      yield* startAll(throttle, named(2))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 65_000, 65_000])
+    }))
+
+  it.effect("when a stream began is no news when it has passed", () =>
+    Effect.gen(function*() {
+      const { calls, throttle } = yield* beside(streaming(0, "40 seconds", Effect.succeed(left(0, 30))), atOnce)
+      yield* TestClock.adjust("40 seconds")
+      yield* startAll(throttle, named(2))
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 40_000, 40_000])
+    }))
+
+  it.effect("when a stream began does not count for more than what was said since, and less what was sent since", () =>
+    Effect.gen(function*() {
+      const said = [left(9, 100), left(2, 100)]
+      const { calls, throttle } = yield* beside(
+        streaming(0, "40 seconds", Effect.succeed(left(5, 100))),
+        (_, index) => Effect.succeed(said[index] ?? answer())
+      )
+      yield* TestClock.adjust("10 seconds")
+      yield* startAll(throttle, named(1))
+      yield* TestClock.adjust("30 seconds")
+      yield* startAll(throttle, named(4))
+      // At 10 s two were left, of which the stream may not have been counted.
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 10_000, 40_000])
+
+      const alone = yield* beside(streaming(0, "40 seconds", Effect.succeed(left(3, 100))), atOnce)
+      yield* startAll(alone.throttle, named(2))
+      yield* TestClock.adjust("40 seconds")
+      yield* startAll(alone.throttle, named(2))
+      assert.lengthOf(alone.calls, 4)
+    }))
+
+  it.effect("when a stream breaks off is counted from then", () =>
+    Effect.gen(function*() {
+      const error = failure("RateLimit", "Requests", { retryAfter: Duration.seconds(20) })
+      const { calls, throttle } = yield* beside(streaming(0, "40 seconds", Effect.fail(error)), atOnce)
+      yield* TestClock.adjust("40 seconds")
+      yield* startAll(throttle, named(1))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(calls.map(({ at }) => at), [0, 60_000])
+    }))
+
   it.effect("again and again", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled({}, (_, index) =>
@@ -499,6 +639,15 @@ describe("keys", () => {
       const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
       for (const model of ["a", "a", "b", "b"]) yield* start(client, model, of(model))
       assert.deepStrictEqual(calls.map(({ name }) => name), ["a", "b"])
+    }))
+
+  it.effect("are the same for a call of the client's own model and one that names none", () =>
+    Effect.gen(function*() {
+      const { calls, client } = noting(atOnce)
+      const throttle = yield* through(Throttle.layer({ requestsPerMinute: 1 }), { ...client, model: "m" })
+      yield* start(throttle, "named")
+      yield* start(throttle, "unnamed", Completion.make({ prompt: "unnamed" }))
+      assert.deepStrictEqual(calls.map(({ name }) => name), ["named"])
     }))
 
   it.effect("are what a function makes of a call", () =>
@@ -556,6 +705,7 @@ describe("a store", () => {
       }
       yield* start(client, "next")
       yield* TestClock.adjust("2 seconds")
+      yield* TestClock.adjust(0)
       assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
     }))
 
@@ -570,6 +720,66 @@ describe("a store", () => {
       yield* TestClock.adjust("2 seconds")
       assert.lengthOf(calls, 0)
       assert.lengthOf(open.calls, 1)
+    }))
+
+  it.effect("that is silent holds nobody who leaves, neither before the call nor after it", () =>
+    Effect.gen(function*() {
+      let silent = true
+      const waits = <A, E>(self: Effect.Effect<A, E>) => Effect.suspend(() => silent ? Effect.never : self)
+      const store = Layer.effect(
+        RateLimiter.RateLimiterStore,
+        Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+          fixedWindow: (options) => waits(store.fixedWindow(options)),
+          tokenBucket: (options) => waits(store.tokenBucket(options)),
+          adaptiveConsume: (options) => waits(store.adaptiveConsume(options)),
+          adaptiveFeedback: (options) => waits(store.adaptiveFeedback(options))
+        }))
+      ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+      const { calls, client } = noting(() => Effect.never)
+      const options = { outputTokensPerMinute: 9, concurrency: 1, storeTimeout: "10 seconds" } as const
+      const throttle = yield* through(Layer.provide(Throttle.layerStore(options), store), client)
+      const calling = [throttle.completion(ask()), Stream.runDrain(Stream.filter(throttle.stream(ask()), () => true))]
+      for (const call of calling) {
+        silent = true
+        yield* Fiber.interrupt(yield* Effect.forkChild(call, { startImmediately: true }))
+        yield* TestClock.adjust("1 hour")
+        silent = false
+        const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+        yield* TestClock.adjust(0)
+        silent = true
+        yield* Fiber.interrupt(fiber)
+        yield* TestClock.adjust("1 hour")
+      }
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("is not given back by one process what another has taken since", () =>
+    Effect.gen(function*() {
+      const store = Layer.succeedContext(yield* Layer.build(Layer.fresh(RateLimiter.layerStoreMemory)))
+      const limit = { tokensPerMinute: 60, maxWait: "1 second" } as const
+      const estimate = ({ prompt }: Completion.Completion) => costing(Number(nameOf(Completion.make({ prompt }))), 0)()
+      const lasting = (duration: Duration.Input) =>
+        noting((_, index) =>
+          index > 0 ? Effect.never : Effect.delay(Effect.succeed(answer({ inputTokens: 1 })), duration)
+        )
+      const clients = [lasting("15 seconds"), lasting("1 second")]
+      const [a, b] = yield* Effect.forEach(clients, ({ client }) =>
+        through(Layer.provide(Throttle.layerStore({ ...limit, estimate }), store), client))
+      yield* start(b!, "50")
+      yield* start(a!, "10")
+      // What b does not use it gives back, so that the minute of both is over soon, which a does not know.
+      yield* TestClock.adjust("14 seconds")
+      yield* start(b!, "60")
+      yield* TestClock.adjust("1 second")
+      const late = yield* start(b!, "9")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* errorOf(late)).code, "throttled")
+      assert.deepStrictEqual(
+        clients.map(({ calls }) =>
+          calls.length
+        ),
+        [1, 2]
+      )
     }))
 
   it.effect("serves two providers below one layer value", () =>
@@ -607,6 +817,8 @@ describe("options", () => {
       ),
     ...[0, -1, Number.NaN, "soon"].map((value) => ["maxWait", { maxWait: value }] as const),
     ["key", { key: "" }],
+    ["estimate", { estimate: 5 }],
+    ["options", undefined as never],
     ["requestPerMinute", { requestPerMinute: 5 }]
   ]
   it.effect.each(bad)(

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer, Logger, Result, type Scope } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Logger, Result, type Scope } from "effect"
 import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
@@ -72,6 +72,21 @@ describe("processes that share a Redis", () => {
         { sent: 3, refused: [...Array(3).fill("Server"), ...Array(17).fill(open)] }
       )
       assert.deepStrictEqual(yield* b("ask"), { sent: 0, refused: [open, open, open] })
+    })
+  )
+
+  withRedis(
+    "use together no more tokens than the limit allows, and no fewer than it lets them",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const members = yield* Effect.all([member(server), member(server)], { concurrency: "unbounded" })
+      const [took, reports] = yield* Effect.timed(
+        Effect.forEach(members, (run) => run("tokens"), { concurrency: "unbounded" })
+      )
+      const used = reports.reduce((sum, { sent }) => sum + 60 * sent, 0)
+      // What comes back with the time that the calls take is there for them too.
+      assert.isAtMost(used, 1000 + Duration.toMillis(took) / 60)
+      assert.isAtLeast(used, 900)
     })
   )
 
@@ -150,6 +165,47 @@ describe("when the Redis is gone", () => {
     })
   )
 
+  const ways: ReadonlyArray<readonly [string, gone: keyof R.Server & ("stop" | "hang"), back: "start" | "goOn"]> = [
+    ["has crashed", "stop", "start"],
+    ["hangs", "hang", "goOn"]
+  ]
+  for (const [how, gone, back] of ways) {
+    withRedis(
+      `many calls at once wait no longer than its timeout, when it ${how}, and none is refused`,
+      Effect.gen(function*() {
+        const server = yield* R.server
+        const options = { storeTimeout: "1 second", key: how } as const
+        const answers = noting(() => Effect.succeed(answer()))
+        const fails = noting(() => Effect.fail(failure("Transient", "Server")))
+        const throttle = yield* limited(server, answers.client, options)
+        const breaker = yield* circuit(server, fails.client, options)
+        const run = (client: LLMClient.Service) =>
+          Effect.timed(Effect.all(Array.from({ length: 20 }, () => codeOf(client)), { concurrency: "unbounded" }))
+        yield* codeOf(throttle)
+        yield* codeOf(breaker)
+        yield* server[gone]
+        for (const [client, code] of [[throttle, "answered"], [breaker, "Server"]] as const) {
+          const [took, codes] = yield* run(client)
+          assert.deepStrictEqual(codes, Array(20).fill(code))
+          assert.isBelow(Duration.toMillis(took), 4000)
+        }
+        yield* server[back]
+        yield* until(Effect.map(codeOf(throttle), (code) => code === "throttled"))
+        yield* until(Effect.map(codeOf(breaker), (code) => code === "circuit_open"))
+      })
+    )
+  }
+
+  withRedis(
+    "the layers do not start, which is the connection's failure",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      yield* server.stop
+      const exit = yield* Effect.exit(limited(server, noting(() => Effect.succeed(answer())).client))
+      assert.include(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "", "RedisError")
+    })
+  )
+
   it.effect("a store that does not answer in time counts as gone, which is said once", () =>
     Effect.gen(function*() {
       const said: Array<string> = []
@@ -171,10 +227,8 @@ describe("when the Redis is gone", () => {
         Layer.provide(Layer.succeed(RateLimiter.RateLimiterStore, limits)),
         Layer.provide(Layer.succeed(Breaker.CircuitBreakerStore, circuits))
       )
-      const both = yield* through(layer, client)
-      const run = Effect.all([both.completion(request), both.completion(request)]).pipe(
-        Effect.provide(Logger.layer([logger]))
-      )
+      const both = yield* Effect.provide(through(layer, client), Logger.layer([logger]))
+      const run = Effect.all([both.completion(request), both.completion(request)])
       yield* Effect.forkChild(run, { startImmediately: true })
       for (let second = 0; second < 6; second++) yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(calls.map(({ at }) => at), [3000, 6000])

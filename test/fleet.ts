@@ -20,12 +20,21 @@ const throttle = Throttle.layerStore({ requestsPerMinute: 10, maxWait: "5 second
   Layer.provide(RateLimiter.layerStoreRedis())
 )
 
+/** Each call is estimated at 100 tokens, and uses 60. */
+const tokens = Throttle.layerStore({
+  tokensPerMinute: 1000,
+  estimate: () => ({ inputTokens: 100, outputTokens: 0 }),
+  maxWait: "1 second",
+  storeTimeout
+}).pipe(Layer.provide(RateLimiter.layerStoreRedis({ prefix: "tokens:" })))
+
 const breaker = CircuitBreaker.layerStore({ failures: 3, storeTimeout }).pipe(Layer.provide(Breaker.layerStoreRedis()))
 
 const works: Answer = () => Effect.succeed(answer())
 const fails: Answer = () => Effect.fail(failure("Transient", "Server"))
 
 const tasks = {
+  tokens: { middleware: tokens, provider: () => Effect.succeed(answer({ inputTokens: 60 })), calls: 20 },
   throttle: { middleware: throttle, provider: works, calls: 20 },
   fail: { middleware: breaker, provider: fails, calls: 20 },
   ask: { middleware: breaker, provider: works, calls: 3 }

@@ -31,6 +31,10 @@ export interface Server {
   readonly stop: Effect.Effect<void>
   /** Starts it again on the same port, empty. */
   readonly start: Effect.Effect<void>
+  /** Lets it hang: connections stay open, and nothing is answered. */
+  readonly hang: Effect.Effect<void>
+  /** Lets it go on, with what it was asked meanwhile. */
+  readonly goOn: Effect.Effect<void>
 }
 
 /** Starts a server for the scope. Runs on real time, also under a test's clock. */
@@ -58,8 +62,9 @@ export const server = Effect.gen(function*() {
     }
     throw new Error("redis-server did not start")
   })
+  const signal = (name: "SIGSTOP" | "SIGCONT") => Effect.sync(() => void running?.kill(name))
   yield* Effect.acquireRelease(start, () => stop)
-  return { port, start, stop } satisfies Server
+  return { port, start, stop, hang: signal("SIGSTOP"), goOn: signal("SIGCONT") } satisfies Server
 })
 
 /** A connection to a server. */

@@ -1,10 +1,10 @@
 /**
- * What the throttle and the circuit breaker share: whose calls belong together, and how long a store that holds what
- * they know may take to answer.
+ * What the throttle and the circuit breaker share: whose calls belong together, how their refusals are told from a
+ * provider's, and what is to happen when the store that holds what they know is gone.
  */
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Duration from "effect/Duration"
 import type { Completion } from "../Completion.ts"
+import type { Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import * as Options from "./options.ts"
 
@@ -18,13 +18,20 @@ export type Key = string | ((completion: Completion, provider: string) => string
 /** What a call does when the store cannot be reached: `"open"` lets it through, `"closed"` lets it fail. */
 export type OnStoreError = "open" | "closed"
 
+/** The same, for logs. */
+export const meanwhile: Record<OnStoreError, string> = { open: "calls go on without it", closed: "calls fail" }
+
 export interface StoreOptions {
   /**
    * Whether calls go on while the store cannot be reached: `"open"` lets them through as if nothing were known (the
-   * default), `"closed"` fails them as `Transient · Overloaded`. Either way it ends when the store is back.
+   * default), `"closed"` fails them as `Transient · Overloaded` with the code `store_unreachable`. Either way it ends
+   * when the store is back.
    */
   readonly onStoreError?: OnStoreError
-  /** How long the store may take to answer before it counts as gone. One second unless set. */
+  /**
+   * How long the store may take to answer before it counts as gone. One second unless set. Then no call waits for it for
+   * a second, and longer each time that it is found to be gone still, up to 30 seconds.
+   */
   readonly storeTimeout?: Duration.Input
 }
 
@@ -34,14 +41,23 @@ export const throttled = "throttled"
 /** The `code` of a call that a circuit breaker refused. */
 export const circuitOpen = "circuit_open"
 
-/** Whether a call failed before it was sent: then it used nothing, and says nothing of the provider. */
-export const isUnsent = ({ _tag, code, status }: LLMError): boolean =>
-  status === undefined && (_tag === "ClientError" || code === throttled || code === circuitOpen)
+/** The `code` of a call that failed since a store of limits or circuits could not be reached. */
+export const storeUnreachable = "store_unreachable"
 
-export const keyOf = (key: Key | undefined, provider: string) => (completion: Completion): string =>
+const ours: ReadonlySet<string | undefined> = new Set([throttled, circuitOpen, storeUnreachable])
+
+/** Whether a call failed before it was sent: then it used nothing, and says nothing of the provider. */
+export const isUnsent = ({ _tag, attempts = [], code, partial, status }: LLMError): boolean =>
+  status === undefined && partial === undefined && (_tag === "ClientError" || ours.has(code)) &&
+  attempts.every(isUnsent)
+
+/** The model that a call is for: a layer's own where the call names none, so that both mean the same. */
+export const modelOf = ({ model }: Completion, client: Service): string => model ?? client.model ?? ""
+
+export const keyOf = (key: Key | undefined, client: Service) => (completion: Completion): string =>
   typeof key === "function"
-    ? key(completion, provider)
-    : [...(key === undefined ? [] : [key]), provider, completion.model ?? ""].join(":")
+    ? key(completion, client.provider)
+    : [...(key === undefined ? [] : [key]), client.provider, modelOf(completion, client)].join(":")
 
 export const checkKey = (owner: string, key: Key | undefined): void => {
   if (key !== undefined && typeof key !== "function" && (typeof key !== "string" || key === "")) {
@@ -54,25 +70,4 @@ export const checkStore = (owner: string, { onStoreError, storeTimeout }: StoreO
     Options.refuse(owner, "onStoreError", `"open" or "closed"`)
   }
   Options.duration(owner, "storeTimeout", storeTimeout)
-}
-
-/** Fails what a store does not answer in time. */
-export const inTime =
-  <E>(storeTimeout: Duration.Input | undefined, late: () => E) =>
-  <A, E1, R>(self: Effect.Effect<A, E1, R>): Effect.Effect<A, E | E1, R> =>
-    Effect.timeoutOrElse(self, { duration: storeTimeout ?? Duration.seconds(1), orElse: () => Effect.fail(late()) })
-
-/** Says once that a store is gone, and once that it is back. */
-export const watching = (store: string, onStoreError: OnStoreError): (reachable: boolean) => Effect.Effect<void> => {
-  let was = true
-  return (reachable) =>
-    Effect.suspend(() => {
-      if (reachable === was) return Effect.void
-      was = reachable
-      return reachable
-        ? Effect.logInfo(`${store} is back`)
-        : Effect.logWarning(
-          `${store} cannot be reached, calls ${onStoreError === "open" ? "go on without it" : "fail"}`
-        )
-    })
 }

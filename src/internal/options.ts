@@ -39,13 +39,19 @@ export const duration = (owner: string, option: string, value: Duration.Input | 
   }
 }
 
-/** Refuses what cannot be called; undefined is an option that was left out. */
+/** Refuses what is no function; undefined is an option that was left out. */
 export const callable = (owner: string, option: string, value: unknown): void => {
   if (value !== undefined && typeof value !== "function") refuse(owner, option, "a function")
 }
 
+/** Refuses what is no object; undefined is an option that was left out. */
+export const object = (owner: string, option: string, value: unknown): void => {
+  if (value !== undefined && (typeof value !== "object" || value === null)) refuse(owner, option, "an object")
+}
+
 /** Refuses options that do not exist: one that is misspelt would limit nothing. */
 export const known = (owner: string, options: object, names: ReadonlyArray<string>): void => {
+  if (typeof options !== "object" || options === null) refuse(owner, "options", `an object of ${names.join(", ")}`)
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) refuse(owner, name, `one of ${names.join(", ")}`)
   }

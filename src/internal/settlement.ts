@@ -48,10 +48,11 @@ export const limitsIn = (ended: Ended): RateLimits | undefined =>
     ? ended.error.rateLimits
     : undefined
 
-/** How long the provider wants to be left alone. */
-export const toldToWait = (ended: Ended): Duration.Duration => {
-  if (ended._tag === "Left" || ended._tag === "Failed" && isUnsent(ended.error)) return Duration.zero
-  if (ended._tag === "Answered") return exhausted(ended.response.rateLimits)
-  const { _tag, rateLimits, retryAfter } = ended.error
-  return retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient") ? retryAfter : exhausted(rateLimits)
+/** How long the provider wants to be left alone, when its headers came that long ago. */
+export const toldToWait = (ended: Ended, ago: Duration.Duration): Duration.Duration => {
+  if (ended._tag === "Failed" && !isUnsent(ended.error)) {
+    const { _tag, retryAfter } = ended.error
+    if (retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient")) return retryAfter
+  }
+  return Duration.max(Duration.zero, Duration.subtract(exhausted(limitsIn(ended)), ago))
 }
