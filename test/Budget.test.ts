@@ -21,6 +21,7 @@ import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
 import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
+import * as Throttle from "../src/Throttle.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 import { hear, passing, simulated } from "./testing/simulated.ts"
 
@@ -398,7 +399,26 @@ describe("Budget", () => {
       assert.deepStrictEqual(yield* spent(gateway, false), [TokenUsage.zero, 0])
     }))
 
-  it.effect.each(["throttled", "circuit_open", "ClientError"])(
+  it.effect("calls that are given up in the queue of a throttle below are none, streamed or not", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 100_000 })
+      const context = yield* Layer.build(
+        Budget.layer(budget).pipe(
+          Layer.provide(Throttle.layer({ requestsPerMinute: 1 })),
+          Layer.provide(Layer.succeed(LLMClient.LLMClient, answering(answer(usage(1, 1)))))
+        )
+      )
+      const client = Context.get(context, LLMClient.LLMClient)
+      yield* client.completion(request)
+      const calls = [client.completion(request), Stream.runDrain(client.stream(request))]
+      const fibers = yield* Effect.forEach(calls, (call) => Effect.forkChild(Effect.timeoutOption(call, "1 second")))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.awaitAll(fibers)
+      const { calls: counted, reserved, tokens } = yield* budget.usage
+      assert.deepStrictEqual([counted, reserved.calls, tokens.totalTokens], [1, 0, 2])
+    }))
+
+  it.effect.each(["throttled", "circuit_open", "store_unreachable", "ClientError"])(
     "what was refused before it was sent is no call: %s",
     (code) =>
       Effect.gen(function*() {
