@@ -32,6 +32,22 @@ export const contestants: ReadonlyArray<Contestant> = protocols.flatMap((protoco
   ...({
     openai: [
       { name: control, protocol, load: async () => (await import("./fetch.ts")).fetchClient(protocol) },
+      {
+        name: "Effect's HttpClient, undici",
+        protocol,
+        load: async () => {
+          const { layerUndici } = await import("@effect/platform-node/NodeHttpClient")
+          return (await import("./effectHttp.ts")).effectHttpClient(protocol, layerUndici)
+        }
+      },
+      {
+        name: "Effect's HttpClient, fetch",
+        protocol,
+        load: async () => {
+          const { layer } = await import("effect/http/FetchHttpClient")
+          return (await import("./effectHttp.ts")).effectHttpClient(protocol, layer)
+        }
+      },
       { name: "undici", protocol, load: async () => (await import("./undici.ts")).undiciClient(protocol) },
       { name: "openai", protocol, load: async () => (await import("./openai.ts")).openaiClient },
       { name: "ai, @ai-sdk/openai", protocol, load: async () => (await import("./aiSdkOpenai.ts")).aiSdkOpenai }
