@@ -108,8 +108,6 @@ const names = {
   key: true
 } satisfies Record<keyof Options, true>
 
-const storeNames = { onStoreError: true, storeTimeout: true } satisfies Record<keyof Limits.StoreOptions, true>
-
 const check = (options: Options, more: object = {}): void => {
   Check.known(owner, options, Object.keys({ ...names, ...more }))
   Check.wholeNumber(owner, "failures", options.failures)
@@ -327,7 +325,7 @@ export const layerStore = (
   Layer.fresh(Layer.effect(
     LLMClient,
     Effect.gen(function*() {
-      check(options, storeNames)
+      check(options, Limits.storeNames)
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
       const { onStoreError = "open", storeTimeout, ...rest } = options

@@ -126,8 +126,6 @@ const names = {
   key: true
 } satisfies Record<keyof Options, true>
 
-const storeNames = { onStoreError: true, storeTimeout: true } satisfies Record<keyof Limits.StoreOptions, true>
-
 const counts = [
   "requestsPerMinute",
   "tokensPerMinute",
@@ -336,7 +334,7 @@ export const layerStore = (
   Layer.fresh(Layer.effect(
     LLMClient,
     Effect.gen(function*() {
-      check(options, storeNames)
+      check(options, Limits.storeNames)
       Limits.checkStore(owner, options)
       const client = yield* LLMClient
       return { ...client, ...decorate(client, options, yield* Counting.inStore(options)) }

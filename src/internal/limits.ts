@@ -35,6 +35,9 @@ export interface StoreOptions {
   readonly storeTimeout?: Duration.Input
 }
 
+/** The names of those options. */
+export const storeNames = { onStoreError: true, storeTimeout: true } satisfies Record<keyof StoreOptions, true>
+
 /** The `code` of a call that a throttle refused. */
 export const throttled = "throttled"
 
