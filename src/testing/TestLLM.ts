@@ -23,8 +23,9 @@
  *   ]))))
  * ```
  *
- * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; it is remembered,
- * so that the end of the layer fails the test even if the code under test swallowed the defect.
+ * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; so is whatever a
+ * function of the script throws, an assertion in a predicate for one. It is remembered, so that the end of the layer fails
+ * the test even if the code under test swallowed the defect.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"

@@ -10,7 +10,7 @@ import * as Pattern from "./pattern.ts"
 const maxDepth = 12
 
 /** Letters of JSON that an instance may have, by and large. */
-const maxSize = 200_000
+const maxSize = 100_000
 
 interface Place {
   readonly root: unknown
@@ -21,7 +21,8 @@ interface Place {
   readonly hint: string
 }
 
-const formats: { readonly [format: string]: string } = {
+// Maps, since names come from schemas and "constructor" is none of ours.
+const formats: ReadonlyMap<string, string> = new Map(Object.entries({
   "date-time": "2026-01-01T00:00:00Z",
   date: "2026-01-01",
   time: "00:00:00Z",
@@ -33,7 +34,7 @@ const formats: { readonly [format: string]: string } = {
   ipv4: "192.0.2.1",
   ipv6: "2001:db8::1",
   uuid: "00000000-0000-4000-8000-000000000000"
-}
+}))
 
 const deeper = (place: Place, hint = place.hint): Place => ({ ...place, depth: place.depth + 1, hint })
 
@@ -63,7 +64,7 @@ const stringOf = (schema: JsonObject, place: Place): string => {
   const pattern = regexSource(schema.pattern)
   const matching = pattern === undefined ? undefined : Pattern.sample(pattern)
   if (matching !== undefined) return given(matching, place)
-  const formatted = typeof schema.format === "string" ? formats[schema.format] : undefined
+  const formatted = typeof schema.format === "string" ? formats.get(schema.format) : undefined
   const text = formatted ?? (place.hint === "" ? "text" : place.hint)
   const least = Math.min(number(schema.minLength) ?? 0, place.room.left)
   return given(text.padEnd(least, "x").slice(0, number(schema.maxLength)), place)
@@ -109,7 +110,7 @@ const objectOf = (schema: JsonObject, place: Place): Json => {
   }))
 }
 
-const builders: { readonly [type: string]: (schema: JsonObject, place: Place) => Json } = {
+const builders: ReadonlyMap<string, (schema: JsonObject, place: Place) => Json> = new Map(Object.entries({
   object: objectOf,
   array: arrayOf,
   string: stringOf,
@@ -117,7 +118,7 @@ const builders: { readonly [type: string]: (schema: JsonObject, place: Place) =>
   number: (schema) => numberOf(schema, false),
   boolean: () => false,
   null: () => null
-}
+}))
 
 const typeOf = (schema: JsonObject): string => {
   const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).filter((type) => typeof type === "string")
@@ -173,7 +174,7 @@ const build = (schema: unknown, place: Place): Json => {
   }
   const choices = Array.isArray(schema.anyOf) ? schema.anyOf : schema.oneOf
   if (Array.isArray(choices)) return choiceOf(choices, schema, place)
-  return (builders[typeOf(schema)] ?? objectOf)(schema, place)
+  return (builders.get(typeOf(schema)) ?? objectOf)(schema, place)
 }
 
 /** A value that the schema accepts; null for one that asks for nothing. */
