@@ -96,7 +96,8 @@ const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Eff
     case "Uint8Array":
       return Effect.succeed(decoder.decode(body.body))
     case "Raw":
-      return Effect.succeed(String(body.body))
+      // As fetch reads it, whatever it is: bytes, a Blob, a stream, or a text.
+      return Effect.tryPromise(() => new Response(body.body as BodyInit).text()).pipe(Effect.orElseSucceed(() => ""))
     case "Stream":
       return Stream.mkString(Stream.decodeText(body.stream)).pipe(Effect.orElseSucceed(() => ""))
     default:

@@ -23,16 +23,19 @@
  *   ]))))
  * ```
  *
- * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; it is remembered,
- * so that the end of the layer fails the test even if the code under test swallowed the defect.
+ * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; so is whatever a
+ * function of the script throws, an assertion in a predicate for one. It is remembered, so that the end of the layer fails
+ * the test even if the code under test swallowed the defect.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Formatter from "effect/Formatter"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -48,6 +51,7 @@ import {
   type Entry,
   isFailure,
   type Match,
+  nearest,
   type Never,
   type Parts,
   read,
@@ -144,7 +148,7 @@ export const make = Effect.fnUntraced(
     const left = typeof script === "function" ? [] : readAll(script)
     const size = left.length
     const asked: Array<Asking> = []
-    const problems: Array<string> = []
+    const problems: Array<Error> = []
 
     const next = (completion: Completion.Completion, call: number): Entry | undefined => {
       if (typeof script === "function") {
@@ -155,35 +159,50 @@ export const make = Effect.fnUntraced(
       return left.splice(index, index < 0 ? 0 : 1)[0]
     }
 
-    const against = (asking: Asking, problem: string): Effect.Effect<never> => {
+    const complaint = (problem: string, options?: ErrorOptions): Error =>
+      new Error(`TestLLM ${provider}: ${problem}`, options)
+
+    const against = (asking: Asking, problem: string, options?: ErrorOptions): Effect.Effect<never> => {
+      const error = complaint(problem, options)
       asking.outcome = "Refused"
-      problems.push(problem)
-      return Effect.die(new Error(`TestLLM ${provider}: ${problem}`))
+      problems.push(error)
+      return Effect.die(error)
     }
 
-    const tooMany = (): string => {
-      if (typeof script === "function") return "the script has no reply for it"
-      if (left.length > 0) return `none of the replies left (${left.length}) is for it`
-      return `the script has ${size} ${size === 1 ? "reply" : "replies"}`
+    const tooMany = (completion: Completion.Completion): string => {
+      const got = `It asked for\n${show(completion)}`
+      if (typeof script === "function") return `the script has no reply for it. ${got}`
+      if (left.length === 0) return `the script has ${size} ${size === 1 ? "reply" : "replies"}. ${got}`
+      return `none of the replies left (${left.length}) is for it. ${got}${nearest(script, left, completion)}`
     }
 
-    // The steps of the reply to a call, once its delay has passed.
-    const begin = (asking: Asking): Effect.Effect<ReadonlyArray<Resolved>> => {
-      const call = asked.push(asking) - 1
-      const name = asking.completion.model ?? model
-      const completion = Completion.model(name)(asking.completion)
+    // The steps of the reply to a call, once its delay has passed; or what is wrong with the call.
+    const answerTo = (asked: Completion.Completion, call: number): Effect.Effect<ReadonlyArray<Resolved>> | string => {
+      const name = asked.model ?? model
+      const completion = Completion.model(name)(asked)
       const entry = next(completion, call)
-      if (entry === undefined) {
-        return against(asking, `call ${call + 1} is one too many: ${tooMany()}. It asked for\n${show(completion)}`)
-      }
+      if (entry === undefined) return `is one too many: ${tooMany(completion)}`
       for (const match of [...entry.when, ...entry.expect]) {
         const differs = difference(match, completion)
-        if (differs !== undefined) return against(asking, `call ${call + 1} is not the one expected\n${differs}`)
+        if (differs !== undefined) return `is not the one expected\n${differs}`
       }
       const { delay, reply } = entry
       if (reply._tag === "Never") return Effect.never
       const steps = resolve({ call, provider, model: name }, reply)
       return Duration.isZero(delay) ? Effect.succeed(steps) : Effect.as(Effect.sleep(delay), steps)
+    }
+
+    // What a function of the script throws is a problem like every other: an assertion in a predicate, for one.
+    const begin = (asking: Asking): Effect.Effect<ReadonlyArray<Resolved>> => {
+      const call = asked.push(asking) - 1
+      const answer = Result.try(() => answerTo(asking.completion, call))
+      if (Result.isFailure(answer)) {
+        const cause = answer.failure
+        return against(asking, `call ${call + 1} makes the script fail: ${Formatter.format(cause)}`, { cause })
+      }
+      return typeof answer.success === "string"
+        ? against(asking, `call ${call + 1} ${answer.success}`)
+        : answer.success
     }
 
     const ask = (
@@ -223,16 +242,21 @@ export const make = Effect.fnUntraced(
         )
     }
 
-    const verify = Effect.suspend(() => {
-      const unused = left.length === 0
+    // All that is to be said, but for the defects that are known already. What is left over when a test dies is only a
+    // consequence; what went against the script before is not, and may be why.
+    const complain = (known: ReadonlyArray<unknown>): Effect.Effect<void> => {
+      const unused = left.length === 0 || known.length > 0
         ? []
-        : [`replies left over: ${left.length} of ${size}, the next is\n${show(left[0]?.reply)}`]
-      const all = [...problems, ...unused]
-      return all.length === 0 ? Effect.void : Effect.die(new Error(`TestLLM ${provider}: ${all.join("\n")}`))
-    })
+        : [complaint(`replies left over: ${left.length} of ${size}, the next is\n${show(left[0]?.reply)}`)]
+      const all = [...problems.filter((problem) => !known.includes(problem)), ...unused]
+      return all.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(all.map(Cause.makeDieReason)))
+    }
 
-    // A test that has died already says why; what is left over then is only a consequence.
-    yield* Effect.addFinalizer((exit) => Exit.isFailure(exit) && Cause.hasDies(exit.cause) ? Effect.void : verify)
+    const verify = Effect.suspend(() => complain([]))
+
+    yield* Effect.addFinalizer((exit) =>
+      complain(Exit.isFailure(exit) ? exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect) : [])
+    )
 
     return { client, requests: Effect.sync(() => asked.map((asking) => ({ ...asking }))), verify }
   }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
@@ -452,6 +453,132 @@ describe("Simulator: what each provider sends along", () => {
       assert.deepStrictEqual(all[1]?.body, questions.openai("Hello"))
       assert.strictEqual(all[2]?.headers["anthropic-version"], "2023-06-01")
       assert.notMatch(JSON.stringify(all), /secret|sk-test/)
+    }))
+
+  const secretHeaders = [
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "x-goog-api-key",
+    "api-key",
+    "x-gateway-key",
+    "helicone-auth",
+    "cf-aig-authorization",
+    "x-amz-security-token",
+    "client-secret",
+    "cookie",
+    "x-password"
+  ]
+  it.effect.each(secretHeaders)("records no header %s", (name) =>
+    Effect.gen(function*() {
+      const { client, requests } = yield* Simulator.make({ requireKey: false })
+      yield* post(client, "openai", questions.openai("Hello"), { headers: { [name]: "hidden", "x-title": "shown" } })
+      const [request] = yield* requests
+      assert.strictEqual(request?.headers["x-title"], "shown")
+      assert.notProperty(request?.headers, name)
+      assert.notInclude(JSON.stringify(request), "hidden")
+    }))
+
+  const secretParameters = ["key", "api_key", "api-key", "apikey", "access_token", "client_secret", "Auth", "signature"]
+  it.effect.each(secretParameters)("records no query parameter %s", (name) =>
+    Effect.gen(function*() {
+      const { client, requests } = yield* Simulator.make()
+      const url = `${endpoints.gemini.url}?${name}=hidden&alt=sse&${name}=hidden`
+      yield* post(client, "gemini", questions.gemini("Hello"), { url })
+      assert.deepStrictEqual((yield* requests).map(({ url }) => url), [`${endpoints.gemini.url}?alt=sse`])
+    }))
+
+  it.effect("records no user and password of a URL", () =>
+    Effect.gen(function*() {
+      const { client, requests } = yield* Simulator.make()
+      yield* post(client, "openai", questions.openai("Hello"), {
+        url: "https://someone:hidden@api.openai.com/v1/chat/completions"
+      })
+      assert.deepStrictEqual((yield* requests).map(({ url }) => url), [endpoints.openai.url])
+    }))
+
+  it.effect("answers as not found where the model in the path is not encoded as it should be", () =>
+    Effect.gen(function*() {
+      const url = "https://generativelanguage.googleapis.com/v1beta/models/%E0%A4%A:generateContent"
+      const answer = yield* ask("gemini", questions.gemini("Hello"), { url })
+      assert.strictEqual(answer.status, 404)
+      assert.strictEqual(at(answer.json, "error", "status"), "NOT_FOUND")
+    }))
+
+  const nested = (depth: number, open: string, close: string, inner = "1"): string =>
+    open.repeat(depth) + inner + close.repeat(depth)
+  const sent = (provider: Simulator.Provider, body: HttpBody.HttpBody) =>
+    Effect.gen(function*() {
+      const { client } = yield* Simulator.make()
+      const { headers, url } = endpoints[provider]
+      const request = HttpClientRequest.post(url).pipe(
+        HttpClientRequest.setHeaders(headers),
+        HttpClientRequest.setBody(body)
+      )
+      const response = yield* client.execute(request)
+      return { status: response.status, json: yield* response.json }
+    })
+
+  it.effect.each(providers)("refuses a body that is nested too deeply, as %s", (provider) =>
+    Effect.gen(function*() {
+      for (const deep of [nested(20_000, "[", "]"), nested(20_000, '{"a":', "}"), nested(400, '{"a":', "}")]) {
+        const question = JSON.stringify(questions[provider]("Hello"))
+        const answer = yield* sent(provider, HttpBody.text(`${question.slice(0, -1)},"metadata":${deep}}`))
+        assert.strictEqual(answer.status, 400)
+        assert.include(JSON.stringify(answer.json), "not a valid JSON object")
+      }
+    }))
+
+  it.effect.each(providers)(
+    "walks through bodies that are nested as deeply as they may be, as %s",
+    (provider) =>
+      Effect.gen(function*() {
+        const array = '{"type":"array","items":'
+        for (const [open, inner] of [[array, '{"type":"string"}'], ['{"anyOf":[', '{"type":"string"}']] as const) {
+          const deep = JSON.parse(nested(110, open, open === array ? "}" : "]}", inner)) as Json
+          const schema = { type: "object", properties: { deep }, required: ["deep"] }
+          const chat = {
+            tools: [{ type: "function", function: { name: "get_weather", parameters: schema } }],
+            tool_choice: "required"
+          }
+          const tools: Record<Simulator.Provider, Json> = {
+            anthropic: { tools: [{ name: "get_weather", input_schema: schema }], tool_choice: { type: "any" } },
+            openai: chat,
+            openrouter: chat,
+            gemini: {
+              tools: [{ functionDeclarations: [{ name: "get_weather", parameters: schema }] }],
+              toolConfig: { functionCallingConfig: { mode: "ANY" } }
+            }
+          }
+          const answer = yield* ask(provider, { ...questions[provider]("Hello"), ...tools[provider] })
+          assert.strictEqual(answer.status, 200)
+        }
+      })
+  )
+
+  it.effect.each(providers)(
+    "calls a tool whose schema demands more than can be, as %s",
+    (provider) =>
+      Effect.gen(function*() {
+        for (const immense of [{ type: "string", minLength: 1e12 }, { type: "array", minItems: 1e12, items: {} }]) {
+          const text = JSON.stringify({ ...questions[provider]("Hello"), ...offers[provider], ...forces[provider] })
+          const body = JSON.parse(text.replace('{"type":"string"}', JSON.stringify(immense))) as unknown
+          assert.strictEqual((yield* ask(provider, body)).status, 200)
+        }
+      })
+  )
+
+  const bytes = new TextEncoder().encode(JSON.stringify(questions.openai("Hello")))
+  const raws: ReadonlyArray<readonly [string, () => unknown]> = [
+    ["a text", () => new TextDecoder().decode(bytes)],
+    ["an ArrayBuffer", () => bytes.buffer],
+    ["a Uint8Array", () => bytes],
+    ["a Blob", () => new Blob([bytes])],
+    ["a ReadableStream", () => new Blob([bytes]).stream()]
+  ]
+  it.effect.each(raws)("reads a raw body that is %s", ([, raw]) =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* sent("openai", HttpBody.raw(raw()))).status, 200)
     }))
 
   it.effect("counts failures anew in each build of the layer", () =>

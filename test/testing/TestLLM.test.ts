@@ -382,6 +382,129 @@ describe("A test with TestLLM", () => {
       )
     }))
 
+  it.effect("fails in the end with what the script threw, when the code under test swallowed it", () =>
+    Effect.gen(function*() {
+      const swallowed = Effect.exit(ask("Hello"))
+      const throws = (completion: Completion.Completion): boolean => {
+        assert.strictEqual(completion.history.length, 7)
+        return true
+      }
+      const script = (reply: unknown): TestLLM.Script => () => reply as string
+      const bad: ReadonlyArray<readonly [thrown: string, script: TestLLM.Script]> = [
+        ["expected +0 to equal 7", [TestLLM.expect(throws, "Hi")]],
+        ["expected +0 to equal 7", [TestLLM.when(throws, "Hi"), "Hi"]],
+        ["expected +0 to equal 7", (completion) => `${throws(completion)}`],
+        ["give one of the reasons of RateLimit", script({ _tag: "RateLimit", reason: "Nope" })],
+        ["give a reply", script({ _tag: "Nope" })]
+      ]
+      for (const [thrown, script] of bad) {
+        const exit = yield* Effect.exit(provided(script, Effect.asVoid(swallowed)))
+        assert(Exit.isFailure(exit))
+        const defects = exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect as Error)
+        assert.include(defects[0]?.message, "TestLLM test: call 1 makes the script fail: ")
+        assert.include(defects[0]?.message, thrown)
+        assert.include(String(defects[0]?.cause), thrown)
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(TestLLM.layer(script), scope)
+        yield* Effect.provideContext(
+          Effect.andThen(swallowed, Effect.exit(LLMClient.stream(hello).pipe(Stream.runDrain))),
+          context
+        )
+        const [first] = yield* Context.get(context, TestLLM.TestLLM).requests
+        assert.strictEqual(first?.outcome, "Refused")
+        yield* Effect.exit(Scope.close(scope, Exit.void))
+      }
+    }))
+
+  it.effect("says what went against the script when it dies of a consequence", () =>
+    Effect.gen(function*() {
+      const swallowed = Effect.exit(ask("Bye"))
+      const dies = (
+        script: TestLLM.Script,
+        effect: Effect.Effect<unknown, unknown, LLMClient.LLMClient | TestLLM.TestLLM>
+      ) =>
+        Effect.map(Effect.exit(provided(script, effect)), (exit) => {
+          assert(Exit.isFailure(exit))
+          return exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => String(defect))
+        })
+      const expecting = [TestLLM.expect({ prompt: "Hello" }, "Hi"), "left over"]
+      const own = yield* dies(expecting, Effect.andThen(swallowed, Effect.die(new Error("own"))))
+      assert.strictEqual(own.length, 2)
+      assert.strictEqual(own[0], "Error: own")
+      assert.include(own[1], '-    "User": "Hello"\n+    "User": "Bye"')
+      // What it died of itself is not said again, even if it was handed on.
+      assert.strictEqual((yield* dies(expecting, ask("Bye"))).length, 1)
+      const handed = Effect.flatMap(swallowed, (exit) =>
+        Exit.isFailure(exit) ? Effect.failCause(exit.cause) : Effect.void)
+      assert.strictEqual((yield* dies(expecting, handed)).length, 1)
+      assert.strictEqual((yield* dies(expecting, Effect.andThen(swallowed, TestLLM.verify))).length, 2)
+      assert.strictEqual((yield* dies([], Effect.all([swallowed, swallowed]))).length, 2)
+    }))
+
+  it.effect("shows texts by their lines", () =>
+    Effect.gen(function*() {
+      const prompt = (city: string) => JSON.stringify({ city, days: ["\\", "\t"], unit: "celsius" }, null, 2)
+      const failed = yield* outcome(ask(prompt("Rome")), [TestLLM.expect({ prompt: prompt("Oslo") }, "Hi")])
+      assert.include(
+        failed,
+        [
+          "@@ -2,7 +2,7 @@",
+          '   "prompt": {',
+          '     "User": |',
+          "       | {",
+          '-      |   "city": "Oslo",',
+          '+      |   "city": "Rome",',
+          '       |   "days": [',
+          '       |     "\\\\\\\\",'
+        ].join("\n")
+      )
+      // Texts that only look alike are told apart.
+      for (
+        const [expected, got] of [["a\nb", "a\n| b"], ["a\n\\t", "a\n\t"], ["a\n", "a"], ["a\nb", "a\r\nb"]] as const
+      ) {
+        assert.include(yield* outcome(ask(got), [TestLLM.expect({ prompt: expected }, "Hi")]), "not the one expected")
+      }
+    }))
+
+  it.effect("tells numbers apart that JSON does not", () =>
+    Effect.gen(function*() {
+      const differs = (expected: unknown, got: unknown) =>
+        outcome(
+          LLMClient.completion(Completion.make({ prompt: "?", additionalParams: { n: got as number } })),
+          [TestLLM.expect({ additionalParams: { n: expected as number } }, "Hi")]
+        )
+      assert.include(yield* differs(-0, 0), '-    "n": -0\n+    "n": 0')
+      assert.include(yield* differs(Number.NaN, null), '-    "n": NaN\n+    "n": null')
+      assert.include(yield* differs(Infinity, -Infinity), '-    "n": Infinity\n+    "n": -Infinity')
+      assert.include(yield* differs([], {}), '-    "n": []\n+    "n": {}')
+      for (const same of [-0, Number.NaN, null, [1, { a: "b" }]]) {
+        assert.strictEqual(yield* differs(same, same), "passes")
+      }
+    }))
+
+  it.effect("says how it differs from the next reply when none is for it", () =>
+    Effect.gen(function*() {
+      const list = [TestLLM.when({ prompt: "Hello" }, "Hi"), TestLLM.when({ maxTokens: 5 }, "Hi")]
+      const differs = "\nFrom the next one it differs by\n--- expected\n+++ got"
+      const failed = yield* outcome(ask("Bye"), list)
+      assert.include(failed, "none of the replies left (2) is for it")
+      assert.include(failed, differs)
+      assert.include(failed, '-    "User": "Hello"\n+    "User": "Bye"')
+      const byModel = {
+        small: [TestLLM.when({ prompt: "Hello" }, "Hi")],
+        large: ["Hi", "Hi"],
+        none: []
+      }
+      const other = yield* outcome(ask("Bye", "other"), byModel)
+      assert.include(other, "Replies are left for small, large")
+      assert.notInclude(other, "large, none")
+      assert.include(yield* outcome(Effect.all([ask("Bye", "large"), ask("Bye", "small")]), byModel), differs)
+      assert.include(
+        yield* outcome(Effect.all([ask("1", "large"), ask("2", "large"), ask("3", "large")]), byModel),
+        "Replies are left for small"
+      )
+    }))
+
   it.effect("is refused a script that cannot be kept", () =>
     Effect.gen(function*() {
       const refused = (script: TestLLM.Script, settings?: TestLLM.Settings) => outcome(Effect.void, script, settings)

@@ -48,11 +48,11 @@ export interface Faults {
   readonly seed?: string | number
 }
 
-/** A request as it came in, without its keys. */
+/** A request as it came in, without what its headers and its query have of keys, by their names. */
 export interface RecordedRequest {
   readonly provider: Provider
   readonly url: string
-  /** Names in lower case; those that hold keys or cookies are left out. */
+  /** Names in lower case; those that hold keys, tokens or cookies are left out. */
   readonly headers: { readonly [name: string]: string | undefined }
   /** The parsed JSON object, or undefined when it was none. */
   readonly body: { readonly [key: string]: unknown } | undefined
@@ -66,24 +66,21 @@ export interface Asked {
   readonly cancelled: Effect.Effect<number>
 }
 
-const keyHeaders: ReadonlySet<string> = new Set([
-  "authorization",
-  "proxy-authorization",
-  "x-api-key",
-  "x-goog-api-key",
-  "cookie"
-])
+// Gateways have their own names for keys, so that no list of them is whole.
+const holdsSecret = (name: string): boolean => /auth|key|token|secret|cookie|password|credential|signature/i.test(name)
 
-const withoutKey = (url: URL): string => {
+const withoutSecrets = (url: URL): string => {
   const bare = new URL(url)
-  bare.searchParams.delete("key")
+  bare.username = ""
+  bare.password = ""
+  for (const name of [...bare.searchParams.keys()].filter(holdsSecret)) bare.searchParams.delete(name)
   return bare.href
 }
 
 const recorded = (request: SimulatedRequest): RecordedRequest => ({
   provider: providerOf(request),
-  url: withoutKey(request.url),
-  headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !keyHeaders.has(name))),
+  url: withoutSecrets(request.url),
+  headers: Object.fromEntries(Object.entries(request.headers).filter(([name]) => !holdsSecret(name))),
   body: parseObject(request.body)
 })
 

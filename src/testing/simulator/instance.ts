@@ -1,22 +1,28 @@
 /**
  * A minimal valid value for a JSON Schema: the required properties only, the first of an enum, the least number, the
  * shortest array. It reads Google's dialect too (upper-case types, `nullable`). Recursion ends at a depth guard, with
- * null where a schema demands its own endless nesting.
+ * null where a schema demands its own endless nesting; and what a schema demands beyond all measure is cut.
  */
 import * as Result from "effect/Result"
-import { isObject, type Json, type JsonObject } from "./json.ts"
+import { decodePercent, isObject, type Json, type JsonObject } from "./json.ts"
 import * as Pattern from "./pattern.ts"
 
 const maxDepth = 12
 
+/** Letters of JSON that an instance may have, by and large. */
+const maxSize = 100_000
+
 interface Place {
   readonly root: unknown
+  /** What of `maxSize` is left for the whole instance. */
+  readonly room: { left: number }
   readonly depth: number
   /** The property's name, which makes a speaking text. */
   readonly hint: string
 }
 
-const formats: { readonly [format: string]: string } = {
+// Maps, since names come from schemas and "constructor" is none of ours.
+const formats: ReadonlyMap<string, string> = new Map(Object.entries({
   "date-time": "2026-01-01T00:00:00Z",
   date: "2026-01-01",
   time: "00:00:00Z",
@@ -28,17 +34,26 @@ const formats: { readonly [format: string]: string } = {
   ipv4: "192.0.2.1",
   ipv6: "2001:db8::1",
   uuid: "00000000-0000-4000-8000-000000000000"
-}
+}))
 
 const deeper = (place: Place, hint = place.hint): Place => ({ ...place, depth: place.depth + 1, hint })
 
 const resolve = (root: unknown, ref: string): unknown =>
   ref.split("/").slice(1).reduce<unknown>(
-    (at, step) => isObject(at) ? at[decodeURIComponent(step).replaceAll("~1", "/").replaceAll("~0", "~")] : undefined,
+    (at, step) => {
+      const key = decodePercent(step)?.replaceAll("~1", "/").replaceAll("~0", "~")
+      return isObject(at) && key !== undefined ? at[key] : undefined
+    },
     root
   )
 
 const isNull = (schema: unknown): boolean => isObject(schema) && (schema.type === "null" || schema.const === null)
+
+/** A value that needs as much room as it is long. */
+const given = <A extends Json>(value: A, { room }: Place): A => {
+  room.left -= JSON.stringify(value).length
+  return value
+}
 
 const number = (value: unknown): number | undefined => typeof value === "number" ? value : undefined
 
@@ -48,10 +63,11 @@ const regexSource = (value: unknown): string | undefined =>
 const stringOf = (schema: JsonObject, place: Place): string => {
   const pattern = regexSource(schema.pattern)
   const matching = pattern === undefined ? undefined : Pattern.sample(pattern)
-  if (matching !== undefined) return matching
-  const formatted = typeof schema.format === "string" ? formats[schema.format] : undefined
+  if (matching !== undefined) return given(matching, place)
+  const formatted = typeof schema.format === "string" ? formats.get(schema.format) : undefined
   const text = formatted ?? (place.hint === "" ? "text" : place.hint)
-  return text.padEnd(number(schema.minLength) ?? 0, "x").slice(0, number(schema.maxLength) ?? text.length + 10_000)
+  const least = Math.min(number(schema.minLength) ?? 0, place.room.left)
+  return given(text.padEnd(least, "x").slice(0, number(schema.maxLength)), place)
 }
 
 const numberOf = (schema: JsonObject, integer: boolean): number => {
@@ -69,10 +85,12 @@ const numberOf = (schema: JsonObject, integer: boolean): number => {
 const arrayOf = (schema: JsonObject, place: Place): Json => {
   const prefix = Array.isArray(schema.prefixItems) ? schema.prefixItems : []
   const length = Math.max(number(schema.minItems) ?? 0, schema.minItems === undefined ? prefix.length : 0)
-  return Array.from(
-    { length },
-    (_, index) => distinct(build(prefix[index] ?? schema.items, deeper(place)), schema, index)
-  )
+  const items: Array<Json> = []
+  while (items.length < Math.floor(length) && place.room.left > 0) {
+    const index = items.length
+    items.push(distinct(build(prefix[index] ?? schema.items, deeper(place)), schema, index))
+  }
+  return items
 }
 
 /** Members of a `uniqueItems` array differ by their position, where they are free texts or numbers. */
@@ -86,10 +104,13 @@ const distinct = (value: Json, schema: JsonObject, index: number): Json => {
 const objectOf = (schema: JsonObject, place: Place): Json => {
   const properties = isObject(schema.properties) ? schema.properties : {}
   const required = Array.isArray(schema.required) ? schema.required.filter((key) => typeof key === "string") : []
-  return Object.fromEntries(required.map((key) => [key, build(properties[key], deeper(place, key))]))
+  return Object.fromEntries(required.map((key) => {
+    place.room.left -= key.length + 3
+    return [key, build(properties[key], deeper(place, key))]
+  }))
 }
 
-const builders: { readonly [type: string]: (schema: JsonObject, place: Place) => Json } = {
+const builders: ReadonlyMap<string, (schema: JsonObject, place: Place) => Json> = new Map(Object.entries({
   object: objectOf,
   array: arrayOf,
   string: stringOf,
@@ -97,7 +118,7 @@ const builders: { readonly [type: string]: (schema: JsonObject, place: Place) =>
   number: (schema) => numberOf(schema, false),
   boolean: () => false,
   null: () => null
-}
+}))
 
 const typeOf = (schema: JsonObject): string => {
   const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).filter((type) => typeof type === "string")
@@ -139,9 +160,11 @@ const merged = (members: ReadonlyArray<unknown>): JsonObject =>
   }), {})
 
 const build = (schema: unknown, place: Place): Json => {
-  if (!isObject(schema) || place.depth > maxDepth) return place.depth > maxDepth ? null : place.hint
-  if (schema.const !== undefined) return schema.const as Json
-  if (Array.isArray(schema.enum) && schema.enum.length > 0) return schema.enum[0] as Json
+  if (place.depth > maxDepth || place.room.left <= 0) return null
+  place.room.left -= 2
+  if (!isObject(schema)) return place.hint
+  if (schema.const !== undefined) return given(schema.const as Json, place)
+  if (Array.isArray(schema.enum) && schema.enum.length > 0) return given(schema.enum[0] as Json, place)
   if (typeof schema.$ref === "string") return build(resolve(place.root, schema.$ref), deeper(place))
   if (Array.isArray(schema.allOf)) {
     const members = schema.allOf.map((one) =>
@@ -151,8 +174,9 @@ const build = (schema: unknown, place: Place): Json => {
   }
   const choices = Array.isArray(schema.anyOf) ? schema.anyOf : schema.oneOf
   if (Array.isArray(choices)) return choiceOf(choices, schema, place)
-  return (builders[typeOf(schema)] ?? objectOf)(schema, place)
+  return (builders.get(typeOf(schema)) ?? objectOf)(schema, place)
 }
 
 /** A value that the schema accepts; null for one that asks for nothing. */
-export const make = (schema: unknown): Json => build(schema, { root: schema, depth: 0, hint: "" })
+export const make = (schema: unknown): Json =>
+  build(schema, { root: schema, room: { left: maxSize }, depth: 0, hint: "" })

@@ -16,11 +16,22 @@ export const isObject = (value: unknown): value is JsonObject =>
 
 const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
 
-/** The JSON object that a body's text holds, or undefined when it holds none. */
+// No request is nested more deeply, and what is could not be walked through.
+const deepest = 256
+
+const isShallow = (value: unknown, depth = 0): boolean =>
+  typeof value !== "object" || value === null ||
+  (depth < deepest && Object.values(value).every((inner) => isShallow(inner, depth + 1)))
+
+/** The JSON object that a body's text holds, or undefined when it holds none, or one that is nested too deeply. */
 export const parseObject = (text: string): JsonObject | undefined => {
   const parsed = decodeJson(text)
-  return Result.isSuccess(parsed) && isObject(parsed.success) ? parsed.success : undefined
+  return Result.isSuccess(parsed) && isObject(parsed.success) && isShallow(parsed.success) ? parsed.success : undefined
 }
+
+/** A text without its percent-encoding, or undefined when it is not encoded as it should be. */
+export const decodePercent = (text: string): string | undefined =>
+  Result.getOrUndefined(Result.try(() => decodeURIComponent(text)))
 
 /** An estimate that needs no tokenizer: one token for each four UTF-16 code units, rounded up. */
 export const tokens = (text: string): number => Math.ceil(text.length / 4)

@@ -16,6 +16,9 @@ const escapes: { readonly [letter: string]: string } = {
 
 const candidates = "a0A_- .@/:#+"
 
+/** Characters of a pattern that is read, and of what a quantifier makes. */
+const longest = 1000
+
 interface Sample {
   readonly text: string
   /** Where reading goes on. */
@@ -85,7 +88,8 @@ const repeated = (pattern: string, atom: Sample): Sample => {
   if (quantifier === null) return atom
   const sign = quantifier[0][0]
   const times = sign === "{" ? Number(quantifier[1]) : sign === "+" ? 1 : 0
-  return { text: atom.text.repeat(Math.min(times, 1000)), next: atom.next + quantifier[0].length }
+  const most = Math.floor(longest / Math.max(1, atom.text.length))
+  return { text: atom.text.repeat(Math.min(times, most)), next: atom.next + quantifier[0].length }
 }
 
 const alternativeSample = (pattern: string, start: number): Sample | undefined => {
@@ -105,6 +109,6 @@ const accepts = (pattern: string, text: string): boolean => new RegExp(pattern, 
 
 /** A short text that matches, or undefined where none was found. The pattern must be a valid regular expression. */
 export const sample = (pattern: string): string | undefined => {
-  const found = alternativeSample(pattern, 0)
+  const found = pattern.length > longest ? undefined : alternativeSample(pattern, 0)
   return found !== undefined && accepts(pattern, found.text) ? found.text : undefined
 }

@@ -18,7 +18,7 @@ import type {
 } from "./exchange.ts"
 import { type FaultName, faultOf, withoutBrace } from "./faults.ts"
 import { gemini } from "./gemini.ts"
-import { idOf, type Json, type JsonObject, parseObject } from "./json.ts"
+import { decodePercent, idOf, type Json, type JsonObject, parseObject } from "./json.ts"
 import { decide, type Reply, silent } from "./reply.ts"
 import { dataEvent } from "./wire.ts"
 
@@ -200,11 +200,11 @@ export const respond = (request: SimulatedRequest, settings: Settings = {}): Sim
   const now = settings.now ?? defaultNow
   const rejection = fault?._tag === "Refusal" ? fault.rejection(dialect, now) : undefined
   if (rejection !== undefined && rejection.status !== 200) return refuse(rejection)
-  if (route === undefined || request.method !== "POST") return refuse(dialect.notFound(request))
+  const pathModel = route && decodePercent(route.path.exec(request.url.pathname)?.groups?.model ?? "")
+  if (pathModel === undefined || request.method !== "POST") return refuse(dialect.notFound(request))
   const keyRefusal = keyProblem(dialect, request, settings)
   if (keyRefusal !== undefined) return refuse(keyRefusal)
   if (body === undefined) return refuse(dialect.invalid("The request body is not a valid JSON object."))
-  const pathModel = decodeURIComponent(route.path.exec(request.url.pathname)?.groups?.model ?? "")
   const call: Call = { request, body, pathModel, seed, unknownFields: settings.unknownFields ?? "reject" }
   return Result.match(answered(dialect, call, fault, now), {
     onFailure: refuse,

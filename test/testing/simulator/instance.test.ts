@@ -60,6 +60,44 @@ describe("instance", () => {
     assert.include(JSON.stringify(Instance.make({ ...tree, $ref: "#/$defs/chain" })), '{"next":null}')
   })
 
+  const manifold = {
+    type: "object",
+    properties: Object.fromEntries("abcdefghij".split("").map((key) => [key, { $ref: "#" }])),
+    required: "abcdefghij".split("")
+  }
+  const many = (items: unknown) => ({ type: "array", minItems: 1e12, items })
+  const immense: ReadonlyArray<readonly [name: string, schema: unknown]> = [
+    ["a text", { type: "string", minLength: 1e12 }],
+    ["texts", { ...many({ type: "string", minLength: 1e12 }) }],
+    ["an array", many({ type: "integer" })],
+    ["an array without an end", { type: "array", minItems: Infinity, items: {} }],
+    ["arrays of arrays", many(many(many({ type: "boolean" })))],
+    ["an array of long texts", many({ const: "x".repeat(10_000) })],
+    ["an array of long samples", many({ type: "string", pattern: "^a{1000}$" })],
+    ["a tree", manifold],
+    ["repetitions of repetitions", { type: "string", pattern: "^(?:(?:(?:a{999}){999}){999}){999}$" }],
+    ["nested groups", { type: "string", pattern: `^${"(?:".repeat(20_000)}a${")".repeat(20_000)}$` }]
+  ]
+  it.each(immense)("cuts what is demanded beyond all measure: %s", (_, schema) => {
+    assert.isBelow(JSON.stringify(Instance.make(schema)).length, 1_000_000)
+  })
+
+  it("keeps a length that can be", () => {
+    assert.strictEqual(String(Instance.make({ type: "string", minLength: 20_000 })).length, 20_000)
+    const array = Instance.make({ type: "array", minItems: 5000, items: { type: "integer" } })
+    assert.strictEqual(Array.isArray(array) && array.length, 5000)
+  })
+
+  it.each(["constructor", "valueOf", "toString", "__proto__"])("knows no format and no type %s", (name) => {
+    assert.strictEqual(Instance.make({ type: "string", format: name }), "text")
+    assert.deepStrictEqual(Instance.make({ type: name }), {})
+  })
+
+  it("takes a reference that is not encoded as it should be for one to nothing", () => {
+    const schema = { type: "object", properties: { a: { $ref: "#/%E0%A4%A" } }, required: ["a"] }
+    assert.deepStrictEqual(Instance.make(schema), { a: "a" })
+  })
+
   it("ends a recursion that may not", () => {
     assert.isBelow(JSON.stringify(Instance.make({ ...tree, $ref: "#/$defs/endless" })).length, 200)
   })
