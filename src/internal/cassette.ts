@@ -83,6 +83,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 export const textOf = (bytes: Uint8Array): string | undefined =>
   Result.getOrUndefined(Result.try(() => decoder.decode(bytes)))
 
+const latin = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
+
 const layouts = [0, 2, 4].flatMap((indent) => ["", "\n"].map((end) => ({ indent, end })))
 
 const encodeText = (text: string): Body => {
@@ -104,7 +106,10 @@ export const encodeBody = (
   redactor: Redactor
 ): { readonly body: Body; readonly secrets: ReadonlyArray<string> } => {
   const text = textOf(bytes)
-  if (text === undefined) return { body: { base64: Base64.encode(bytes) }, secrets: [] }
+  if (text === undefined) {
+    // Nothing can be replaced in it. Where it is known to hold a secret, it will be refused.
+    return { body: { base64: Base64.encode(bytes) }, secrets: redactor.body(latin(bytes), contentType).secrets }
+  }
   const redacted = redactor.body(text, contentType)
   return { body: encodeText(redacted.text), secrets: redacted.secrets }
 }
@@ -231,12 +236,42 @@ interface Written {
   readonly items: Array<Written> | undefined
 }
 
-const tokens = /"(?:[^"\\\n]|\\.)*"?|[{}[\],:]|[^\s"{}[\],:]+/g
+const marks = /[^\s]/g
+const words = /["\s{}[\],:]/g
 
-// What a token says; what was cut, too.
+// Where a text ends that begins here. By hand, since an expression would need a stack as deep as an image is long.
+const endOfText = (text: string, start: number): number => {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text[at]
+    if (character === "\\") at++
+    else if (character === '"') return at + 1
+    else if (character === "\n") return at
+  }
+  return text.length
+}
+
+const tokens = function*(text: string): Generator<readonly [token: string, start: number]> {
+  let end = 0
+  while (true) {
+    marks.lastIndex = end
+    const start = marks.exec(text)?.index
+    if (start === undefined) return
+    const first = text.charAt(start)
+    words.lastIndex = start
+    end = first === '"'
+      ? endOfText(text, start)
+      : "{}[],:".includes(first)
+      ? start + 1
+      : words.exec(text)?.index ?? text.length
+    yield [text.slice(start, end), start]
+  }
+}
+
+// What a text says; what was cut, too, even within an escaped character.
 const said = (token: string): string | undefined => {
+  if (!token.startsWith('"')) return undefined
   const value = parseJson(token) ?? parseJson(`${token}"`)
-  return typeof value === "string" ? value : undefined
+  return typeof value === "string" ? value : token.slice(1)
 }
 
 /** Reads the values of whatever JSON is in a text, be it cut or among other words. */
@@ -244,7 +279,7 @@ const writtenIn = (text: string): ReadonlyArray<Written> => {
   const all: Array<Written> = []
   const open = [all]
   let name: string | undefined
-  for (const { 0: token, index } of text.matchAll(tokens)) {
+  for (const [token, index] of tokens(text)) {
     const items = open.at(-1) ?? all
     if (token === ":") {
       const before = items.pop()
@@ -361,7 +396,7 @@ export const byName = (further: ReadonlyArray<string>): Redactor => {
           continue
         }
         const token = text.slice(start, end)
-        const says = token.startsWith('"') ? said(token) : undefined
+        const says = said(token)
         if (inSecret || isNamed) {
           const secret = says ?? (/^-?\d/.test(token) ? token : undefined)
           if (secret === undefined) continue
@@ -413,7 +448,8 @@ export const byName = (further: ReadonlyArray<string>): Redactor => {
       }
     },
     body: (text, contentType = "") => {
-      if (formType.test(contentType) || formShape.test(text.trim())) return ofForm(text)
+      const isForm = formType.test(contentType) || formShape.test(text.trim())
+      if (isForm && parseJson(text) === undefined) return ofForm(text)
       const all = pieces(text).map(ofJson)
       return { text: all.map(({ text }) => text).join(""), secrets: all.flatMap(({ secrets }) => secrets) }
     }
@@ -448,8 +484,6 @@ const keys = new RegExp(
     "-----BEGIN [A-Z ]*PRIVATE KEY-----"
   ].join("|")
 )
-
-const latin = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
 
 // Reads a value as every text that is in it, with the field it is in.
 const textsIn = function*(field: string, value: unknown): Generator<readonly [field: string, text: string]> {

@@ -151,7 +151,8 @@ const descriptive = new RegExp(
       "accept-ranges|age|allow|alt-svc|cache-control|date|etag|expires|last-modified|link|nel|pragma|report-to|server",
       "server-timing|strict-transport-security|trailer|vary|via|x-(?:content-type|frame)-options|x-powered-by",
       "x-robots-tag|x-xss-protection",
-      ".*-(?:deployment|model|name|region|tier|version)"
+      ".*-(?:deployment|model|name|region|tier|version)",
+      ".*-(?:correlation|generation|request|response|trace)-?id"
     ].join("|")
   })$`
 )

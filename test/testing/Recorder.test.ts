@@ -812,6 +812,10 @@ describe("A secret", () => {
       )
       const binary = Uint8Array.of(255, ...encoder.encode(key), 254)
       assert.include(yield* refused(HttpBody.uint8Array(binary)), "secret in its request.body")
+      // As when its reader left in the middle of a character.
+      const named = Uint8Array.of(...encoder.encode(`{"access_token":"${secrets.answer}","text":"`), 0xf0, 0x9f)
+      const broken = serving(() => ({ chunks: [named] }))
+      assert.include(yield* refused(HttpBody.text("hello"), broken), "secret in its response.body")
       const query = HttpClientRequest.post(`${url}?key=${secrets.query}`)
       assert.include(
         (yield* failed(through(recording({ file }, saying(`got ${secrets.query}`).layer), textOf(query)))).message,
@@ -918,7 +922,9 @@ describe("A secret", () => {
       const events = `data: ${
         JSON.stringify(planted)
       }\n\ndata: {"api\\u005fkey":"planted-escaped-0023"}\n\ndata: {"token":"planted-cu`
-      assert.notInclude(yield* written(post({}), events), "planted")
+      for (const end of ["", "\\", "\\u00"]) assert.notInclude(yield* written(post({}), events + end), "planted")
+      const form = { "content-type": "application/x-www-form-urlencoded" }
+      assert.notInclude(yield* written(post({}), JSON.stringify(planted), form), "planted")
       const text = yield* written(post(kept), JSON.stringify(kept))
       assert.notInclude(text, "redacted")
       assert.include(
@@ -959,6 +965,7 @@ describe("A secret", () => {
       }
       const said = {
         "x-service-tier": "a-tier-as-long-as-this",
+        "x-generation-id": "gen-1763852400-abcdef",
         date: "Sun, 22 Nov 2026 23:00:00 GMT",
         "x-own": "standard"
       }
