@@ -31,9 +31,11 @@
  *   piece; what is encrypted, hashed, or encoded otherwise; texts in UTF-16, multipart bodies but for known values; and
  *   secrets of fewer than four characters, or eight where nothing says that they are secrets.
  * - A request is matched by method, URL and body; JSON is compared by what it says, and kept in the order of its keys.
- *   What was replaced is not compared. Each recording is replayed once,
- *   unless `reuse` is set. A request that was not recorded is a defect, which no retry hides, and it fails the test at
- *   the end of the layer even if the code under test swallowed it.
+ *   What was replaced is not compared. Each recording is replayed once, unless `reuse` is set. A request that was not
+ *   recorded is a defect, which no retry hides, and it fails the test at the end of the layer even if the code under
+ *   test swallowed it, beside whatever the test died of in consequence.
+ * - A file may be edited by hand. What cannot be read then fails the layer and names the field; pieces that do not add
+ *   up to the body give what is left with the last of them.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
