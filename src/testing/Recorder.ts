@@ -22,18 +22,26 @@
  *   events as lines, so that a change is readable in a review. It is written whole, whenever a body has ended.
  * - What goes by is not held back: the caller sees chunks as they come. A body that its reader left is recorded as far
  *   as it was read, and so is one that broke; a request without any response is not recorded.
- * - Headers are left out but for a few that are known to be harmless. Query parameters and fields of bodies that hold
- *   secrets by their name (`key`, `api_key`, `access_token`, …) are replaced. An exchange in which then still appears
- *   the value of a header that was left out, or what looks like a key, is refused and not written. Look
- *   at a recording before you commit it all the same: what no rule knows for a secret is not taken for one.
- * - A request is matched by method, URL and body; JSON is compared by what it says. Each recording is replayed once,
- *   unless `reuse` is set. A request that was not recorded is a defect, which no retry hides, and it fails the test at
- *   the end of the layer even if the code under test swallowed it.
+ * - Headers are left out but for a few that are known to be harmless. Values that are secrets by their name (`key`,
+ *   `api_key`, `access_token`, …) are replaced in queries, in forms, and anywhere in JSON; in a path, what looks like a
+ *   key. An exchange in which then still appears what was left out or replaced, escaped or in base64, or what looks like
+ *   a key, is refused and not written. So is a body that is compressed, as it cannot be searched.
+ * - Look at a recording before you commit it all the same. What stays open: a secret that no rule knows for one, as in a
+ *   prompt or under a name of your own (see `redact`); the value of a named field that a stream spells out piece by
+ *   piece; what is encrypted, hashed, or encoded otherwise; texts in UTF-16, multipart bodies but for known values; and
+ *   secrets of fewer than four characters, or eight where nothing says that they are secrets.
+ * - A request is matched by method, URL and body; JSON is compared by what it says, and kept in the order of its keys.
+ *   What was replaced is not compared. Each recording is replayed once, unless `reuse` is set. A request that was not
+ *   recorded is a defect, which no retry hides, and it fails the test at the end of the layer even if the code under
+ *   test swallowed it, beside whatever the test died of in consequence.
+ * - A file may be edited by hand. What cannot be read then fails the layer and names the field; pieces that do not add
+ *   up to the body give what is left with the last of them.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as HttpBody from "effect/http/HttpBody"
@@ -45,6 +53,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
@@ -66,7 +75,7 @@ export interface ReplayOptions {
    * `body.messages[*].id`.
    */
   readonly ignore?: ReadonlyArray<string>
-  /** Further names of query parameters and of fields of JSON bodies whose texts are not recorded. */
+  /** Further names of query parameters, and of fields of forms and JSON, whose values are not recorded. */
   readonly redact?: ReadonlyArray<string>
 }
 
@@ -76,7 +85,10 @@ export interface Options extends ReplayOptions {
    * nothing may be recorded, as in continuous integration, say `replay`, or take `layerReplay`.
    */
   readonly mode?: "auto" | "record" | "replay"
-  /** Further headers, of requests and responses, that are recorded. */
+  /**
+   * Further headers, of requests and responses, that are recorded: `x-deployment`, or `x-acme-` for all that begin so.
+   * Those that hold credentials never are.
+   */
   readonly headers?: ReadonlyArray<string>
 }
 
@@ -110,21 +122,42 @@ const harmless = [
   "x-should-retry"
 ]
 
-const credentials = new Set([
+const credentials = [
   "api-key",
   "authorization",
   "cookie",
+  "ocp-apim-subscription-key",
   "proxy-authorization",
   "set-cookie",
+  "x-amz-security-token",
   "x-api-key",
+  "x-auth-token",
   "x-goog-api-key"
-])
+]
+
+// Others are known by their last word.
+const lastWord =
+  /(?:^|-)(?:(?:access|api|functions|subscription)-?key|auth|authorization|cookie|credentials?|password|secret|token)$/
+
+const isCredential = (name: string): boolean => credentials.includes(name) || lastWord.test(name)
 
 // Of the transport's own making; they may hold anything, but no secret of the caller.
 const technical = /^(?:b3|connection|content-length|host|traceparent|tracestate|transfer-encoding)$|^x-b3-/
 
-// What is shorter, in a header that is not known for secrets, is a word that may be anywhere.
-const shortest = 8
+// Of the server's own making, and of use to it in its bodies as well.
+const descriptive = new RegExp(
+  `^(?:${
+    [
+      "(?:access-control|cf|content|sec|x-envoy)-.*",
+      "(?:anthropic|openai)-(?:model|organization|organization-id|processing-ms|project|version)",
+      "accept-ranges|age|allow|alt-svc|cache-control|date|etag|expires|last-modified|link|nel|pragma|report-to|server",
+      "server-timing|strict-transport-security|trailer|vary|via|x-(?:content-type|frame)-options|x-powered-by",
+      "x-robots-tag|x-xss-protection",
+      ".*-(?:deployment|model|name|region|tier|version)",
+      ".*-(?:correlation|generation|request|response|trace)-?id"
+    ].join("|")
+  })$`
+)
 
 type Headers = Readonly<Record<string, string | undefined>>
 
@@ -133,8 +166,18 @@ const entries = (headers: Headers): Array<[string, string]> =>
     value === undefined ? [] : [[name.toLowerCase(), value]]
   )
 
-const isKept = (keep: ReadonlyArray<string>) => (name: string): boolean =>
-  keep.some((kept) => kept === name || (kept.endsWith("-") && name.startsWith(kept)))
+const isOf = (names: ReadonlyArray<string>, name: string): boolean =>
+  names.some((kept) => kept === name || (kept.endsWith("-") && name.startsWith(kept)))
+
+// What is shorter, in a header of a server's, says something about the answer.
+const shortestOfServer = 16
+
+// The two halves of `Basic`; whoever is called `user` is no secret.
+const halves = (value: string): ReadonlyArray<string> => {
+  const [, encoded = ""] = value.match(/^Basic\s+(\S+)$/i) ?? []
+  const [user = "", ...password] = Result.getOrElse(Base64.decodeString(encoded), () => "").split(":")
+  return [...(user.length >= Cassette.shortest ? [user] : []), password.join(":")]
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Responses
@@ -177,30 +220,45 @@ const check = ({ file, headers = [], ignore = [], mode = "auto", order = "any", 
   if (file.trim() === "") refuse("file", "the path of a file")
   if (!["auto", "record", "replay"].includes(mode)) refuse("mode", "auto, record or replay")
   if (!["any", "strict"].includes(order)) refuse("order", "any or strict")
-  if (ignore.includes("")) refuse("ignore", "fields such as body.metadata")
+  for (const rule of ignore) {
+    if (!/^(?:method|origin|path|(?:query|body)(?:[.[].+)?)$/.test(rule)) {
+      refuse("ignore", `fields such as method, origin, path, query.alt or body.metadata, not "${rule}"`)
+    }
+  }
   if (redact.includes("")) refuse("redact", "names of fields")
   for (const name of headers) {
-    if (name === "" || credentials.has(name.toLowerCase())) {
+    const kept = name.toLowerCase()
+    if (kept === "" || isCredential(kept) || credentials.some((credential) => isOf([kept], credential))) {
       refuse("headers", `names that hold no secret, not "${name}"`)
     }
   }
 }
 
-const short = (value: unknown): string => {
-  if (value === undefined) return "nothing"
-  const text = JSON.stringify(value)
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text
+const show = (value: unknown): string => value === undefined ? "nothing" : JSON.stringify(value)
+
+// Long texts from a little before where they begin to differ.
+const excerpts = (...texts: readonly [string, string]): ReadonlyArray<string> => {
+  const [one, other] = texts
+  let same = 0
+  while (same < one.length && one[same] === other[same]) same++
+  const from = same > 80 ? same - 30 : 0
+  return texts.map((text) =>
+    `${from > 0 ? "…" : ""}${text.slice(from, from + 120)}${text.length > from + 120 ? "…" : ""}`
+  )
 }
 
-const describe = (differences: ReadonlyArray<Cassette.Difference>): string =>
-  differences.slice(0, 5).map(({ field, recorded, sent }) =>
-    `\n  ${field}: ${short(recorded)} was recorded, ${short(sent)} was sent`
-  ).join("") + (differences.length > 5 ? `\n  and ${differences.length - 5} more` : "")
+// Secrets are taken out before anything is cut, as no half of one would be found.
+const describe = (differences: ReadonlyArray<Cassette.Difference>, redact: (text: string) => string): string =>
+  differences.slice(0, 5).map(({ field, recorded, sent }) => {
+    const [from, to] = excerpts(redact(show(recorded)), redact(show(sent)))
+    return `\n  ${redact(field)}: ${from} was recorded, ${to} was sent`
+  }).join("") + (differences.length > 5 ? `\n  and ${differences.length - 5} more` : "")
 
 /** A request as it goes into the file, and what of it must not. */
 interface Sent {
   readonly request: Cassette.Exchange["request"]
   readonly secrets: ReadonlyArray<string>
+  readonly contentEncoding: string | undefined
 }
 
 type Execute = (
@@ -212,7 +270,8 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const { file, ignore = [], mode = "auto", order = "any", reuse = false, timing = false } = options
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const keeps = isKept([...harmless, ...(options.headers ?? []).map((name) => name.toLowerCase())])
+  const kept = [...harmless, ...(options.headers ?? []).map((name) => name.toLowerCase())]
+  const keeps = (name: string) => isOf(kept, name) && !isCredential(name)
   const redactor = Cassette.byName(options.redact ?? [])
   const writing = yield* Semaphore.make(1)
 
@@ -231,7 +290,10 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
       return mode === "auto" ? [] : yield* failure("there is no such recording: record it first")()
     }
     const text = yield* fs.readFileString(file)
-    const { exchanges } = yield* Schema.decodeEffect(Schema.fromJsonString(Cassette.Cassette))(text).pipe(
+    // A name that is misspelt would be read as nothing, and be gone when the file is written again.
+    const { exchanges } = yield* Schema.decodeEffect(Schema.fromJsonString(Cassette.Cassette))(text, {
+      onExcessProperty: "error"
+    }).pipe(
       Effect.mapError((error) => failure(`this is no recording: ${error.message}`)(error))
     )
     return exchanges
@@ -260,40 +322,58 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const headersOf = (headers: Headers): Record<string, string> =>
     Object.fromEntries(entries(headers).filter(([name]) => keeps(name)).sort(([a], [b]) => a < b ? -1 : 1))
 
-  const secretsOf = (request: HttpClientRequest.HttpClientRequest, url: URL, text: string): ReadonlyArray<string> => [
-    ...entries(request.headers).flatMap(([name, value]) => {
+  const secretsOf = (headers: Headers): ReadonlyArray<string> =>
+    entries(headers).flatMap(([name, value]) => {
       if (keeps(name) || technical.test(name)) return []
       // Each cookie on its own, too.
       const cookies = name === "cookie" ? value.split(";").map((pair) => pair.slice(pair.indexOf("=") + 1)) : []
-      return [...secrets.ofHeaders({ [name]: value }), ...cookies].filter((secret) =>
-        credentials.has(name) || secret.length >= shortest
+      return [...secrets.ofHeaders({ [name]: value }), ...cookies, ...halves(value)].filter((secret) =>
+        isCredential(name) || secret.length >= Cassette.shortest
       )
-    }),
-    ...redactor.removed(url, text)
+    })
+
+  // Cookies are all that a server sets so, and the rest of the header is not for them alone.
+  const secretsOfAnswer = ({ cookies, headers }: HttpClientResponse.HttpClientResponse): ReadonlyArray<string> => [
+    ...Object.values(cookies.cookies).flatMap(({ value, valueEncoded }) => [value, valueEncoded]).filter((value) =>
+      value.length >= Cassette.shortest
+    ),
+    ...secretsOf(Object.fromEntries(
+      entries(headers).filter(([name, value]) =>
+        name !== "set-cookie" && (isCredential(name) || (value.length >= shortestOfServer && !descriptive.test(name)))
+      )
+    ))
   ]
 
   const describeSent = (
     request: HttpClientRequest.HttpClientRequest,
     url: URL,
     bytes: Uint8Array | undefined
-  ): Sent => ({
-    request: {
-      method: request.method,
-      url: redactor.url(url),
-      headers: headersOf(request.headers),
-      ...(bytes !== undefined && { body: Cassette.encodeBody(bytes, redactor.text) })
-    },
-    secrets: secretsOf(request, url, bytes === undefined ? "" : Cassette.textOf(bytes) ?? "")
-  })
+  ): Sent => {
+    const written = redactor.url(url)
+    const encoded = bytes && Cassette.encodeBody(bytes, request.headers["content-type"], redactor)
+    return {
+      request: {
+        method: request.method,
+        url: written.text,
+        headers: headersOf(request.headers),
+        ...(encoded !== undefined && { body: Cassette.inOrder(encoded.body) })
+      },
+      secrets: [...secretsOf(request.headers), ...written.secrets, ...encoded?.secrets ?? []],
+      contentEncoding: request.headers["content-encoding"]
+    }
+  }
 
   // The recording to replay; a miss when there is none, with its reason.
-  const find = ({ request }: Sent): { readonly exchange: Cassette.Exchange } | { readonly miss: string } => {
+  const find = (
+    { request, secrets: all }: Sent
+  ): { readonly exchange: Cassette.Exchange } | { readonly miss: string } => {
+    const redact = secrets.redactor(all)
     const candidates = recorded.map((exchange, index) => ({
       exchange,
       index,
       differences: Cassette.differences(exchange.request, request, ignore)
     }))
-    const asked = `${request.method} ${request.url}`
+    const asked = redact(`${request.method} ${request.url}`)
     const matching = candidates.filter(({ differences }) => differences.length === 0)
     const unused = (strict: boolean) =>
       strict
@@ -308,7 +388,9 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     const next = order === "strict" ? candidates[replayed.size] : undefined
     if (next !== undefined) {
       return {
-        miss: `${asked} is not what was recorded next (exchange ${next.index + 1}):${describe(next.differences)}`
+        miss: `${asked} is not what was recorded next (exchange ${next.index + 1}):${
+          describe(next.differences, redact)
+        }`
       }
     }
     const last = matching.at(-1)
@@ -321,7 +403,9 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     return {
       miss: nearest === undefined
         ? `${asked} was not recorded: the recording is empty`
-        : `${asked} was not recorded. The nearest is exchange ${nearest.index + 1}:${describe(nearest.differences)}`
+        : `${asked} was not recorded. The nearest is exchange ${nearest.index + 1}:${
+          describe(nearest.differences, redact)
+        }`
     }
   }
 
@@ -363,29 +447,42 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
       const chunks: Array<Cassette.Chunk> = []
       const place = fresh.length
       let ended = false
-      let answered: { readonly after: number; readonly status: number; readonly headers: Headers } | undefined
+      let answered: { readonly after: number; readonly response: HttpClientResponse.HttpClientResponse } | undefined
 
       const end = (ending: Cassette.Exchange["response"]["ending"]): Effect.Effect<void> =>
         Effect.uninterruptible(Effect.suspend(() => {
           if (ended || answered === undefined) return Effect.void
           ended = true
-          const { after, headers, status } = answered
+          const { after, response: { headers, status } } = answered
+          const whole = Cassette.concat(chunks.map(({ bytes }) => bytes))
+          const { body, secrets } = Cassette.encodeBody(whole, headers["content-type"], redactor)
           const exchange: Cassette.Exchange = {
             request: sent.request,
             response: {
               status,
               headers: headersOf(headers),
               after,
-              body: Cassette.encodeBody(Cassette.concat(chunks.map(({ bytes }) => bytes)), redactor.text),
+              body,
               chunks: Cassette.encodeChunks(chunks),
               ending
             }
           }
-          const field = Cassette.leak(exchange, sent.secrets)
-          if (field !== undefined) {
+          const refuse = (why: string) => {
             const { method, url } = sent.request
-            return die(failure(`${method} ${url} is not written: there is a secret in its ${field}`)())
+            return die(failure(`${method} ${url} is not written: ${why}`)())
           }
+          const compressed = Cassette.isCompressed(body, headers["content-encoding"])
+            ? "response.body"
+            : Cassette.isCompressed(sent.request.body, sent.contentEncoding)
+            ? "request.body"
+            : undefined
+          if (compressed !== undefined) {
+            return refuse(
+              `its ${compressed} is compressed and cannot be searched for secrets; use a client that decompresses`
+            )
+          }
+          const field = Cassette.leak(exchange, [...sent.secrets, ...secretsOfAnswer(answered.response), ...secrets])
+          if (field !== undefined) return refuse(`there is a secret in its ${field}`)
           fresh[place]!.exchange = exchange
           return save
         }))
@@ -393,7 +490,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
       // Its place in the file is that of the request, whichever body ends first.
       fresh.push({ exchange: undefined, leave: end("Left") })
       const response = yield* execute(request)
-      answered = { after: since(), status: response.status, headers: response.headers }
+      answered = { after: since(), response }
       const body = response.stream.pipe(
         Stream.catchIf(isEmptyBody, () => Stream.empty),
         Stream.map((bytes) => {
@@ -429,7 +526,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
         if (body.body instanceof Uint8Array) return Effect.succeed(body.body)
     }
     return die(
-      failure(`${request.method} ${redactor.url(url)}: a body of this kind (${body._tag}) cannot be recorded`)()
+      failure(`${request.method} ${redactor.url(url).text}: a body of this kind (${body._tag}) cannot be recorded`)()
     )
   }
 
@@ -447,16 +544,21 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     const mayRecord = mode === "auto" && (order === "any" || replayed.size >= recorded.length)
     return yield* mayRecord
       ? record(inner!, sendable, sent)
-      : die(failure(secrets.redactor(sent.secrets)(found.miss))())
+      : die(failure(found.miss)())
   })
 
   yield* Effect.addFinalizer((exit) =>
     Effect.andThen(
       Effect.suspend(() => Effect.forEach(fresh, ({ leave }) => leave, { discard: true })),
       Effect.suspend(() => {
-        const [first] = problems
-        const isKnown = Exit.isFailure(exit) && Cause.hasDies(exit.cause)
-        return first === undefined || isKnown ? Effect.void : Effect.die(first)
+        // What the test dies of may follow from one that was swallowed.
+        const known = new Set(
+          Exit.isFailure(exit) ? exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect) : []
+        )
+        const swallowed = problems.filter((problem) => !known.has(problem))
+        return swallowed.length === 0
+          ? Effect.void
+          : Effect.failCause(Cause.fromReasons<never>(swallowed.map(Cause.makeDieReason)))
       })
     )
   )

@@ -382,6 +382,35 @@ describe("Recorder", () => {
   )
 
   test(
+    "writes the JSON of requests in the order of its keys, and that of answers as it came",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const answer = '{"z":1,"a":{"d":2,"c":3}}'
+      const raw = (text: string) => HttpClientRequest.post("https://example.com/", { body: HttpBody.text(text) })
+      yield* through(
+        recording({ file }, saying(answer).layer),
+        textOf(raw('{"b": [{"z": -0, "y": 2}], "__proto__": 1, "a": {}}'))
+      )
+      const text = yield* read(file)
+      const [request = "", response = ""] = text.split('"response"')
+      assert.deepStrictEqual(request.match(/"\w+"(?=: [-\d[{])/g)?.slice(-5), [
+        '"__proto__"',
+        '"a"',
+        '"b"',
+        '"y"',
+        '"z"'
+      ])
+      assert.isBelow(response.indexOf('"z"'), response.indexOf('"a"'))
+      const again = raw('{"a":{},"__proto__":1,"b":[{"y":2,"z":-0}]}')
+      assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(again)), answer)
+      // What JSON cannot write again is kept as it was.
+      const large = raw('{"b":1e999,"a":1}')
+      yield* through(recording({ file, mode: "record" }, saying(answer).layer), textOf(large))
+      assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(large)), answer)
+    })
+  )
+
+  test(
     "keeps JSON as JSON however it is laid out",
     Effect.gen(function*() {
       const file = yield* temporary
@@ -574,6 +603,49 @@ describe("A request that was not recorded", () => {
   )
 
   test(
+    "shows long texts from where they begin to differ, and no part of a secret",
+    Effect.gen(function*() {
+      const long = "word ".repeat(100)
+      const file = yield* recorded(say(`${long}recorded ${long}`))
+      const miss = (sent: HttpClientRequest.HttpClientRequest) =>
+        Effect.map(failed(through(Recorder.layerReplay({ file }), textOf(sent))), ({ message }) => message)
+      const message = yield* miss(post(say(`${long}sent ${long}`)))
+      assert.match(
+        message,
+        /messages\[0\]\.content: …(?:word |ord )[word ]{20,40}recorded .{20,}… was recorded, ….{20,40}sent .*… was sent/
+      )
+      const headers = { "x-api-key": key }
+      const cut = yield* miss(post(say(`${"x".repeat(110)}${key}`), undefined, headers))
+      assert.include(cut, "was not recorded")
+      assert.notInclude(cut, key.slice(0, 8))
+    })
+  )
+
+  test(
+    "is shown beside what the test died of in consequence",
+    Effect.gen(function*() {
+      const file = yield* recorded({})
+      const asking = (client: HttpClient.HttpClient) => Effect.exit(textOf(post({ other: 1 }))(client))
+      const consequence = new Error("no answer")
+      const { message } = yield* failed(
+        through(Recorder.layerReplay({ file }), (client) => Effect.andThen(asking(client), Effect.die(consequence)))
+      )
+      assert.include(message, "no answer")
+      assert.include(message, "POST https://example.com/v1/messages was not recorded")
+      const once = yield* failed(through(Recorder.layerReplay({ file }), textOf(post({ other: 1 }))))
+      assert.strictEqual(once.message.split("was not recorded").length, 2)
+      const both = yield* failed(
+        through(
+          Recorder.layerReplay({ file }),
+          (client) => Effect.andThen(asking(client), textOf(post({ another: 1 }))(client))
+        )
+      )
+      assert.include(both.message, "body.other")
+      assert.include(both.message, "body.another")
+    })
+  )
+
+  test(
     "may differ in what is ignored",
     Effect.gen(function*() {
       const file = yield* recorded({ list: [{ id: 1, text: "a" }, { id: 2, text: "b" }], meta: { user: "x" } })
@@ -671,14 +743,14 @@ describe("A secret", () => {
       const file = yield* temporary
       const server = serving(() => ({
         headers: { "set-cookie": `session=${secrets.setCookie}`, "x-own-answer": secrets.own, "x-request-id": "req_1" },
-        chunks: [encoder.encode(`data: {"access_token" : "${secrets.answer}", "token": "kept too"}\n\n`)]
+        chunks: [encoder.encode(`data: {"access_token" : "${secrets.answer}", "tokens": "kept too"}\n\n`)]
       }))
       yield* through(recording({ file, redact: ["user"] }, server.layer), textOf(request))
       const text = yield* read(file)
       for (const secret of Object.values(secrets)) assert.notInclude(text, secret)
       for (const kept of ["alt=sse", "kept", "kept too", "req_1"]) assert.include(text, kept)
       const again = yield* through(Recorder.layerReplay({ file, redact: ["user"] }), textOf(request))
-      assert.strictEqual(again, 'data: {"access_token" : "<redacted>", "token": "kept too"}\n\n')
+      assert.strictEqual(again, 'data: {"access_token" : "<redacted>", "tokens": "kept too"}\n\n')
     })
   )
 
@@ -740,6 +812,10 @@ describe("A secret", () => {
       )
       const binary = Uint8Array.of(255, ...encoder.encode(key), 254)
       assert.include(yield* refused(HttpBody.uint8Array(binary)), "secret in its request.body")
+      // As when its reader left in the middle of a character.
+      const named = Uint8Array.of(...encoder.encode(`{"access_token":"${secrets.answer}","text":"`), 0xf0, 0x9f)
+      const broken = serving(() => ({ chunks: [named] }))
+      assert.include(yield* refused(HttpBody.text("hello"), broken), "secret in its response.body")
       const query = HttpClientRequest.post(`${url}?key=${secrets.query}`)
       assert.include(
         (yield* failed(through(recording({ file }, saying(`got ${secrets.query}`).layer), textOf(query)))).message,
@@ -755,6 +831,260 @@ describe("A secret", () => {
       assert.notInclude(missed.message, key)
       const form = new FormData()
       assert.include(yield* refused(HttpBody.formData(form)), "a body of this kind (FormData) cannot be recorded")
+    })
+  )
+
+  const written = (
+    sent: HttpClientRequest.HttpClientRequest,
+    answer: string,
+    headers?: Record<string, string>,
+    options: Partial<Recorder.Options> = {}
+  ) =>
+    Effect.gen(function*() {
+      const file = yield* temporary
+      yield* through(recording({ file, ...options }, saying(answer, headers).layer), textOf(sent))
+      return yield* read(file)
+    })
+  const refused = (sent: HttpClientRequest.HttpClientRequest, answer: string, headers?: Record<string, string>) =>
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const { message } = yield* failed(through(recording({ file }, saying(answer, headers).layer), textOf(sent)))
+      assert.isFalse(yield* FileSystem.FileSystem.use((fs) => fs.exists(file)))
+      return message
+    })
+
+  test(
+    "is taken out of forms, those sent and those answered",
+    Effect.gen(function*() {
+      const [planted, refresh] = ["planted+client/secret 0012", "planted-refresh-0013"]
+      const form = HttpClientRequest.post(url, {
+        body: HttpBody.urlParams(
+          new URLSearchParams({ grant_type: "refresh", client_secret: planted, refresh_token: refresh, code: "c0de-1" })
+        )
+      })
+      const answer = "scope=read&access_token=planted-access-0014&token_type=bearer"
+      const type = { "content-type": "application/x-www-form-urlencoded; charset=utf-8" }
+      for (const headers of [type, { "content-type": "text/plain" }]) {
+        const text = yield* written(form, answer, headers)
+        assert.notMatch(text, /planted|c0de-1/)
+        assert.include(text, "grant_type=refresh&client_secret=%3Credacted%3E&refresh_token=%3Credacted%3E")
+        assert.include(text, "scope=read&access_token=%3Credacted%3E&token_type=bearer")
+      }
+      assert.include(
+        yield* refused(form, JSON.stringify({ error: `bad ${planted}` })),
+        "secret in its response.body.json.error"
+      )
+      assert.include(yield* refused(form, `bad ${refresh}`), "secret in its response.body.lines[0]")
+    })
+  )
+
+  test(
+    "is not kept by a prefix of headers that are",
+    Effect.gen(function*() {
+      const sent = post({}, url, { "x-acme-token": "planted-acme-0015", "x-acme-env": "testing" })
+      const text = yield* written(sent, "ok", { "x-acme-auth": "planted-auth-0016" }, { headers: ["x-acme-"] })
+      assert.include(text, '"x-acme-env": "testing"')
+      assert.notInclude(text, "planted")
+      assert.include(yield* refused(sent, "planted-acme-0015"), "secret in its response.body")
+    })
+  )
+
+  test(
+    "is taken out of JSON by its name, whatever it is, and what only looks like one stays",
+    Effect.gen(function*() {
+      const planted = {
+        api_key: ["planted-list-0017"],
+        password: 123456789,
+        apiKey: { value: "planted-object-0018" },
+        token: "planted-token-0019",
+        secret: "planted-secret-0020",
+        credentials: { user: "me", deep: [{ it: "planted-deep-0021" }] },
+        OPENAI_API_KEY: "planted-env-0022",
+        text: JSON.stringify({ inner: JSON.stringify({ secret: ["planted-inner-0024"] }) })
+      }
+      const kept = {
+        usage: { prompt_tokens: 4, total_tokens: 123456, token_count: 7 },
+        max_tokens: 100,
+        logprobs: {
+          content: [{ token: "kept-logprob", logprob: -0.1, top_logprobs: [{ token: "kept-top", logprob: 0 }] }]
+        },
+        logprobsResult: { chosenCandidates: [{ token: "kept-gemini", logProbability: -1 }] },
+        tools: [{ properties: { password: { type: "string", description: "kept-schema" } } }],
+        nextPageToken: "kept-page",
+        session_token: null
+      }
+      for (const body of [planted, [planted]]) {
+        for (const indent of [0, 2, 3]) {
+          const text = yield* written(post(body), JSON.stringify(body, null, indent))
+          assert.notMatch(text, /planted|123456789/)
+        }
+      }
+      const events = `data: ${
+        JSON.stringify(planted)
+      }\n\ndata: {"api\\u005fkey":"planted-escaped-0023"}\n\ndata: {"token":"planted-cu`
+      for (const end of ["", "\\", "\\u00"]) assert.notInclude(yield* written(post({}), events + end), "planted")
+      const form = { "content-type": "application/x-www-form-urlencoded" }
+      assert.notInclude(yield* written(post({}), JSON.stringify(planted), form), "planted")
+      const text = yield* written(post(kept), JSON.stringify(kept))
+      assert.notInclude(text, "redacted")
+      assert.include(
+        yield* refused(post({ apiKey: { value: "planted-object-0018" } }), "is planted-object-0018"),
+        "secret in its response.body"
+      )
+      assert.include(
+        yield* refused(post({}), `{"token":"planted-token-0019"}\nplanted-token-0019`),
+        "secret in its response.body"
+      )
+    })
+  )
+
+  test(
+    "is refused when a body repeats it: of a cookie, of a header of the answer, of either half of Basic, in base64",
+    Effect.gen(function*() {
+      const cookie = { "set-cookie": "session=planted%2Bcookie-0025; Path=/; HttpOnly" }
+      assert.include(yield* refused(post({}), "it is planted+cookie-0025", cookie), "secret in its response.body")
+      assert.include(
+        yield* refused(post({}), "it is planted-answer-0026", { "x-own": "planted-answer-0026" }),
+        "secret in its response.body"
+      )
+      const basic = { authorization: `Basic ${btoa("planted-user-0027:planted-pass-0028")}` }
+      for (const half of ["planted-user-0027", "planted-pass-0028"]) {
+        assert.include(yield* refused(post({}, url, basic), `it is ${half}`), "secret in its response.body")
+      }
+      const secret = "planted?~key~?>>>~0029"
+      for (const around of ["", "a", "ab", "abc"]) {
+        const encoded = btoa(`${around}${secret}${around}`)
+        for (const text of [encoded, encoded.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")]) {
+          for (const answer of [`it is ${text}.`, encodeURIComponent(text), JSON.stringify({ a: [text] })]) {
+            assert.include(
+              yield* refused(post({}, url, { "x-api-key": secret }), answer),
+              "secret in its response.body"
+            )
+          }
+        }
+      }
+      const said = {
+        "x-service-tier": "a-tier-as-long-as-this",
+        "x-generation-id": "gen-1763852400-abcdef",
+        date: "Sun, 22 Nov 2026 23:00:00 GMT",
+        "x-own": "standard"
+      }
+      assert.include(
+        yield* written(post({}), JSON.stringify(Object.values(said)), said),
+        "a-tier-as-long-as-this"
+      )
+    })
+  )
+
+  test(
+    "is refused when the items of a list spell it out",
+    Effect.gen(function*() {
+      const parts = ["sk-ant-pl", "anted-01234", "56789abcdef"].map((text) => ({
+        candidates: [{ content: { parts: [{ text }] } }]
+      }))
+      const headers = { "x-api-key": key }
+      for (
+        const answer of [
+          JSON.stringify(parts),
+          `[${parts.map((part) => JSON.stringify(part, null, 2)).join("\n,\r\n")}`
+        ]
+      ) {
+        assert.include(
+          yield* refused(post({}, url, headers), answer),
+          "secret in its response.body, joined: candidates[0].content.parts[0].text"
+        )
+      }
+      const inOne = { candidates: parts.flatMap(({ candidates }) => candidates) }
+      assert.include(
+        yield* refused(post({}, url, headers), JSON.stringify(inOne)),
+        "secret in its response.body, joined: candidates[*].content.parts[*].text"
+      )
+      assert.include(yield* refused(post(parts, url, headers), "ok"), "secret in its request.body, joined: ")
+    })
+  )
+
+  test(
+    "is not looked for in what is compressed, which is refused",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const zip = Effect.promise(() =>
+        new Response(new Response(key).body!.pipeThrough(new CompressionStream("gzip"))).bytes()
+      )
+      const bytes = yield* zip
+      const raw = Uint8Array.of(0x0b, 0x02, 0x80, 0x61, 0x03)
+      const serve = (chunk: Uint8Array, headers: Record<string, string> = {}) =>
+        recording({ file }, serving(() => ({ headers, chunks: [chunk] })).layer)
+      for (
+        const layer of [
+          serve(bytes),
+          serve(bytes, { "content-encoding": "gzip" }),
+          serve(raw, { "content-encoding": "br" })
+        ]
+      ) {
+        const { message } = yield* failed(through(layer, textOf(post({}))))
+        assert.include(
+          message,
+          `POST ${url} is not written: its response.body is compressed and cannot be searched for secrets; ` +
+            "use a client that decompresses"
+        )
+      }
+      const sent = HttpClientRequest.post(url, { body: HttpBody.uint8Array(bytes) })
+      assert.include(
+        (yield* failed(through(recording({ file }, saying("ok").layer), textOf(sent)))).message,
+        "its request.body is compressed"
+      )
+      // Clients that decompress leave the header as it was.
+      assert.include(yield* written(post({}), '{"a":"plain"}', { "content-encoding": "gzip" }), "plain")
+    })
+  )
+
+  for (
+    const [what, planted] of Object.entries({
+      "Google's": `AQ.${"Ab8R_".repeat(8)}`,
+      "Perplexity's": `pplx-${"a1B2".repeat(12)}`,
+      "NVIDIA's": `nvapi-${"a1_B-".repeat(12)}`,
+      "GitLab's": `glpat-${"a1B2".repeat(5)}`,
+      "Cerebras'": `csk-${"a1b2".repeat(12)}`,
+      "Fireworks'": `fw_${"a1B2".repeat(6)}`,
+      "Tavily's": `tvly-dev-${"a1B2".repeat(8)}`,
+      "Bedrock's": `ABSK${"a1B2".repeat(20)}`,
+      "Groq's": `gsk_${"a1B2".repeat(12)}`,
+      "xAI's": `xai-${"a1B2".repeat(12)}`,
+      "Hugging Face's": `hf_${"aBcD".repeat(8)}`,
+      "GitHub's": `ghp_${"a1B2".repeat(9)}`,
+      "Amazon's": `AKIA${"A1B2".repeat(4)}`,
+      "a JWT": `eyJ${"a1B2".repeat(5)}.eyJ${"a1B2".repeat(9)}.${"a1B2".repeat(9)}`
+    })
+  ) {
+    test(
+      `is refused when it looks like a key: ${what}`,
+      Effect.gen(function*() {
+        assert.include(
+          yield* refused(post({}), JSON.stringify({ text: `use ${planted} for it` })),
+          "there is a secret in its response.body.json.text"
+        )
+      })
+    )
+  }
+
+  test(
+    "is taken out of a path that holds a key, but not the names of models and ids",
+    Effect.gen(function*() {
+      const planted = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+      const sent = (path: string) => post({}, `https://example.com/${path}`)
+      const text = yield* written(sent(`v1/${planted}/gateway/messages`), "ok")
+      assert.include(text, "https://example.com/v1/%3Credacted%3E/gateway/messages")
+      assert.notInclude(text, planted)
+      assert.include(yield* refused(sent(`v1/${planted}`), `no account ${planted}`), "secret in its response.body")
+      for (
+        const path of [
+          "v1beta/models/gemini-2.5-flash-preview-05-20:streamGenerateContent",
+          "openai/deployments/gpt-4.1-mini-2025-04-14/chat/completions",
+          "v1/messages/batches/msgbatch_01HkcTjaV5uDC8jWR4ZsDV8d"
+        ]
+      ) {
+        assert.include(yield* written(sent(path), path), `https://example.com/${path}`)
+      }
     })
   )
 
@@ -796,6 +1126,69 @@ describe("A recording that cannot be used", () => {
     })
   )
 
+  const exchange = {
+    request: { method: "POST", url: "https://example.com/v1/messages", headers: {}, body: { json: {} } },
+    response: {
+      status: 200,
+      headers: {},
+      after: 0,
+      body: { lines: ["one", "two"] },
+      chunks: ["0 ms, 4 bytes", "0 ms, 3 bytes"],
+      ending: "End"
+    }
+  }
+  const { request, response } = exchange
+  const edits: ReadonlyArray<readonly [string, ReadonlyArray<string>, unknown]> = [
+    ["base64 that is none", ["response", "body", "this is no base64"], {
+      request,
+      response: { ...response, body: { base64: "a_b" } }
+    }],
+    ["a URL that is none", ["request", "url", "this is no URL"], { request: { ...request, url: "/v1" }, response }],
+    ["a header in two lines", ["response", "headers", "x-a", "this is no value of a header"], {
+      request,
+      response: { ...response, headers: { "x-a": "1\r\nx-b: 2" } }
+    }],
+    ["a name that no header has", ["response", "headers", "x a", "this is no name of a header"], {
+      request,
+      response: { ...response, headers: { "x a": "1" } }
+    }],
+    ["a misspelt ending", ["response", "endng"], { request, response: { ...response, endng: "Left" } }],
+    ["a misspelt body", ["request", "bdy"], { request: { ...request, bdy: request.body }, response }],
+    ["a misspelt layout", ["response", "body", "ident"], {
+      request,
+      response: { ...response, body: { json: {}, ident: 2 } }
+    }],
+    ["a wait that is negative", ["response", "after"], { request, response: { ...response, after: -1 } }]
+  ]
+  for (const [what, fields, edited] of edits) {
+    test(
+      `fails the layer, and names the field, when it was edited to ${what}`,
+      Effect.gen(function*() {
+        const file = yield* temporary
+        const fs = yield* FileSystem.FileSystem
+        yield* fs.makeDirectory((yield* Path.Path).dirname(file), { recursive: true })
+        yield* fs.writeFileString(file, JSON.stringify({ version: 1, exchanges: [exchange, edited] }))
+        const { message } = yield* Effect.flip(through(Recorder.layerReplay({ file }), () => Effect.void))
+        assert.include(message, `Recorder ${file}: this is no recording`)
+        for (const field of ["exchanges", "1", ...fields]) assert.include(message, field)
+      })
+    )
+  }
+
+  test(
+    "gives the whole body, whatever pieces it was edited to have",
+    Effect.gen(function*() {
+      const file = yield* temporary
+      const fs = yield* FileSystem.FileSystem
+      yield* fs.makeDirectory((yield* Path.Path).dirname(file), { recursive: true })
+      for (const chunks of [[], ["0 ms, 1 bytes"], ["0 ms, 99 bytes", "1 ms, 1 bytes"]]) {
+        const edited = { request, response: { ...response, chunks } }
+        yield* fs.writeFileString(file, JSON.stringify({ version: 1, exchanges: [edited] }))
+        assert.strictEqual(yield* through(Recorder.layerReplay({ file }), textOf(post({}))), "one\ntwo")
+      }
+    })
+  )
+
   test(
     "dies when it cannot be written",
     Effect.gen(function*() {
@@ -819,8 +1212,17 @@ describe("A recording that cannot be used", () => {
         ["mode: give auto, record or replay", { file, mode: "play" as "auto" }],
         ["order: give any or strict", { file, order: "none" as "any" }],
         ["ignore: give fields", { file, ignore: [""] }],
+        ...["metadata", "bodyx", "headers.date", "path.a", "body."].map((rule): readonly [string, Recorder.Options] => [
+          `ignore: give fields such as method, origin, path, query.alt or body.metadata, not "${rule}"`,
+          { file, ignore: ["body.id", rule] }
+        ]),
         ["redact: give names of fields", { file, redact: [""] }],
-        ['headers: give names that hold no secret, not "X-Api-Key"', { file, headers: ["X-Api-Key"] }]
+        ...["X-Api-Key", "x-", "set-", "api-", "X-Goog-", "x-own-token"].map((
+          name
+        ): readonly [string, Recorder.Options] => [
+          `headers: give names that hold no secret, not "${name}"`,
+          { file, headers: ["x-fine", name] }
+        ])
       ]
       for (const [message, options] of bad) {
         const refused = yield* failed(through(recording(options, unreachable.layer), () => Effect.void))
