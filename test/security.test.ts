@@ -87,6 +87,8 @@ describe("what was recorded", () => {
 
 const apiKey = Redacted.make("sk-test-0123456789")
 
+const question = Completion.make({ prompt: "Hi" })
+
 const layers = {
   anthropic: Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", tracePropagation: true }),
   openai: OpenAi.layer({ apiKey, model: "gpt-4.1-mini", tracePropagation: true }),
@@ -141,6 +143,35 @@ describe.each(names)("a call of %s", (name) => {
     }))
 })
 
+describe.each(names)("the key of %s", (name) => {
+  it.effect("goes out in one header of a request to the base URL, and nowhere else", () =>
+    Effect.gen(function*() {
+      const places = {
+        anthropic: ["https://api.anthropic.com", ["x-api-key"]],
+        openai: ["https://api.openai.com", ["authorization"]],
+        openrouter: ["https://openrouter.ai", ["authorization"]],
+        gemini: ["https://generativelanguage.googleapis.com", ["x-goog-api-key"]]
+      } as const
+      const sent: Array<readonly [origin: string, places: ReadonlyArray<string>]> = []
+      const http = HttpClient.make((request, url) =>
+        Effect.sync(() => {
+          const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : request.body
+          const texts = { ...request.headers, url: url.href, body: inspect(body) }
+          sent.push([
+            url.origin,
+            Object.entries(texts).flatMap(([place, text]) => text.includes(Redacted.value(apiKey)) ? [place] : [])
+          ])
+          return HttpClientResponse.fromWeb(request, new Response("{}", { status: 400 }))
+        })
+      )
+      const layer = Layer.provide(layers[name], Layer.succeed(HttpClient.HttpClient, http))
+      for (const run of [LLMClient.completion(question), Stream.runDrain(LLMClient.stream(question))]) {
+        yield* Effect.flip(Effect.provide(run, layer))
+      }
+      assert.deepStrictEqual(sent, [places[name], places[name]])
+    }))
+})
+
 const answering = (name: keyof typeof layers, body: string) =>
   Layer.provide(
     layers[name],
@@ -149,8 +180,6 @@ const answering = (name: keyof typeof layers, body: string) =>
       HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body))))
     )
   )
-
-const question = Completion.make({ prompt: "Hi" })
 
 // A call with these arguments, as every provider writes one.
 const calling = (args: string) =>

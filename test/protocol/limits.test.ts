@@ -36,7 +36,7 @@ const limits: LimitOptions = { body: "256 KiB", event: "64 KiB" }
 const filler = "x".repeat(KiB)
 
 /** A body that begins with a text and repeats another beyond every limit; counts what was taken, and whether it was given up. */
-const endless = (first: string, rest: string) => {
+const endless = (first: string, rest: string, most = 4 << 20) => {
   const seen = { bytes: 0, closed: 0 }
   const utf8 = new TextEncoder()
   let next = utf8.encode(first)
@@ -44,7 +44,7 @@ const endless = (first: string, rest: string) => {
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => {
       // Where no limit stops it, a test shall fail rather than hang.
-      if (seen.bytes > 4 << 20) return controller.close()
+      if (seen.bytes > most) return controller.close()
       seen.bytes += next.byteLength
       controller.enqueue(next)
       next = again
@@ -235,6 +235,24 @@ describe.each(names)("%s cannot fill the memory of a caller", (provider) => {
         const error = yield* Effect.provide(failure, over(provider, new Response("{}"), bad))
         assert.strictEqual(kind(error), "ClientError InvalidRequest")
         assert.include(error.description, `limits.${name} is no size`)
+      }))
+  }
+})
+
+describe("limits that are not set", () => {
+  for (
+    const [what, MiB, rest] of [
+      ["a body", 128, `: ${filler.repeat(1000)}\n`],
+      ["an event", 32, `data: ${filler.repeat(1000)}\n`]
+    ] as const
+  ) {
+    it.effect(`are ${MiB} MiB for ${what}`, () =>
+      Effect.gen(function*() {
+        const { body, seen } = endless(began.openai, rest, (MiB + 4) << 20)
+        const error = yield* Effect.provide(streamFailure, over("openai", new Response(body), {}))
+        assert.include(error.description, `limits.${what.replace(/an? /, "")}, ${MiB} MiB`)
+        assert.isAbove(seen.bytes, MiB << 20)
+        assert.isBelow(seen.bytes, (MiB + 4) << 20)
       }))
   }
 })
