@@ -169,9 +169,9 @@ describe.each(providers)("whatever %s is asked", (provider) => {
   it.live(
     "as a completion, it is sent as JSON or refused",
     () =>
-      cases(20, (_, seed) =>
+      cases(10, (_, seed) =>
         Effect.gen(function*() {
-          const sampled = yield* Effect.orDie(Arbitrary.sampleEffect(completions, { count: 3, seed }))
+          const sampled = yield* Effect.orDie(Arbitrary.sampleEffect(completions, { count: 2, seed }))
           for (const completion of sampled) yield* holds(llm, completion)
         })),
     timeout
@@ -179,7 +179,7 @@ describe.each(providers)("whatever %s is asked", (provider) => {
 
   it.live(
     "as what should be none, it is sent as JSON or refused",
-    () => cases(120, (random) => holds(llm, hostile(random))),
+    () => cases(50, (random) => holds(llm, hostile(random))),
     timeout
   )
 })

@@ -18,7 +18,7 @@ describe("the options of a fuzz run", () => {
 
   it("are refused by the command as well", () => {
     const script = join(import.meta.dirname, "../../scripts/fuzz.ts")
-    for (const [option, value] of [["--seconds", "5m"], ["--seconds", "0"], ["--seed", "abc"]] as const) {
+    for (const [option, value] of [["--seconds", "5m"], ["--seed", "abc"]] as const) {
       const { status, stderr } = spawnSync(process.execPath, [script, option, value], { encoding: "utf8" })
       assert.notStrictEqual(status, 0)
       assert.include(stderr, `${option} is no number`)
