@@ -61,7 +61,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
     }), timeout)
 
   it.live("as JSON, it is an answer or one of the four errors", () =>
-    cases(30, (random) =>
+    cases(24, (random) =>
       both(reply(
         random,
         random.chance(0.5)
@@ -76,7 +76,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
   )
 
   it.live(`as ${source}, changed, it is an answer or one of the four errors`, () =>
-    cases(35, (random) => {
+    cases(28, (random) => {
       const wire = random.pick(all)
       let { body } = wire
       for (let times = 1 + random.below(4); times > 0; times--) {
@@ -92,7 +92,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
   it.live(
     `as ${source}, cut anywhere, it holds no call that it did not hold when it was whole`,
     () =>
-      cases(35, (random) =>
+      cases(28, (random) =>
         Effect.gen(function*() {
           const wire = random.pick(all.filter(({ status, stream }) => stream && status === 200))
           const bytes = utf8.encode(wire.body)
