@@ -4,12 +4,20 @@
  */
 import { spawnSync } from "node:child_process"
 import { parseArgs } from "node:util"
+import { numberOf } from "../test/fuzz/options.ts"
 
 const { seconds, seed } = parseArgs({ options: { seconds: { type: "string" }, seed: { type: "string" } } }).values
+
+numberOf("--seconds", seconds, 0.1)
+numberOf("--seed", seed, 0)
 
 const { status } = spawnSync("vitest", ["run", "test/fuzz"], {
   stdio: "inherit",
   // A seed alone repeats the cases that follow it for a moment.
-  env: { ...process.env, FUZZ_SECONDS: seconds ?? (seed === undefined ? "20" : "1"), ...(seed && { FUZZ_SEED: seed }) }
+  env: {
+    ...process.env,
+    FUZZ_SECONDS: seconds ?? (seed === undefined ? "20" : "1"),
+    ...(seed !== undefined && { FUZZ_SEED: seed })
+  }
 })
 process.exitCode = status ?? 1

@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { readFileSync } from "node:fs"
+import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import { Anthropic, Completion, Gemini, LLMClient, OpenAi, OpenRouter, Retry } from "../src/index.ts"
@@ -16,6 +16,21 @@ import * as Simulator from "../src/testing/Simulator.ts"
 import { passing } from "./testing/simulated.ts"
 
 const root = join(import.meta.dirname, "..")
+
+// What makes a test, or a group of them, with the title behind it; one that is skipped is none.
+const titled =
+  /\b(?:it|test|describe)(?:\.(?!skip|todo)\w+)*(?:\(\[[^()]*\](?: as const)?\)|\(\w+\))?\(\s*(["`])((?:(?!\1|\n)[^\\]|\\.)*)\1/g
+
+/** Whether a source has a test of a title, or of one that includes it; `${…}` stands for any text of the source. */
+const hasTest = (source: string, title: string): boolean => {
+  const code = source.replaceAll(/^\s*(?:\/\/|\/?\*).*$/gm, "")
+  return [...code.matchAll(titled)].some(([, , written = ""]) => {
+    if (written.includes(title)) return true
+    const pattern = written.split(/\$\{[^}]*\}|%s/).map((text) => text.replaceAll(/[^\w\s]/g, "\\$&")).join("(.+)")
+    const [, ...texts] = new RegExp(`^${pattern}$`).exec(title) ?? []
+    return texts.length > 0 && texts.every((text) => text.startsWith("${") || code.includes(`"${text}"`))
+  })
+}
 
 describe("SECURITY.md", () => {
   const text = readFileSync(join(root, "SECURITY.md"), "utf8")
@@ -31,14 +46,48 @@ describe("SECURITY.md", () => {
 
   for (const { file, title } of named) {
     it(`names a test that exists: ${file}: ${title}`, () => {
-      const source = readFileSync(join(root, file), "utf8")
-      const titles = [...source.matchAll(/(["`])((?:(?!\1|\n)[^\\]|\\.)*)\1/g)].map(([, , written]) => written!)
-      assert.isTrue(titles.some((written) => written.includes(title)))
+      assert.isTrue(hasTest(readFileSync(join(root, file), "utf8"), title))
     })
   }
+
+  it("takes nothing for a test but its title", () => {
+    const source = [
+      'it("a title", () => f("an argument"))',
+      '// it("a comment")',
+      'it.skip("a skipped test")',
+      'const table = ["a row", "another row"]',
+      "it.effect(`${row}: does it`, () => 1)",
+      'describe.each([["x", 1]])("%s a group", () => 1)',
+      'test(\n  "a title of its own line",'
+    ].join("\n")
+    const found = ["a title", "a row: does it", "${row}: does it", "a group", "a title of its own line"]
+    const none = ["an argument", "a comment", "a skipped test", "another row", "a third row: does it"]
+    assert.deepStrictEqual([...found, ...none].filter((title) => hasTest(source, title)), found)
+  })
+})
+
+describe("what was recorded", () => {
+  const folders = new Set(["node_modules", "dist", "coverage", ".git"])
+  const filesIn = (folder: string): ReadonlyArray<string> =>
+    readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+      folders.has(entry.name) ? [] : entry.isDirectory() ? filesIn(join(folder, entry.name)) : [entry.name]
+    )
+
+  it("is no part of the project", () => {
+    const settings = /^(?:package|package-lock|dprint|\.oxlintrc|tsconfig(?:\.\w+)?)\.json$/
+    const recorded = filesIn(root).filter((name) => /\.(?:jsonl?|ndjson|har|sse)$/.test(name) && !settings.test(name))
+    assert.deepStrictEqual(recorded, [])
+  })
+
+  it("is no part of the package, which is its sources and what is said of it", () => {
+    const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: unknown }
+    assert.deepStrictEqual(files, ["dist", "src", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"])
+  })
 })
 
 const apiKey = Redacted.make("sk-test-0123456789")
+
+const question = Completion.make({ prompt: "Hi" })
 
 const layers = {
   anthropic: Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", tracePropagation: true }),
@@ -94,6 +143,35 @@ describe.each(names)("a call of %s", (name) => {
     }))
 })
 
+describe.each(names)("the key of %s", (name) => {
+  it.effect("goes out in one header of a request to the base URL, and nowhere else", () =>
+    Effect.gen(function*() {
+      const places = {
+        anthropic: ["https://api.anthropic.com", ["x-api-key"]],
+        openai: ["https://api.openai.com", ["authorization"]],
+        openrouter: ["https://openrouter.ai", ["authorization"]],
+        gemini: ["https://generativelanguage.googleapis.com", ["x-goog-api-key"]]
+      } as const
+      const sent: Array<readonly [origin: string, places: ReadonlyArray<string>]> = []
+      const http = HttpClient.make((request, url) =>
+        Effect.sync(() => {
+          const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : request.body
+          const texts = { ...request.headers, url: url.href, body: inspect(body) }
+          sent.push([
+            url.origin,
+            Object.entries(texts).flatMap(([place, text]) => text.includes(Redacted.value(apiKey)) ? [place] : [])
+          ])
+          return HttpClientResponse.fromWeb(request, new Response("{}", { status: 400 }))
+        })
+      )
+      const layer = Layer.provide(layers[name], Layer.succeed(HttpClient.HttpClient, http))
+      for (const run of [LLMClient.completion(question), Stream.runDrain(LLMClient.stream(question))]) {
+        yield* Effect.flip(Effect.provide(run, layer))
+      }
+      assert.deepStrictEqual(sent, [places[name], places[name]])
+    }))
+})
+
 const answering = (name: keyof typeof layers, body: string) =>
   Layer.provide(
     layers[name],
@@ -102,8 +180,6 @@ const answering = (name: keyof typeof layers, body: string) =>
       HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body))))
     )
   )
-
-const question = Completion.make({ prompt: "Hi" })
 
 // A call with these arguments, as every provider writes one.
 const calling = (args: string) =>

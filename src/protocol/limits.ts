@@ -27,6 +27,37 @@ export const exceeded = (limits: Limits, name: keyof Limits, text = ""): Signal 
   description: `${what[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`
 })
 
+// Smaller pieces are put together before they become text: strings of a few bytes each take many times what they hold.
+const together = 1 << 12
+
+/** Reads text from bytes that come in pieces of any size; takes no more memory than the text, and a little. */
+export const textReader = (): { readonly add: (piece: Uint8Array) => void; readonly end: () => string } => {
+  const utf8 = new TextDecoder()
+  let text = ""
+  let small: Uint8Array | undefined
+  let filled = 0
+  const flush = () => {
+    if (small === undefined || filled === 0) return
+    text += utf8.decode(small.subarray(0, filled), { stream: true })
+    filled = 0
+  }
+  return {
+    add: (piece) => {
+      if (filled + piece.byteLength > together) flush()
+      if (piece.byteLength > together) text += utf8.decode(piece, { stream: true })
+      else {
+        small ??= new Uint8Array(together)
+        small.set(piece, filled)
+        filled += piece.byteLength
+      }
+    },
+    end: () => {
+      flush()
+      return text + utf8.decode()
+    }
+  }
+}
+
 /** The text of a body, and whether that is all of it: what is beyond the limit is not read, and the connection closes. */
 export const readText = (
   response: HttpClientResponse,
@@ -38,17 +69,16 @@ export const readText = (
     if (announced <= limit && response.headers["content-encoding"] === undefined) {
       return Effect.map(response.text, (text) => ({ text, whole: true }))
     }
-    const utf8 = new TextDecoder()
-    let text = ""
+    const reader = textReader()
     let size = 0
     const take = (chunk: Uint8Array): boolean => {
       size += chunk.byteLength
       if (size > limit) return false
-      text += utf8.decode(chunk, { stream: true })
+      reader.add(chunk)
       return true
     }
     return Stream.runForEachWhile(response.stream, (chunk) => Effect.sync(() => take(chunk))).pipe(
       Effect.catchIf(({ reason }) => reason._tag === "EmptyBodyError", () => Effect.void),
-      Effect.map(() => ({ text: text + utf8.decode(), whole: size <= limit }))
+      Effect.map(() => ({ text: reader.end(), whole: size <= limit }))
     )
   })

@@ -143,8 +143,13 @@ const retryInfo = (error: Readonly<Record<string, unknown>>): number | undefined
     .map((detail) => goDuration(string(detail["retryDelay"])))
     .find((delay) => delay !== undefined)
 
+// Other values are no headers, and an object may have a `toString` that is no function.
 const lowerCased = (headers: Readonly<Record<string, unknown>>): HeaderMap =>
-  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]))
+  Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      typeof value === "string" || typeof value === "number" ? [[name.toLowerCase(), String(value)]] : []
+    )
+  )
 
 const seconds = (value: unknown): number | undefined => scaled(number(value) ?? decimal(string(value)), 1000)
 

@@ -1,6 +1,9 @@
 /**
  * Takes secrets out of texts before they become part of an error.
  */
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Hex from "effect/encoding/Hex"
 import { isObject } from "./json.ts"
 
 // What a request sends besides secrets; every other header of the user's is taken for one.
@@ -69,6 +72,29 @@ const spellingsOf = (character: string): ReadonlyArray<RegExp> => {
   return found
 }
 
+// Encoded, shorter texts are as good as any few letters.
+const shortestEncoded = 8
+
+const base64 = [Base64.encode, Base64Url.encode]
+
+// A secret in base64 and in hexadecimal digits. Within a longer text that is encoded, a secret begins at the first,
+// second or third byte of a group; of its first and last digit the neighbours may have a part, which tells next to
+// nothing.
+const encoded = (secret: string): ReadonlyArray<string> => {
+  if (secret.length < shortestEncoded) return []
+  const bytes = new TextEncoder().encode(secret)
+  return [
+    Hex.encode(bytes),
+    ...[0, 1, 2].flatMap((before) => {
+      const shifted = new Uint8Array(before + bytes.length)
+      shifted.set(bytes, before)
+      return base64.map((encode) =>
+        encode(shifted).slice(Math.ceil(before * 8 / 6), Math.floor(shifted.length * 8 / 6))
+      )
+    })
+  ]
+}
+
 // Where a secret ends that begins at `start`: all ways to read the text are followed at once.
 const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start: number): number | undefined => {
   let ends = [start]
@@ -86,15 +112,19 @@ const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start
   return Math.max(...ends)
 }
 
-/** A function that replaces every secret in a text, however it is escaped and capitalized. */
+// So many characters are looked for at once, before a text is held against a secret as a whole.
+const prefix = 3
+
+/** A function that replaces every secret in a text, however it is escaped and capitalized, and in base64 or hex too. */
 export const redactor = (secrets: Iterable<string>): (text: string) => string => {
-  const found = [...new Set(secrets)]
-    .filter((secret) => secret.length >= shortest)
+  const plain = [...secrets].filter((secret) => secret.length >= shortest)
+  const found = [...new Set([...plain, ...plain.flatMap(encoded)])]
     // Longer ones first, so that none is hidden by a part of it having been replaced.
     .sort((a, b) => b.length - a.length)
     .map((secret) => secret.split("").map(spellingsOf))
   if (found.length === 0) return (text) => text
-  const begin = new RegExp(found.flatMap(([first = []]) => first.map(({ source }) => source)).join("|"), "gi")
+  const oneOf = (spellings: ReadonlyArray<RegExp>) => `(?:${spellings.map(({ source }) => source).join("|")})`
+  const begin = new RegExp(found.map((secret) => secret.slice(0, prefix).map(oneOf).join("")).join("|"), "gi")
   return (text) => {
     let redacted = ""
     let rest = 0

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as calls from "./calls.ts"
 import { client, keys, providers, type Reply, streamed, whole } from "./laws.ts"
 import type { Random } from "./random.ts"
 import { cases, timeout } from "./runs.ts"
@@ -53,13 +55,13 @@ describe.each(providers)("whatever %s sends", (provider) => {
     `${random.chance(0.2) ? `event: ${random.pick(words)}\n` : ""}data: ${random.json(names, words)}\n\n`
 
   it.live("as bytes, it is an answer or one of the four errors", () =>
-    cases(40, (random) => {
+    cases(25, (random) => {
       const text = Array.from({ length: random.below(30) }, () => random.pick(random.tokens)).join("")
       return both(reply(random, random.chance(0.5) ? random.bytes(random.below(300)) : text))
     }), timeout)
 
   it.live("as JSON, it is an answer or one of the four errors", () =>
-    cases(50, (random) =>
+    cases(24, (random) =>
       both(reply(
         random,
         random.chance(0.5)
@@ -69,12 +71,12 @@ describe.each(providers)("whatever %s sends", (provider) => {
 
   it.live(
     "as an answer of which any field is anything, it is an answer or one of the four errors",
-    () => cases(120, (random) => both(reply(random, template(random, provider, keys)))),
+    () => cases(50, (random) => both(reply(random, template(random, provider)))),
     timeout
   )
 
   it.live(`as ${source}, changed, it is an answer or one of the four errors`, () =>
-    cases(80, (random) => {
+    cases(28, (random) => {
       const wire = random.pick(all)
       let { body } = wire
       for (let times = 1 + random.below(4); times > 0; times--) {
@@ -90,7 +92,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
   it.live(
     `as ${source}, cut anywhere, it holds no call that it did not hold when it was whole`,
     () =>
-      cases(80, (random) =>
+      cases(28, (random) =>
         Effect.gen(function*() {
           const wire = random.pick(all.filter(({ status, stream }) => stream && status === 200))
           const bytes = utf8.encode(wire.body)
@@ -109,6 +111,59 @@ describe.each(providers)("whatever %s sends", (provider) => {
               name: call.name
             })
           }
+        })),
+    timeout
+  )
+})
+
+const isJson = (text: string): boolean => Result.isSuccess(Result.try(() => JSON.parse(text.trim()) as unknown))
+
+describe.each(["anthropic", "openai", "openrouter"] as const)("a call of %s", (provider) => {
+  const llm = client(provider)
+
+  // What is handed over of a body: every call as it was asked for.
+  const handedOver = (random: Random, given: ReadonlyArray<calls.Call>, ending: calls.Ending) =>
+    Effect.gen(function*() {
+      const body = calls.written[provider](random, given, ending)
+      const run = random.pick(body.startsWith("{") ? [streamed, whole] : [streamed])
+      const reply = { status: 200, headers: {}, chunks: random.chunks(utf8.encode(body)), breaks: false }
+      const { answer, error } = yield* run(llm, reply)
+      return { answer, calls: (answer ?? error?.partial)?.toolCalls ?? [] }
+    })
+
+  const asWritten = ({ id, name, text }: calls.Call) => ({ _tag: "ToolCall", id, name, arguments: JSON.parse(text) })
+
+  it.live(
+    "whose arguments are broken is never handed over, and the others are as they were",
+    () =>
+      cases(40, (random) =>
+        Effect.gen(function*() {
+          const given = calls.some(random)
+          const at = random.below(given.length)
+          const text = random.mutateText(given[at]!.text, [])
+          const { answer, calls: got } = yield* handedOver(random, given.with(at, { ...given[at]!, text }), "whole")
+          if (!isJson(text) && text.trim() !== "") {
+            assert.isUndefined(answer)
+            assert.notInclude(got.map(({ id }) => id), given[at]!.id, text)
+          }
+          assert.deepStrictEqual(
+            got.filter(({ id }) => id !== given[at]!.id).map((call) => ({ ...call })),
+            given.toSpliced(at, 1).map(asWritten)
+          )
+        })),
+    timeout
+  )
+
+  it.live(
+    "that the limit of tokens cut is never handed over, and the others are as they were",
+    () =>
+      cases(40, (random) =>
+        Effect.gen(function*() {
+          const given = calls.some(random)
+          const last = given.at(-1)!
+          const text = last.text.slice(0, random.chance(0.2) ? 0 : random.below(last.text.length))
+          const { calls: got } = yield* handedOver(random, [...given.slice(0, -1), { ...last, text }], "cut")
+          assert.deepStrictEqual(got.map((call) => ({ ...call })), given.slice(0, -1).map(asWritten))
         })),
     timeout
   )

@@ -2,25 +2,29 @@
  * How long a fuzz test goes on, and from which seed: a fixed number of cases as part of the tests, or as long as
  * `npm run fuzz` says. Each case has a seed of its own, and a failure says it.
  */
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { numberOf } from "./options.ts"
 import { make, type Random } from "./random.ts"
 
-const { FUZZ_SECONDS: seconds, FUZZ_SEED: seed } = process.env
+const seconds = numberOf("FUZZ_SECONDS", process.env["FUZZ_SECONDS"], 0.1)
+const seed = numberOf("FUZZ_SEED", process.env["FUZZ_SEED"], 0)
 
-const first = seed === undefined ? (seconds === undefined ? 1 : Date.now() % 2 ** 31) : Number(seed)
+const first = Math.floor(seed ?? (seconds === undefined ? 1 : Date.now() % 2 ** 31))
 
 /** How long a test may take. */
-export const timeout: number = (Number(seconds ?? 0) + 60) * 1000
+export const timeout: number = ((seconds ?? 0) + 60) * 1000
 
 /** Runs cases until the time is up, or as many as are given where there is no time. */
 export const cases = (
   runs: number,
-  one: (random: Random) => Effect.Effect<void>
+  one: (random: Random, seed: number) => Effect.Effect<void>
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const end = performance.now() + Number(seconds) * 1000
-    for (let index = 0; seconds === undefined ? index < runs : performance.now() < end; index++) {
-      yield* Effect.suspend(() => one(make(first + index))).pipe(
+    const end = performance.now() + (seconds ?? 0) * 1000
+    let index = 0
+    for (; seconds === undefined ? index < runs : performance.now() < end; index++) {
+      yield* Effect.suspend(() => one(make(first + index), first + index)).pipe(
         Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error("it hangs")) }),
         Effect.catchDefect((defect) =>
           Effect.die(
@@ -36,4 +40,5 @@ export const cases = (
       // Lets timers and other tests run.
       if (index % 50 === 0) yield* Effect.yieldNow
     }
+    assert.isAbove(index, 0, "no case ran")
   })

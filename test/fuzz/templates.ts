@@ -2,6 +2,7 @@
  * Answers in the shape of each provider, of which any field may be missing, or hold anything.
  */
 import type { Provider } from "../../src/testing/Simulator.ts"
+import { keys } from "./laws.ts"
 import type { Random } from "./random.ts"
 
 /** Makes the JSON text of a value. */
@@ -29,7 +30,7 @@ const list = (item: Make): Make => (random) =>
 
 const anything: Make = (random) => random.pick(random.hostile)
 
-const args = one(text({}), text({ a: 1 }), object({ a: anything }), anything)
+const args = one(text({}), text({ a: 1 }), object({ a: anything, [keys[0]]: anything }), anything)
 
 const argsText = (random: Random): string => JSON.stringify(args(random).slice(0, random.chance(0.8) ? undefined : 5))
 
@@ -37,20 +38,23 @@ const name = one("f", "g")
 
 const count = one(text(3), text(0))
 
-const errorOf = (keys: ReadonlyArray<string>): Make => {
-  const word = one(...keys, "x", "rate_limit_exceeded", "overloaded_error", "insufficient_quota")
-  return object({
-    error: object({
-      message: one(...keys, `you sent ${keys.join(" and ")}`),
-      code: one(word, text(429), text(503)),
-      type: word,
-      status: word,
-      param: word,
-      details: one(list(object({ reason: word, retryDelay: one("1s", "x"), violations: anything }))),
-      metadata: object({ raw: word, provider_name: word, reasons: list(word), headers: anything })
-    })
+const word = one(...keys, "x", "rate_limit_exceeded", "overloaded_error", "insufficient_quota")
+
+// A provider may repeat a key as the name of a field, too.
+const named = object({ [keys[0]]: word, [`x-${keys[1]}`]: anything, [keys[2]]: list(object({ [keys[0]]: anything })) })
+
+const error = object({
+  error: object({
+    message: one(...keys, `you sent ${keys.join(" and ")}`),
+    code: one(word, text(429), text(503)),
+    type: word,
+    status: word,
+    param: word,
+    details: one(named, list(object({ reason: word, retryDelay: one("1s", "x"), violations: anything }))),
+    metadata: object({ raw: word, provider_name: word, reasons: list(word), headers: one(named, anything) }),
+    [keys[1]]: named
   })
-}
+})
 
 const finishes = ["end_turn", "tool_use", "max_tokens", "refusal", "stop_sequence"]
 
@@ -59,7 +63,7 @@ const block = one(
   object({ type: one("tool_use"), id: one("1"), name, input: args, partial_json: argsText }),
   object({ type: one("thinking"), thinking: one("a"), signature: one("s") }),
   object({ type: one("redacted_thinking"), data: one("a") }),
-  object({ type: one("other"), a: anything })
+  object({ type: one("other"), a: named })
 )
 
 const stream = {
@@ -144,11 +148,11 @@ const shapes = {
 } as const
 
 /** A body in a provider's shape: an answer, the events of one, or a failure that repeats the keys. */
-export const template = (random: Random, provider: Provider, keys: ReadonlyArray<string>): string => {
+export const template = (random: Random, provider: Provider): string => {
   const { events, whole } = shapes[provider]
-  if (random.chance(0.2)) return errorOf(keys)(random)
+  if (random.chance(0.2)) return error(random)
   if (random.chance(0.4)) return whole(random)
   const made = Array.from({ length: 2 + random.below(8) }, () => random.pick(events)(random))
-  if (random.chance(0.1)) made.push(errorOf(keys)(random))
+  if (random.chance(0.1)) made.push(error(random))
   return [...made, ...(random.chance(0.5) ? ["[DONE]"] : [])].map((data) => `data: ${data}\n\n`).join("")
 }

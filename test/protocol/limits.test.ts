@@ -10,7 +10,11 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { gzipSync } from "node:zlib"
 import { Anthropic, Completion, Gemini, LLMClient, type LLMError, OpenAi, OpenRouter } from "../../src/index.ts"
+import { readText } from "../../src/protocol/limits.ts"
 import type { LimitOptions } from "../../src/protocol/provider.ts"
 
 const baseUrl = "http://127.0.0.1:1"
@@ -32,7 +36,7 @@ const limits: LimitOptions = { body: "256 KiB", event: "64 KiB" }
 const filler = "x".repeat(KiB)
 
 /** A body that begins with a text and repeats another beyond every limit; counts what was taken, and whether it was given up. */
-const endless = (first: string, rest: string) => {
+const endless = (first: string, rest: string, most = 4 << 20) => {
   const seen = { bytes: 0, closed: 0 }
   const utf8 = new TextEncoder()
   let next = utf8.encode(first)
@@ -40,7 +44,7 @@ const endless = (first: string, rest: string) => {
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => {
       // Where no limit stops it, a test shall fail rather than hang.
-      if (seen.bytes > 4 << 20) return controller.close()
+      if (seen.bytes > most) return controller.close()
       seen.bytes += next.byteLength
       controller.enqueue(next)
       next = again
@@ -162,6 +166,25 @@ describe.each(names)("%s cannot fill the memory of a caller", (provider) => {
       assert.strictEqual(seen.closed, 1)
     }))
 
+  it.effect("with an announced length: what is longer than the limit is not read because it is announced", () =>
+    Effect.gen(function*() {
+      const headers = { "content-length": String(3 << 20) }
+      const answer = endless('{"content":"', filler)
+      const error = yield* Effect.provide(failure, over(provider, new Response(answer.body, { headers })))
+      assert.strictEqual(kind(error), "Transient Malformed")
+      assert.strictEqual(error.description, bodyLimit)
+      assert.isAtMost(answer.seen.bytes, 300 * KiB)
+      assert.strictEqual(answer.seen.closed, 1)
+      for (const run of [failure, streamFailure]) {
+        const { body, seen } = endless('{"error":"', filler)
+        const response = new Response(body, { status: 503, headers })
+        const error = yield* Effect.provide(run, over(provider, response, {}))
+        assert.strictEqual(kind(error), "Transient Overloaded")
+        assert.isAtMost(seen.bytes, 1100 * KiB)
+        assert.strictEqual(seen.closed, 1)
+      }
+    }))
+
   it.effect("with the body of a failure that does not end, whose status still counts", () =>
     Effect.gen(function*() {
       for (const [status, is] of [[401, "ClientError Authentication"], [503, "Transient Overloaded"]] as const) {
@@ -216,6 +239,24 @@ describe.each(names)("%s cannot fill the memory of a caller", (provider) => {
   }
 })
 
+describe("limits that are not set", () => {
+  for (
+    const [what, MiB, rest] of [
+      ["a body", 128, `: ${filler.repeat(1000)}\n`],
+      ["an event", 32, `data: ${filler.repeat(1000)}\n`]
+    ] as const
+  ) {
+    it.effect(`are ${MiB} MiB for ${what}`, () =>
+      Effect.gen(function*() {
+        const { body, seen } = endless(began.openai, rest, (MiB + 4) << 20)
+        const error = yield* Effect.provide(streamFailure, over("openai", new Response(body), {}))
+        assert.include(error.description, `limits.${what.replace(/an? /, "")}, ${MiB} MiB`)
+        assert.isAbove(seen.bytes, MiB << 20)
+        assert.isBelow(seen.bytes, (MiB + 4) << 20)
+      }))
+  }
+})
+
 describe("an event after which the answer is whole", () => {
   it.effect("may be followed by what is too large", () =>
     Effect.gen(function*() {
@@ -226,6 +267,90 @@ describe("an event after which the answer is whole", () => {
         over("openai", new Response(body))
       )
       assert.deepStrictEqual(parts.map((part) => part._tag), ["TextDelta", "Finish"])
+    }))
+})
+
+/** Lets a server listen on this machine; gives where. */
+const listening = (server: Http.Server) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.callback<void>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      }),
+      () =>
+        Effect.sync(() => {
+          server.closeAllConnections()
+          server.close()
+        })
+    ),
+    () => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  )
+
+describe("over fetch, what is small on the wire and large once it is decompressed", () => {
+  // Read whole, it would say so.
+  const packed = gzipSync(`{"a":"${"x".repeat(8 << 20)}","error":{"message":"it was read whole"}}`)
+
+  for (
+    const [what, status, run, is] of [
+      ["a whole answer", 200, failure, "the body is larger than limits.body, 4 MiB"],
+      ["the body of a failure", 500, failure, "HTTP 500 without a message"],
+      ["the body of a failure of a stream", 500, streamFailure, "HTTP 500 without a message"]
+    ] as const
+  ) {
+    it.live(`is read up to its limit: ${what}`, () =>
+      Effect.gen(function*() {
+        assert.isBelow(packed.byteLength, 64 * KiB)
+        const baseUrl = yield* listening(Http.createServer((request, response) => {
+          request.resume()
+          response.writeHead(status, {
+            "content-type": "application/json",
+            "content-encoding": "gzip",
+            "content-length": packed.byteLength
+          })
+          response.end(packed)
+        }))
+        const layer = OpenAi.layer({ baseUrl, model: "m", limits: { body: "4 MiB" } })
+        const error = yield* Effect.provide(run, Layer.provide(layer, FetchHttpClient.layer))
+        assert.strictEqual(error.description, is)
+      }))
+  }
+})
+
+describe("a body in pieces of one byte each", () => {
+  const utf8 = new TextEncoder()
+
+  const inBytes = (bytes: Uint8Array) => {
+    const pieces = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte))
+    return {
+      headers: {},
+      stream: Stream.fromIterable((function*() {
+        for (const byte of bytes) yield pieces[byte]!
+      })())
+    } as unknown as HttpClientResponse.HttpClientResponse
+  }
+
+  it.effect("is read as it was written", () =>
+    Effect.gen(function*() {
+      const text = "Zürich, 東京, 🙂. ".repeat(2000)
+      const bytes = utf8.encode(text)
+      assert.deepStrictEqual(yield* readText(inBytes(bytes), bytes.byteLength), { text, whole: true })
+      const cut = yield* readText(inBytes(bytes), bytes.byteLength - 1)
+      assert.isFalse(cut.whole)
+      assert.isTrue(text.startsWith(cut.text.slice(0, -1)))
+      assert.isAbove(cut.text.length, text.length - 3)
+    }))
+
+  it.effect("takes no more memory than its text", () =>
+    Effect.gen(function*() {
+      setFlagsFromString("--expose-gc")
+      const collect = runInNewContext("gc") as () => void
+      const bytes = new Uint8Array(2 << 20).fill(0x78)
+      collect()
+      const before = process.memoryUsage().heapUsed
+      const { text } = yield* readText(inBytes(bytes), 2 << 20)
+      collect()
+      assert.isBelow(process.memoryUsage().heapUsed - before, 8 << 20)
+      assert.strictEqual(text.length, 2 << 20)
     }))
 })
 
@@ -251,17 +376,7 @@ describe.each([
         response.on("close", () => Queue.offerUnsafe(gone, bytes))
         write()
       })
-      yield* Effect.acquireRelease(
-        Effect.callback<void>((resume) => {
-          server.listen(0, "127.0.0.1", () => resume(Effect.void))
-        }),
-        () =>
-          Effect.sync(() => {
-            server.closeAllConnections()
-            server.close()
-          })
-      )
-      return { baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, gone: Queue.take(gone) }
+      return { baseUrl: yield* listening(server), gone: Queue.take(gone) }
     })
 
   const block = "x".repeat(64 * KiB)

@@ -79,6 +79,9 @@ hints("OpenRouter's availability and headers", [
   ["a negative availability.retry_after", undefined, {}, { availability: { retry_after: -7 } }],
   ["metadata.headers, whatever their case", 4000, {}, { metadata: { headers: { "Retry-After": "4" } } }],
   ["milliseconds in metadata.headers", 40, {}, { metadata: { headers: { "Retry-After-Ms": 40 } } }],
+  ["metadata.headers beside what is no header", 4000, {}, {
+    metadata: { headers: { "retry-after": "4", "x-a": { toString: 1, valueOf: 1 } } }
+  }],
   ["a date in metadata.headers", 60_000, {}, {
     metadata: { headers: { "retry-after": "Thu, 15 Jan 2026 12:01:00 GMT" } }
   }],

@@ -530,6 +530,31 @@ describe("redactor", () => {
     }, { arbitrary: { seed: name } })
   }
 
+  const encodings = {
+    "base64": (bytes: Buffer) => bytes.toString("base64"),
+    "base64 of URLs": (bytes: Buffer) => bytes.toString("base64url"),
+    "base64 in JSON, with escaped slashes": (bytes: Buffer) => bytes.toString("base64").replaceAll("/", "\\/"),
+    "base64 in a URL": (bytes: Buffer) => encodeURIComponent(bytes.toString("base64")),
+    "hex": (bytes: Buffer) => bytes.toString("hex"),
+    "capital hex": (bytes: Buffer) => bytes.toString("hex").toUpperCase()
+  } as const
+  for (const [name, encode] of Object.entries(encodings)) {
+    it.prop(`finds a key in ${name}, wherever it stands in what was encoded`, [Key], ([key]) => {
+      for (const before of ["", "a", "ab", "user:"]) {
+        for (const after of ["", "c", "cd"]) {
+          const redacted = redactor([key])(`<${encode(Buffer.from(before + key + after))}>`)
+          // What is left beside the key has the digits of its neighbours, and no more.
+          const left = redacted.replace("<redacted>", "").slice(1, -1).replaceAll(/%3D|=/g, "")
+          assert.include(redacted, "<redacted>")
+          assert.isAtMost(left.length, 2 * (before.length + after.length) + 2)
+        }
+      }
+    }, { arbitrary: { seed: name } })
+  }
+
+  it("does not take a few letters for an encoded key", () =>
+    assert.strictEqual(redactor(["prod"])(`${btoa("prod")} 70726f64 prod`), `${btoa("prod")} 70726f64 <redacted>`))
+
   it.prop("takes the longer of two keys first", [Key, Key], ([key, more]) => {
     assert.strictEqual(redactor([key, key + more])(`${key}${more}`), "<redacted>")
   }, { arbitrary: { seed: "longer" } })
