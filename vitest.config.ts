@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "threads",
+    // Not one less than there are: much of the time goes to waiting for servers and other processes.
+    maxWorkers: "100%",
     // Files share the modules of Effect, which take longer to load than most files to run.
     isolate: false,
     sequence: { concurrent: false },
