@@ -421,6 +421,7 @@ describe("at the limits of the stack", () => {
       yield* TestClock.adjust("1 minute")
       assert.isUndefined(next.pollUnsafe())
       yield* Fiber.interrupt(reader)
+      yield* arrived(next, main, 1)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* Fiber.join(next)).provider, "main")
     }).pipe(middle))
@@ -496,8 +497,11 @@ describe("interruption at every step", () => {
             yield* arrived(fibers[0]!, main, 0)
             yield* TestClock.adjust("500 millis")
             yield* Fiber.interrupt(fibers[leaving]!)
-            yield* TestClock.adjust("1 minute")
             for (const [index, fiber] of fibers.entries()) {
+              while (fiber.pollUnsafe() === undefined) {
+                yield* Effect.promise(() => new Promise(setImmediate))
+                yield* TestClock.adjust("1 second")
+              }
               const { outcome } = calls[index]!.see(yield* Fiber.await(fiber))
               assert.strictEqual(outcome, index === leaving ? "interrupted" : "main")
             }

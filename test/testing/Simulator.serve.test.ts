@@ -150,7 +150,7 @@ describe("Simulator.serve", () => {
         const client = yield* clientOf(server, "openai")
         const fiber = yield* Effect.forkChild(Effect.flip(client.completion(hello)))
         yield* eventually(Effect.map(server.requests, ({ length }) => length), 1)
-        yield* Effect.timeout(Scope.close(scope, Exit.void), "900 millis")
+        yield* Effect.timeout(Scope.close(scope, Exit.void), "10 seconds")
         assert.strictEqual((yield* Fiber.join(fiber))._tag, "Transient")
       })
   )
