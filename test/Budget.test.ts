@@ -23,6 +23,7 @@ import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
 import * as Throttle from "../src/Throttle.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
+import { inThread } from "./clients.ts"
 import { hear, passing, simulated } from "./testing/simulated.ts"
 
 // The same cases in every run.
@@ -446,7 +447,7 @@ describe("Budget", () => {
       const budget = yield* Budget.make({ tokens: 100_000 })
       const gate = yield* Deferred.make<void>()
       const client = budget.apply(
-        yield* over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer())
+        yield* inThread(over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer()))
       )
       const fibers = yield* Effect.forEach(
         [0, 0, 1],

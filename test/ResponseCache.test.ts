@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as WebCrypto from "effect/crypto/WebCrypto"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -18,7 +17,6 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { createHash } from "node:crypto"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
@@ -27,6 +25,7 @@ import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
 import * as ResponseCache from "../src/ResponseCache.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
+import { inThread } from "./clients.ts"
 import * as Redis from "./redis.ts"
 import { hear } from "./testing/simulated.ts"
 
@@ -91,11 +90,6 @@ const over = <R>(
     Layer.build(Layer.provide(layer, Layer.succeed(LLMClient.LLMClient, client))),
     Context.get(LLMClient.LLMClient)
   )
-
-/** The same digests without another thread, which would have to be waited for on real time. */
-const inThread = Effect.provide(WebCrypto.layer({
-  subtle: { digest: async (_: string, data: Uint8Array) => createHash("sha256").update(data).digest() }
-} as unknown as Crypto))
 
 const cached = (client: LLMClient.Service, options?: ResponseCache.MemoryOptions) =>
   inThread(over(client, ResponseCache.layer(options)))

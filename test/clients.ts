@@ -1,5 +1,7 @@
 /** A client made by hand, for tests of middleware: it says when it was called, and answers as it is told. */
 import { Clock, Context, Effect, Layer, type Scope, Stream } from "effect"
+import * as WebCrypto from "effect/crypto/WebCrypto"
+import { createHash } from "node:crypto"
 import { type Completion, CompletionResponse, LLMClient, LLMError, TokenUsage } from "../src/index.ts"
 
 export interface Called {
@@ -60,3 +62,8 @@ export const through = <R>(
     Layer.build(Layer.provide(layer, Layer.succeed(LLMClient.LLMClient, client))),
     (context) => Context.get(context, LLMClient.LLMClient)
   )
+
+/** A cache's digests without another thread, which would have to be waited for on real time. */
+export const inThread = Effect.provide(WebCrypto.layer({
+  subtle: { digest: async (_: string, data: Uint8Array) => createHash("sha256").update(data).digest() }
+} as unknown as Crypto))

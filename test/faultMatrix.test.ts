@@ -28,6 +28,7 @@ import * as Retry from "../src/Retry.ts"
 import * as Router from "../src/Router.ts"
 import * as Throttle from "../src/Throttle.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
+import { inThread } from "./clients.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A provider that does as it is told
@@ -184,7 +185,7 @@ const call = (client: Service, mode: Mode) => {
 const build = Effect.fnUntraced(function*(name: Name, acts: ReadonlyArray<Act>) {
   const main = told("main", acts)
   const other = told("other", ["answer"])
-  const context = yield* Layer.build(middlewares[name](main.layer, other.layer))
+  const context = yield* inThread(Layer.build(middlewares[name](main.layer, other.layer)))
   return { main, other, client: Context.get(context, LLMClient) }
 })
 
