@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import { connect, createServer } from "node:net"
+import { tmpdir } from "node:os"
 
 /** Whether the program is there; `.ci/run` installs it. Tests that need it say that they were skipped where it is not. */
 export const installed = spawnSync("redis-server", ["--version"]).status === 0
@@ -52,7 +53,7 @@ export const server = Effect.gen(function*() {
   const start = Effect.promise(async () => {
     running = spawn(
       "redis-server",
-      ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", "/tmp"],
+      ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", tmpdir()],
       { stdio: "ignore" }
     )
     const deadline = performance.now() + 10_000
