@@ -305,7 +305,11 @@ export const make = (options: Options): Effect.Effect<Budget> =>
       }),
       apply: (client) => ({
         ...client,
-        ...around(client, (completion) => reserve(client, completion), settle, sentBy(client))
+        ...around(client, {
+          before: (completion) => reserve(client, completion),
+          after: settle,
+          sentBy: sentBy(client)
+        })
       })
     }
   })

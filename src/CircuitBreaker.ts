@@ -25,7 +25,7 @@
  * - Meanwhile calls fail at once as `Transient · Overloaded`, with `retryable: false`, the code `circuit_open`, and
  *   `retryAfter` unless the trying call is still under way.
  * - A stream is judged as a whole, by its end. Only one that tries a circuit closes it with its first part, since it may
- *   take long, or wait for its reader; if it fails after that, it counts as any call that fails.
+ *   take long, or wait for its reader; if it fails after that, it counts like every call that fails.
  *
  * `layer` keeps circuits in the process. `layerStore` keeps them in a store, for all processes that share it:
  *
@@ -62,8 +62,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import type { Ended, Restore } from "./internal/around.ts"
-import { aroundBeginning } from "./internal/began.ts"
+import { around, type Ended, type Restore } from "./internal/around.ts"
 import * as Circuit from "./internal/circuit.ts"
 import * as Limits from "./internal/limits.ts"
 import * as Check from "./internal/options.ts"
@@ -276,7 +275,7 @@ const decorate = Effect.fnUntraced(function*(
     return { admitted, fiber, key, seen } satisfies Running as Running
   })
 
-  return aroundBeginning(client, {
+  return around(client, {
     before,
     // A stream that tries the circuit may take long, or wait for its reader: that it answers is enough to let others in.
     began: ({ admitted, fiber, seen }) =>

@@ -61,8 +61,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import type * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Completion } from "./Completion.ts"
-import type { Ended, Restore } from "./internal/around.ts"
-import { aroundBeginning } from "./internal/began.ts"
+import { around, type Ended, type Restore } from "./internal/around.ts"
 import * as Counting from "./internal/counting.ts"
 import * as Estimate from "./internal/estimate.ts"
 import * as Lane from "./internal/lane.ts"
@@ -300,7 +299,7 @@ const decorate = (
     yield* Effect.forEach(taken, (one) => Lane.correct(lane, one, one.limit.of(used)), { discard: true })
   })
 
-  return aroundBeginning(client, {
+  return around(client, {
     before,
     began: (ticket) =>
       Effect.map(Lane.see(ticket.lane), (seen) => {

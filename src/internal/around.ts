@@ -2,6 +2,7 @@
  * What limits, budgets and breakers have in common: something is taken before a call, and given back or settled exactly
  * once when the call ends, however it ends, streamed or not.
  */
+import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,17 +50,25 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 /** The two ways to call a client. */
 export type Calls = Pick<Service, "completion" | "stream">
 
-/**
- * Surrounds every call of a client. `before` may refuse the call, or wait: it can be interrupted within `restore` alone,
- * since what it took would be lost otherwise, and what it had taken by then it gives back itself. `after` gets what it
- * took and how the call ended. A stream ends for `after` with its last part, its failure, or its reader's leaving. With
- * `sentBy`, what was taken says how the call is made: with another completion, or with a service that tells more of it.
- */
+/** What stands around a call. */
+export interface Surrounding<A> {
+  /**
+   * May refuse the call, or wait: it can be interrupted within `restore` alone, since what it took would be lost
+   * otherwise, and what it had taken by then it gives back itself.
+   */
+  readonly before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>
+  /** Runs with the first part of a stream, ahead of whoever reads it; not for completions. */
+  readonly began?: (taken: A) => Effect.Effect<void>
+  /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
+  readonly after: (taken: A, ended: Ended) => Effect.Effect<void>
+  /** How the call is made, where that is up to what was taken: with another completion, or a service that tells more. */
+  readonly sentBy?: (taken: A) => Calls
+}
+
+/** Surrounds every call of a client; each step gets what `before` took. */
 export const around = <A>(
   client: Calls,
-  before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>,
-  after: (taken: A, ended: Ended) => Effect.Effect<void>,
-  sentBy: (taken: A) => Calls = () => client
+  { after, began, before, sentBy = () => client }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
@@ -77,6 +86,7 @@ export const around = <A>(
     Stream.unwrap(Effect.gen(function*() {
       let characters = 0
       let open = true
+      let beginning = began !== undefined
       const settle = (taken: A, how: Ended): Effect.Effect<void> =>
         Effect.suspend(() => {
           if (!open) return Effect.void
@@ -89,17 +99,22 @@ export const around = <A>(
           (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
         )
       )
+      const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
+        const last = parts[parts.length - 1]!
+        if (last._tag === "Finish") {
+          return Effect.as(
+            Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response, streamed: true })),
+            parts
+          )
+        }
+        for (const part of parts) characters += length(part)
+        return Effect.succeed(parts)
+      }
       return sentBy(taken).stream(completion).pipe(
         Stream.mapArrayEffect((parts) => {
-          const last = parts[parts.length - 1]!
-          if (last._tag === "Finish") {
-            return Effect.as(
-              Effect.uninterruptible(settle(taken, { _tag: "Answered", response: last.response, streamed: true })),
-              parts
-            )
-          }
-          for (const part of parts) characters += length(part)
-          return Effect.succeed(parts)
+          if (began === undefined || !beginning) return see(parts)
+          beginning = false
+          return Effect.flatMap(began(taken), () => see(parts))
         }),
         Stream.tapError((error) => Effect.uninterruptible(settle(taken, { _tag: "Failed", error, streamed: true })))
       )

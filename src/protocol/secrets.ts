@@ -72,7 +72,7 @@ const spellingsOf = (character: string): ReadonlyArray<RegExp> => {
   return found
 }
 
-// Encoded, shorter texts are as good as any few letters.
+// Encoded, a shorter text could be a few letters of anything.
 const shortestEncoded = 8
 
 const base64 = [Base64.encode, Base64Url.encode]

@@ -41,11 +41,10 @@ const surrounded = (
   }
   return {
     log,
-    ...around(
-      full,
-      (_, restore) => Effect.tap(before(restore), () => Effect.sync(() => log.push("before"))),
-      (_, ended) => Effect.sync(() => log.push(ended))
-    )
+    ...around(full, {
+      before: (_, restore) => Effect.tap(before(restore), () => Effect.sync(() => log.push("before"))),
+      after: (_, ended) => Effect.sync(() => void log.push(ended))
+    })
   }
 }
 

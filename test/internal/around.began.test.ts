@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { Completion, type LLMClient } from "../../src/index.ts"
-import { aroundBeginning } from "../../src/internal/began.ts"
+import { around } from "../../src/internal/around.ts"
 import { type Answer, answer, failure, noting } from "../clients.ts"
 
 const request = Completion.make({ prompt: "Hello" })
@@ -16,7 +16,7 @@ const surrounded = (
   let calls = 0
   return {
     log,
-    ...aroundBeginning({ ...client, ...change(client) }, {
+    ...around({ ...client, ...change(client) }, {
       before: () => Effect.sync(() => ++calls),
       began: (taken) => Effect.sync(() => void log.push(`${taken} began`)),
       after: (taken, { _tag }) => Effect.sync(() => void log.push(`${taken} ${_tag}`))
@@ -24,7 +24,7 @@ const surrounded = (
   }
 }
 
-describe("aroundBeginning", () => {
+describe("around a stream that begins", () => {
   it.effect("tells once that a stream began, ahead of its reader", () =>
     Effect.gen(function*() {
       const { log, stream } = surrounded(() => Effect.succeed(answer()))
