@@ -105,9 +105,9 @@ const refuses = (specifier: string): boolean => {
 }
 
 const closed = [
-  "effect-llm/protocol/transport",
+  "effect-llm/transport/completion",
   "effect-llm/testing/simulator/respond",
-  "effect-llm/internal/anything",
+  "effect-llm/middleware/around",
   "effect-llm/index"
 ]
 

@@ -10,7 +10,7 @@ import { Simulator } from "effect-llm/testing"
 
 // @ts-expect-error the protocols are not public
 // oxlint-disable-next-line typescript/consistent-type-imports
-export type Closed = typeof import("effect-llm/protocol/transport")
+export type Closed = typeof import("effect-llm/transport/completion")
 
 // Exported, so that the declarations of a user's own modules can name the types.
 export const Claude = Retry.layer({ RateLimit: { base: "10 millis", cap: "1 second", attempts: 3 } }).pipe(

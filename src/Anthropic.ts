@@ -12,8 +12,8 @@
  * Anthropic.layer({ apiKey: Redacted.make("sk-ant-..."), model: "claude-sonnet-4-6" })
  * ```
  */
-import { anthropicMessages } from "./protocol/anthropicMessages.ts"
-import * as provider from "./protocol/provider.ts"
+import * as provider from "./Provider.ts"
+import { anthropicMessages } from "./wire/anthropic/request.ts"
 
 export interface Options extends provider.CommonOptions {
   /** The version of the API, `2023-06-01` unless set. */

@@ -62,12 +62,12 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import { around, type Ended, type Restore } from "./internal/around.ts"
-import * as Circuit from "./internal/circuit.ts"
-import * as Limits from "./internal/limits.ts"
-import * as Check from "./internal/options.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
+import { around, type Ended, type Restore } from "./middleware/around.ts"
+import * as Circuit from "./middleware/circuit.ts"
+import * as Limits from "./middleware/keys.ts"
+import * as Check from "./middleware/options.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {

@@ -33,9 +33,9 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import * as Check from "./internal/options.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import { type LLMError, withAttempts } from "./LLMError.ts"
+import * as Check from "./middleware/options.ts"
 
 /** One of the layers to choose from, and what it is asked for. */
 export interface Member<E = unknown, R = unknown> {

@@ -14,8 +14,8 @@ import type { HttpClient } from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { LLMClient } from "./LLMClient.ts"
-import { geminiGenerateContent } from "./protocol/geminiGenerateContent.ts"
-import * as provider from "./protocol/provider.ts"
+import * as provider from "./Provider.ts"
+import { geminiGenerateContent } from "./wire/gemini/request.ts"
 
 export interface Options extends provider.CommonOptions {}
 

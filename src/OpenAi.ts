@@ -13,8 +13,8 @@
  * OpenAi.layer({ baseUrl: "http://localhost:11434/v1", model: "qwen3" })
  * ```
  */
-import { compatible, openAi } from "./protocol/chatCompletions.ts"
-import * as provider from "./protocol/provider.ts"
+import * as provider from "./Provider.ts"
+import { compatible, openAi } from "./wire/chat/request.ts"
 
 export interface Options extends provider.CommonOptions {
   readonly organization?: string

@@ -9,8 +9,8 @@
  * OpenRouter.layerConfig({ model: Config.succeed("anthropic/claude-sonnet-4.6"), title: Config.succeed("My app") })
  * ```
  */
-import { openRouter } from "./protocol/chatCompletions.ts"
-import * as provider from "./protocol/provider.ts"
+import * as provider from "./Provider.ts"
+import { openRouter } from "./wire/chat/request.ts"
 
 export interface Options extends provider.CommonOptions {
   /** The address of your application, for OpenRouter's rankings. */

@@ -27,9 +27,9 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import * as Options from "./internal/options.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { flatten, type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
+import * as Options from "./middleware/options.ts"
 
 /** How failures of one kind are retried. */
 export interface Backoff {

@@ -31,9 +31,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
-import * as Check from "./internal/options.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import { isLLMError, type LLMError, make as makeError } from "./LLMError.ts"
+import * as Check from "./middleware/options.ts"
 
 /** The layer for the models of a pattern, and what it is asked for. */
 export interface Route<E = unknown, R = unknown> {

@@ -3,7 +3,7 @@ import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } 
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { Completion, Fallback, LLMClient, type LLMError, type RateLimits, Retry, Throttle } from "../src/index.ts"
-import { Sent } from "../src/internal/sent.ts"
+import { Sent } from "../src/middleware/sent.ts"
 import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Completion, LLMClient, LLMError, Message, Tool } from "../src/index.ts"
-import { layers, names, providerOf, recording, refusal, sendTo } from "./protocol/exchange.ts"
+import { layers, names, providerOf, recording, refusal, sendTo } from "./transport/exchange.ts"
 
 const question = Completion.make({ model: "m", prompt: "Hi" })
 

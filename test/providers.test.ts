@@ -12,7 +12,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { Anthropic, Completion, Gemini, LLMClient, LLMProvider, OpenAi, OpenRouter } from "../src/index.ts"
-import { exchange, recording, type Sent } from "./protocol/exchange.ts"
+import { exchange, recording, type Sent } from "./transport/exchange.ts"
 
 type ProviderLayer<E = never> = Layer.Layer<LLMClient.LLMClient, E, HttpClient.HttpClient>
 type Env = { readonly [name: string]: string }

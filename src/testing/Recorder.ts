@@ -57,9 +57,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import * as Cassette from "../internal/cassette.ts"
-import * as OptionChecks from "../internal/options.ts"
-import * as secrets from "../protocol/secrets.ts"
+import * as OptionChecks from "../middleware/options.ts"
+import * as secrets from "../transport/secrets.ts"
+import * as Cassette from "./recorder/cassette.ts"
 
 export interface ReplayOptions {
   /** The file of the recording; its folder is made if it is not there. One file belongs to one test. */

@@ -41,7 +41,9 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Completion from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
-import * as Options from "../internal/options.ts"
+import { LLMClient, type Service } from "../LLMClient.ts"
+import type * as LLMError from "../LLMError.ts"
+import * as Options from "../middleware/options.ts"
 import {
   type After,
   type Answer,
@@ -62,11 +64,9 @@ import {
   type Script,
   show,
   type Step
-} from "../internal/script.ts"
-import { LLMClient, type Service } from "../LLMClient.ts"
-import type * as LLMError from "../LLMError.ts"
+} from "./script.ts"
 
-export type { Answer, AnswerFields, Failure, Match, Parts, Reply, Script, Step } from "../internal/script.ts"
+export type { Answer, AnswerFields, Failure, Match, Parts, Reply, Script, Step } from "./script.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Replies

@@ -15,7 +15,7 @@ import * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
 import * as OpenAi from "../../src/OpenAi.ts"
 import * as OpenRouter from "../../src/OpenRouter.ts"
-import type { CommonOptions } from "../../src/protocol/provider.ts"
+import type { CommonOptions } from "../../src/Provider.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 

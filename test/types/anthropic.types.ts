@@ -1,7 +1,7 @@
 /** What we send to Anthropic, held against its SDK by the type checker alone. */
 import type { MessageCreateParamsNonStreaming } from "@anthropic-ai/sdk/resources/messages"
 import type { Completion } from "../../src/Completion.ts"
-import { encode } from "../../src/protocol/anthropicMessages.ts"
+import { encode } from "../../src/wire/anthropic/request.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 // The SDK speaks version 2026-10-21 of the API, which knows no temperature; the version that we speak does.

@@ -1,7 +1,7 @@
 /** What we send to OpenAI and to those that speak as it does, held against its SDK by the type checker alone. */
 import type * as OpenAi from "openai/resources/chat/completions"
 import type { Completion } from "../../src/Completion.ts"
-import { type Dialect, encode } from "../../src/protocol/chatCompletions.ts"
+import { type Dialect, encode } from "../../src/wire/chat/request.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 /** Anthropic's cache mark, which OpenRouter takes on parts and tools. */

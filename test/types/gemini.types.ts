@@ -1,8 +1,8 @@
 /** What we send to Gemini, held against its SDK by the type checker alone. */
 import type * as Gemini from "@google/genai"
 import type { Completion } from "../../src/Completion.ts"
-import { encode } from "../../src/protocol/geminiGenerateContent.ts"
-import type { GeminiSchema } from "../../src/protocol/jsonSchema.ts"
+import { encode } from "../../src/wire/gemini/request.ts"
+import type { GeminiSchema } from "../../src/wire/jsonSchema.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 /** The SDK writes limits as int64 does in JSON, as texts; the API takes numbers as well. */

@@ -1,0 +1,177 @@
+/**
+ * Takes secrets out of texts before they become part of an error.
+ */
+import * as Base64 from "effect/encoding/Base64"
+import * as Base64Url from "effect/encoding/Base64Url"
+import * as Hex from "effect/encoding/Hex"
+import { isObject } from "../wire/json.ts"
+
+// What a request sends besides secrets; every other header of the user's is taken for one.
+const harmless = new Set([
+  "accept",
+  "accept-encoding",
+  "accept-language",
+  "anthropic-beta",
+  "anthropic-version",
+  "content-type",
+  "http-referer",
+  "openai-organization",
+  "openai-project",
+  "referer",
+  "user-agent",
+  "x-openrouter-categories",
+  "x-openrouter-title",
+  "x-title"
+])
+
+// Shorter texts are no secrets, and taking them out would only garble the rest.
+const shortest = 4
+
+/** The secrets among headers: every value that is not known to be harmless, with and without its scheme. */
+export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<string> =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    harmless.has(name.toLowerCase()) ? [] : [value.trim(), value.trim().replace(/^\S+\s+/, "")]
+  )
+
+// Some gateways have the key in the path; what is shorter there is a name.
+const shortestInPath = 16
+
+/** The secrets in a URL: the values of its query, and what is long in its path. */
+export const ofUrl = (url: URL): Array<string> => [
+  ...url.pathname.split("/").filter((segment) => segment.length >= shortestInPath),
+  ...url.searchParams.values(),
+  ...url.search.slice(1).split("&").map((pair) => pair.slice(pair.indexOf("=") + 1))
+]
+
+const entities: Readonly<Record<string, string>> = { '"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt" }
+
+const hex = (code: number, digits = 2): string => code.toString(16).padStart(digits, "0")
+
+// The ways in which a text may write a character: as it is, or escaped by JSON, URLs or HTML, even more than once. Every
+// repetition is bounded, so that the time to look for a secret grows with the text alone.
+const spellings = (character: string): Array<RegExp> => {
+  const code = character.charCodeAt(0)
+  const plain = `\\u${hex(code, 4)}`
+  const bytes = [...new TextEncoder().encode(character)]
+  const entity = entities[character]
+  return [
+    ...(character === "\\" ? [1, 2, 4, 8].map((times) => `${plain}{${times}}`) : [`\\\\{0,8}${plain}`]),
+    `\\\\{0,8}u${hex(code, 4)}`,
+    bytes.map((byte) => `%(?:25){0,3}${hex(byte)}`).join(""),
+    `&(?:amp;){0,3}(?:#0{0,4}${code}|#x0{0,4}${hex(code)}${entity === undefined ? "" : `|${entity}`});`,
+    ...(character === " " ? ["\\+"] : [])
+  ].map((source) => new RegExp(source, "iy"))
+}
+
+// Characters are few, and errors may come in storms.
+const known = new Map<string, ReadonlyArray<RegExp>>()
+
+const spellingsOf = (character: string): ReadonlyArray<RegExp> => {
+  const found = known.get(character) ?? spellings(character)
+  known.set(character, found)
+  return found
+}
+
+// Encoded, a shorter text could be a few letters of anything.
+const shortestEncoded = 8
+
+const base64 = [Base64.encode, Base64Url.encode]
+
+// A secret in base64 and in hexadecimal digits. Within a longer text that is encoded, a secret begins at the first,
+// second or third byte of a group; of its first and last digit the neighbours may have a part, which tells next to
+// nothing.
+const encoded = (secret: string): ReadonlyArray<string> => {
+  if (secret.length < shortestEncoded) return []
+  const bytes = new TextEncoder().encode(secret)
+  return [
+    Hex.encode(bytes),
+    ...[0, 1, 2].flatMap((before) => {
+      const shifted = new Uint8Array(before + bytes.length)
+      shifted.set(bytes, before)
+      return base64.map((encode) =>
+        encode(shifted).slice(Math.ceil(before * 8 / 6), Math.floor(shifted.length * 8 / 6))
+      )
+    })
+  ]
+}
+
+// Where a secret ends that begins at `start`: all ways to read the text are followed at once.
+const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start: number): number | undefined => {
+  let ends = [start]
+  for (const character of secret) {
+    const next = new Set<number>()
+    for (const end of ends) {
+      for (const spelling of character) {
+        spelling.lastIndex = end
+        if (spelling.test(text)) next.add(spelling.lastIndex)
+      }
+    }
+    if (next.size === 0) return undefined
+    ends = [...next]
+  }
+  return Math.max(...ends)
+}
+
+// So many characters are looked for at once, before a text is held against a secret as a whole.
+const prefix = 3
+
+/** A function that replaces every secret in a text, however it is escaped and capitalized, and in base64 or hex too. */
+export const redactor = (secrets: Iterable<string>): (text: string) => string => {
+  const plain = [...secrets].filter((secret) => secret.length >= shortest)
+  const found = [...new Set([...plain, ...plain.flatMap(encoded)])]
+    // Longer ones first, so that none is hidden by a part of it having been replaced.
+    .sort((a, b) => b.length - a.length)
+    .map((secret) => secret.split("").map(spellingsOf))
+  if (found.length === 0) return (text) => text
+  const oneOf = (spellings: ReadonlyArray<RegExp>) => `(?:${spellings.map(({ source }) => source).join("|")})`
+  const begin = new RegExp(found.map((secret) => secret.slice(0, prefix).map(oneOf).join("")).join("|"), "gi")
+  return (text) => {
+    let redacted = ""
+    let rest = 0
+    begin.lastIndex = 0
+    for (let match = begin.exec(text); match !== null; match = begin.exec(text)) {
+      const start = match.index
+      const end = found.map((secret) => endOf(secret, text, start)).find((end) => end !== undefined)
+      if (end !== undefined) {
+        redacted += `${text.slice(rest, start)}<redacted>`
+        rest = end
+      }
+      begin.lastIndex = end ?? start + 1
+    }
+    return redacted + text.slice(rest)
+  }
+}
+
+// No error that a provider means is nested more deeply, and what is may not even be walked through.
+const deepest = 100
+
+/** Redacts every text of a JSON value, its keys included, and leaves out what is nested too deeply. */
+export const redactJson = (value: unknown, redact: (text: string) => string, depth = 0): unknown =>
+  typeof value === "string"
+    ? redact(value)
+    : depth > deepest && typeof value === "object" && value !== null
+    ? "<too deep>"
+    : Array.isArray(value)
+    ? value.map((item) => redactJson(item, redact, depth + 1))
+    : isObject(value)
+    ? Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactJson(item, redact, depth + 1)]))
+    : value
+
+// In an answer, what is the provider's own JSON, and what is our own word.
+const foreign = new Set(["arguments", "block", "citations"])
+const own = new Set(["_tag", "provider", "field"])
+
+/** Redacts an answer and leaves its shape: only what the provider wrote is searched for secrets. */
+export const redactAnswer = <A>(value: A, redact: (text: string) => string): A => {
+  const walk = (value: unknown, name: string): unknown =>
+    own.has(name)
+      ? value
+      : foreign.has(name) || typeof value === "string"
+      ? redactJson(value, redact)
+      : Array.isArray(value)
+      ? value.map((item) => walk(item, ""))
+      : isObject(value)
+      ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, key)]))
+      : value
+  return walk(value, "") as A
+}
