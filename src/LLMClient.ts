@@ -24,14 +24,18 @@ import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { LLMError } from "./LLMError.ts"
 
 export class LLMClient extends Context.Service<LLMClient, {
-  /** "anthropic", "openai", "gemini", "openrouter": names the span, the limit, the cache entry. */
+  /** The name of this instance: "anthropic", "openai", "deepseek", "my-vllm". Errors, limits and caches go by it. */
   readonly provider: string
   /** The model of completions that name none, where the layer has one. */
   readonly model?: string
+  /** Where the provider is, for telemetry. */
+  readonly baseUrl?: string
   /** Runs a request and gives the whole answer. */
   readonly completion: (completion: Completion) => Effect.Effect<CompletionResponse, LLMError>
   /** Runs a request and gives the answer as it arrives; the last part holds all of it. */
   readonly stream: (completion: Completion) => Stream.Stream<CompletionPart, LLMError>
+  /** The input tokens of a request as the provider counts them, where it can be asked. */
+  readonly countTokens?: (completion: Completion) => Effect.Effect<number, LLMError>
 }>()("effect-llm/LLMClient") {}
 
 /** What an implementation of the service looks like. */
@@ -57,3 +61,22 @@ export const stream = (completion: Completion): Stream.Stream<CompletionPart, LL
  */
 export const middleware = (f: (client: Service) => Partial<Service>): Layer.Layer<LLMClient, never, LLMClient> =>
   Layer.fresh(Layer.effect(LLMClient, Effect.map(LLMClient, (client) => ({ ...client, ...f(client) }))))
+
+/**
+ * How long a call may wait below a `Fallback` while another member is ready. There is one value for each call of a
+ * member; the last member's has no limits, and so it says no more than that the call is below a Fallback.
+ */
+export interface Patience {
+  /**
+   * Milliseconds of waiting that are left to backoffs, queues and circuits together. Whoever is about to wait for longer
+   * fails at once instead; whoever waits takes its wait off.
+   */
+  waiting: number
+  /** The longest wait for the first byte of the answer, in milliseconds. */
+  readonly firstByte: number
+}
+
+/** The patience of the call that runs; `undefined` where there is no Fallback above. */
+export const Patience = Context.Reference<Patience | undefined>("effect-llm/LLMClient/Patience", {
+  defaultValue: () => undefined
+})
