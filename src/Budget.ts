@@ -42,10 +42,11 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { flatten, type LLMError, make as makeError } from "./LLMError.ts"
+import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Calls, type Ended } from "./middleware/around.ts"
 import * as Estimate from "./middleware/estimate.ts"
 import { isUnsent } from "./middleware/keys.ts"
+import * as Attempts from "./middleware/attempts.ts"
 import * as Check from "./middleware/options.ts"
 import { Sent } from "./middleware/sent.ts"
 import * as TokenUsage from "./TokenUsage.ts"
@@ -149,7 +150,7 @@ interface Attempt {
 }
 
 const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
-  flatten(failures)
+  Attempts.flatten(failures)
     // Neither what was never sent is a call, nor the failure of a call that another one shared.
     .filter((error) => error.partial === undefined ? !isUnsent(error) : error.partial.cached !== true)
     .map((error) => {

@@ -5,7 +5,8 @@
  * back, signatures and unknown blocks included.
  */
 import * as Schema from "effect/Schema"
-import { flatten, LLMError } from "./LLMError.ts"
+import { defined, type Optional } from "./fields.ts"
+import { LLMError } from "./LLMError.ts"
 import * as Message from "./Message.ts"
 import { RateLimits } from "./RateLimits.ts"
 import { TokenUsage } from "./TokenUsage.ts"
@@ -25,17 +26,52 @@ export const ContentFilter = tag("ContentFilter")
 /** Any other reason, in the provider's own word. */
 export const Other = Schema.TaggedStruct("Other", { reason: Schema.String })
 
-export const FinishReason = Schema.Union([None, Stop, MaxTokens, ToolUse, ContentFilter, Other])
-export type FinishReason = typeof FinishReason.Type
+export interface None extends Schema.Schema.Type<typeof None> {}
+export interface Stop extends Schema.Schema.Type<typeof Stop> {}
+export interface MaxTokens extends Schema.Schema.Type<typeof MaxTokens> {}
+export interface ToolUse extends Schema.Schema.Type<typeof ToolUse> {}
+export interface ContentFilter extends Schema.Schema.Type<typeof ContentFilter> {}
+export interface Other extends Schema.Schema.Type<typeof Other> {}
+
+export type FinishReason = None | Stop | MaxTokens | ToolUse | ContentFilter | Other
+export const FinishReason: Schema.Codec<FinishReason> = Schema.Union([
+  None,
+  Stop,
+  MaxTokens,
+  ToolUse,
+  ContentFilter,
+  Other
+])
+
+/** One pass of the model, where an answer took several: a compaction, an advisor, a fallback at the provider. */
+export const Pass = Schema.Struct({
+  /** What the pass was for, in the provider's word. */
+  kind: Schema.String,
+  /** The model of this pass, where it is not the one that answered. */
+  model: Schema.optionalKey(Schema.String),
+  usage: TokenUsage
+})
+export interface Pass extends Schema.Schema.Type<typeof Pass> {}
+
+/** What of the request was left out or changed, since the model does not take it as it was. */
+export const Warning = Schema.Struct({
+  /** The field of the request: "temperature", "toolChoice", "reasoning.effort". */
+  field: Schema.String,
+  /** What was sent instead, and why. */
+  description: Schema.String
+})
+export interface Warning extends Schema.Schema.Type<typeof Warning> {}
 
 /** An answer. */
 export class CompletionResponse extends Schema.Class<CompletionResponse>("effect-llm/CompletionResponse")({
   /** What the model said, in order. */
   choice: Schema.Array(Message.AssistantContent),
   finishReason: FinishReason,
-  /** Tokens of this answer alone; those of failed attempts are in `attempts`. */
+  /** Tokens of this answer alone, all its passes together; those of failed attempts are in `attempts`. */
   usage: TokenUsage,
-  /** The provider that answered: "anthropic", "openai", "gemini" or "openrouter". */
+  /** The model's passes, oldest first, where the answer took several; `usage` is their sum. */
+  passes: Schema.optionalKey(Schema.Array(Pass)),
+  /** The provider that answered, by the name of its instance: "anthropic", "openai", "my-vllm". */
   provider: Schema.String,
   /** The model that answered, as the provider names it. */
   model: Schema.optionalKey(Schema.String),
@@ -50,13 +86,18 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   cost: Schema.optionalKey(Schema.Finite),
   /** Whether the answer came from a cache of responses. */
   cached: Schema.optionalKey(Schema.Boolean),
+  /** What of the request was left out or changed to suit the model. */
+  warnings: Schema.optionalKey(Schema.Array(Warning)),
+  /** What else the provider said, by its name: log probabilities, other choices, grounding, service tier. */
+  metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.JsonObject)),
   /** The failures, oldest first, that retries and fallbacks went through before this answer. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError)))
 }) {
-  /** The texts, joined by a newline; those that hold nothing but a signature are left out. */
+  /** The texts, one directly behind the other; where there is a final answer, commentary is left out. */
   get text(): string {
-    return this.choice.flatMap((content) => content._tag === "Text" && content.text !== "" ? [content.text] : [])
-      .join("\n")
+    const texts = this.choice.filter((content) => content._tag === "Text")
+    const final = texts.some(({ phase }) => phase === "final_answer")
+    return texts.map(({ phase, text }) => final && phase === "commentary" ? "" : text).join("")
   }
   /** Every complete tool call, in order. */
   get toolCalls(): Array<Message.ToolCall> {
@@ -72,7 +113,7 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   }
   /** The assistant message to append to the history. */
   get message(): Message.Assistant {
-    return Message.assistant(this.choice, { ...(this.id && { id: this.id }), provider: this.provider })
+    return Message.assistant(this.choice, { id: this.id || undefined, provider: this.provider })
   }
 }
 
@@ -81,10 +122,6 @@ type Fields = {
     CompletionResponse[K]
 }
 
-/** An answer from its fields, which are taken as they are. */
-export const make = (fields: Fields): CompletionResponse =>
-  Object.assign(Object.create(CompletionResponse.prototype), fields)
-
-/** The answer with the failures that went before it, ahead of those it has. */
-export const withAttempts = (self: CompletionResponse, before: ReadonlyArray<LLMError>): CompletionResponse =>
-  before.length === 0 ? self : make({ ...self, attempts: flatten([...before, ...(self.attempts ?? [])]) })
+/** An answer from its fields, which are taken as they are; those that are undefined are left out. */
+export const make = (fields: Optional<Fields>): CompletionResponse =>
+  Object.assign(Object.create(CompletionResponse.prototype), defined<Fields>(fields))

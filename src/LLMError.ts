@@ -23,6 +23,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { CompletionResponse } from "./CompletionResponse.ts"
+import { defined, type Optional } from "./fields.ts"
 import { RateLimits } from "./RateLimits.ts"
 
 export const RateLimitReason = Schema.Literals(["Requests", "Tokens", "Capacity", "Unknown"])
@@ -31,7 +32,7 @@ export type RateLimitReason = typeof RateLimitReason.Type
 export const TransientReason = Schema.Literals(["Overloaded", "Server", "Network", "Timeout", "Truncated", "Malformed"])
 export type TransientReason = typeof TransientReason.Type
 
-export const EmptyResponseReason = Schema.Literals(["NoContent", "MalformedToolCall"])
+export const EmptyResponseReason = Schema.Literals(["NoContent", "MalformedToolCall", "MalformedOutput"])
 export type EmptyResponseReason = typeof EmptyResponseReason.Type
 
 export const ClientErrorReason = Schema.Literals([
@@ -51,7 +52,7 @@ export const ClientErrorReason = Schema.Literals([
 export type ClientErrorReason = typeof ClientErrorReason.Type
 
 const fields = {
-  /** The provider that failed: "anthropic", "openai", "gemini" or "openrouter". */
+  /** The provider that failed, by the name of its instance: "anthropic", "openai", "my-vllm". */
   provider: Schema.String,
   /** The model that was asked for; empty when none was. */
   model: Schema.String,
@@ -143,7 +144,7 @@ const fallbackable: Record<ClientErrorReason, boolean> = {
   Authentication: true,
   Permission: true,
   NotFound: true,
-  TooLarge: false,
+  TooLarge: true,
   Quota: true,
   DailyQuota: true,
   ContextWindow: true,
@@ -169,34 +170,23 @@ export class ClientError extends Schema.TaggedError<ClientError>("effect-llm/Cli
   }
 }
 
-export const LLMError = Schema.Union([RateLimit, ClientError, EmptyResponse, Transient])
 export type LLMError = RateLimit | ClientError | EmptyResponse | Transient
+export const LLMError = Schema.Union([RateLimit, ClientError, EmptyResponse, Transient])
 
 /** Tells an `LLMError` from any other value. */
 export const isLLMError: (u: unknown) => u is LLMError = Schema.is(LLMError)
 
-// The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
-const constructors = { RateLimit, ClientError, EmptyResponse, Transient } as unknown as Readonly<
-  Record<LLMError["_tag"], (new(fields: object) => LLMError) & { readonly fields: object }>
->
+const classes = { RateLimit, ClientError, EmptyResponse, Transient }
 
-/** An error from its fields; those that are undefined are left out. */
-export const make = (tag: LLMError["_tag"], fields: Readonly<Record<string, unknown>>): LLMError =>
-  new constructors[tag](Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)))
+type Tag = LLMError["_tag"]
+type ErrorOf<T extends Tag> = Extract<LLMError, { readonly _tag: T }>
 
-const replaceAttempts = (self: LLMError, attempts: ReadonlyArray<LLMError> | undefined): LLMError => {
-  const fields = Object.keys(constructors[self._tag].fields).map((key) => [key, self[key as keyof LLMError]])
-  return make(self._tag, { ...Object.fromEntries(fields), attempts })
+/** The fields of an error of a tag. */
+export type Fields<T extends Tag> = {
+  readonly [K in keyof ErrorOf<T> as K extends keyof typeof fields | "reason" ? K : never]: ErrorOf<T>[K]
 }
 
-/** The failures as one list, in their order: each that has some before it follows them, and has none itself. */
-export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
-  failures.flatMap((failure) =>
-    failure.attempts === undefined
-      ? [failure]
-      : [...flatten(failure.attempts), replaceAttempts(failure, undefined)]
-  )
-
-/** The error with the failures that went before it, ahead of those it has. */
-export const withAttempts = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError =>
-  before.length === 0 ? self : replaceAttempts(self, flatten([...before, ...(self.attempts ?? [])]))
+/** An error from its fields; those that are undefined are left out. */
+export const make = <T extends Tag>(tag: T, fields: Optional<Fields<T>>): ErrorOf<T> =>
+  // The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
+  new (classes[tag] as unknown as new(fields: object) => ErrorOf<T>)(defined(fields))
