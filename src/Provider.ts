@@ -180,7 +180,9 @@ const toLimits = ({ body = sizes.body, event = sizes.event }: LimitOptions): Res
   const characters = toSize(event)
   if (bytes !== undefined && characters !== undefined) return Result.succeed({ body: bytes, event: characters })
   return Result.fail(
-    `limits.${bytes === undefined ? "body" : "event"}: give a whole number above 0, or one with a unit, such as "64 MiB"`
+    `limits.${
+      bytes === undefined ? "body" : "event"
+    }: give a whole number above 0, or one with a unit, such as "64 MiB"`
   )
 }
 
@@ -250,15 +252,20 @@ const toEndpoint = <Options extends CommonOptions>(
       model: options.model,
       headers,
       auth: toAuth(auth),
-      secrets: [...(key === "" ? [] : [key]), ...(typeof auth === "function" ? [] : secrets.ofValues(Object.values(auth)))],
+      secrets: [
+        ...(key === "" ? [] : [key]),
+        ...(typeof auth === "function" ? [] : secrets.ofValues(Object.values(auth)))
+      ],
       timeouts: toTimeouts(options.timeouts),
       limits,
       tracePropagation: options.tracePropagation ?? false
     }
   })
 
-const checkNames = <Options extends CommonOptions>({ options = [], vendor }: Definition<Options>, given: object): void =>
-  Check.known(vendor, given, [...Object.keys(commonNames), ...options])
+const checkNames = <Options extends CommonOptions>(
+  { options = [], vendor }: Definition<Options>,
+  given: object
+): void => Check.known(vendor, given, [...Object.keys(commonNames), ...options])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers
@@ -335,7 +342,9 @@ export const layers = <Options extends CommonOptions>(
         const endpoint = toEndpoint(definition, options, definition.keyVariables)
         if (Result.isSuccess(endpoint)) return transport.make(endpoint.success)
         const { description, wire } = endpoint.failure
-        if (wire !== undefined) return Effect.succeed(transport.refusing(wire, { _tag: "Unauthenticated", description }))
+        if (wire !== undefined) {
+          return Effect.succeed(transport.refusing(wire, { _tag: "Unauthenticated", description }))
+        }
         throw new Error(`${definition.vendor} ${description}`)
       })
     ),

@@ -317,7 +317,9 @@ const requestId: Failures["requestId"] = (headers, body) => {
 }
 
 /** The failures of a wire from what is its own; what is left out is as most providers have it. */
-export const failures = (own: Partial<Failures> & { readonly families?: ReadonlyArray<Hints.Family> } = {}): Failures => {
+export const failures = (
+  own: Partial<Failures> & { readonly families?: ReadonlyArray<Hints.Family> } = {}
+): Failures => {
   const { families = [], ...rest } = own
   return {
     words: {},

@@ -149,4 +149,3 @@ const words: Failures["words"] = {
 export const failures: Failures = make({ ...shared, words, messages: [requestTooLarge] })
 
 export const openRouterFailures: Failures = make({ ...shared, words, messages: [freeModels] })
-
