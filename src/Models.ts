@@ -108,7 +108,8 @@ export const effortsOf = (rules: Rules, api?: Api): ReadonlyArray<Effort> | unde
 
 /**
  * The effort that is taken and nearest to the one asked for; of two the higher one. It is never `none` unless `none` was
- * asked for, and undefined where the model takes no efforts. Where nothing is known, it is the one asked for.
+ * asked for, and undefined where the model takes no efforts. Where nothing is known, it is the one asked for. Whether
+ * `none` can be had in another way than as an effort, `thinkingOff` says.
  */
 export const nearestEffort = (rules: Rules, asked: Effort, api?: Api): Effort | undefined => {
   const taken = effortsOf(rules, api)
@@ -120,10 +121,15 @@ export const nearestEffort = (rules: Rules, asked: Effort, api?: Api): Effort | 
   )
 }
 
-/** The effort that a request has in the end: the one nearest to what it asks for, else the model's own. */
+/**
+ * The effort that a request has in the end: the one nearest to what it asks for, else the model's own. A model that
+ * takes budgets in place of efforts thinks as far as it was asked to.
+ */
 export const effectiveEffort = (rules: Rules, asked?: Effort, api?: Api): Effort | undefined => {
   if (asked === "none" && rules.thinkingOff === true) return "none"
-  if (asked !== undefined) return nearestEffort(rules, asked, api)
+  if (asked !== undefined) {
+    return nearestEffort(rules, asked, api) ?? (rules.thinking?.length === 0 ? "none" : asked)
+  }
   return rules.thinksByDefault === false ? "none" : rules.defaultEffort
 }
 
