@@ -66,7 +66,7 @@ const byName = (provider: string, model: string): Rules => {
   for (const line of linesOf(name)) {
     const match = line.name.exec(name)
     if (match !== null) {
-      return isTail(name.slice(match[0].length)) ? servedBy(provider, name, among(line, match)) : unknown
+      return isTail(name.slice(match[0].length)) ? servedBy(provider, among(line, match)) : unknown
     }
   }
   return unknown

@@ -6,16 +6,19 @@
  * own rows over them with `make`.
  *
  * ```ts
- * import { Budget } from "effect-llm"
+ * import { Completion, LLMClient } from "effect-llm"
  * import * as Prices from "effect-llm/Prices"
+ * import { Effect } from "effect"
  *
- * const prices = Prices.make(Prices.table, { "my-vllm": { "*": { input: 0, output: 0 } } })
- * const budget = Budget.make({ cost: { limit: 10, price: (...call) => prices.of(...call) ?? NaN } })
+ * const prices = Prices.make(Prices.table, { "my-vllm": { "*": { input: 0.1, output: 0.3 } } })
+ * const dollars = LLMClient.completion(Completion.make({ prompt: "Hi" })).pipe(
+ *   Effect.map((response) => Prices.cost(response, { prices }))
+ * )
  * ```
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import { pricedName } from "./models/name.ts"
+import { pricedNames } from "./models/name.ts"
 import { type Price, type Row, type Rows, rows } from "./models/prices.ts"
 import type { TokenUsage } from "./TokenUsage.ts"
 
@@ -69,8 +72,8 @@ type Models = Rows[string]
 
 const inTable = (models: Models, model: string): Row | undefined => {
   if (Object.hasOwn(models, model)) return models[model]
-  const name = pricedName(model)
-  if (name !== undefined && Object.hasOwn(models, name)) return models[name]
+  const name = pricedNames(model).find((name) => Object.hasOwn(models, name))
+  if (name !== undefined) return models[name]
   const beginnings = Object.keys(models).filter((key) => key.endsWith("*") && model.startsWith(key.slice(0, -1)))
   const longest = beginnings.reduce((best, key) => key.length > best.length ? key : best, "")
   return longest === "" ? undefined : models[longest]

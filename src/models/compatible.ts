@@ -3,10 +3,12 @@
  * hold limits, efforts and what has to go back; whether tools can be forced or answers held to a schema is not verified,
  * so that both are sent and the server decides.
  */
+import * as Struct from "effect/Struct"
 import { alike, type Effort, type Line, type Rules, upTo } from "./rules.ts"
 
 const noneOrHigh = ["none", "high"] as const satisfies ReadonlyArray<Effort>
 const lowHighMax = ["low", "high", "max"] as const satisfies ReadonlyArray<Effort>
+const noneToHigh = ["none", "low", "medium", "high"] as const satisfies ReadonlyArray<Effort>
 const highMax = ["high", "max"] as const satisfies ReadonlyArray<Effort>
 const lowToXhigh = ["low", "medium", "high", "xhigh"] as const satisfies ReadonlyArray<Effort>
 const image = ["image"] as const satisfies Rules["media"]
@@ -75,7 +77,7 @@ const mistralThinking = {
 
 const qwen = { vendor: "qwen" } as const satisfies Rules
 const minimax = { vendor: "minimax", media: image } as const satisfies Rules
-const muse = { ...size(1_048_576, 131_072), vendor: "meta", media: image } as const satisfies Rules
+const muse = { vendor: "meta", media: image } as const satisfies Rules
 
 /** The more special a name, the earlier it stands. */
 export const compatible: ReadonlyArray<Line> = [
@@ -134,9 +136,16 @@ export const compatible: ReadonlyArray<Line> = [
     ]
   },
   alike(/^mistral-large-(?:2512|latest)$/, { ...mistral, ...unthinking, family: "mistral-large", media: image }),
+  alike(/^mistral-large-4(?=-|$)/, {
+    ...mistralThinking,
+    ...size(1_048_576, 262_144),
+    family: "mistral-large-4",
+    efforts: ["low", "medium", "high"],
+    thinkingOff: false
+  }),
   alike(/^mistral-medium-(?:latest|2604|3\.5)$/, { ...mistralThinking, family: "mistral-medium" }),
   alike(/^mistral-small-(?:latest|2603)$/, { ...mistralThinking, ...size(262_144, 256_000), family: "mistral-small" }),
-  alike(/^codestral(?=-|$)/, { ...mistral, ...unthinking, ...size(256_000, 8192), family: "codestral", media: [] }),
+  alike(/^codestral-2508$/, { ...mistral, ...unthinking, ...size(256_000, 8192), family: "codestral", media: [] }),
   alike(/^devstral(?=-|$)/, { ...mistral, ...unthinking, family: "devstral", media: [] }),
   {
     name: /^qwen-?(?<major>\d{1,2})(?:\.(?<minor>\d))?-27b(?=-|$)/,
@@ -145,9 +154,7 @@ export const compatible: ReadonlyArray<Line> = [
         ...qwen,
         ...showing,
         family: "qwen3.8-27b",
-        contextWindow: 131_072,
         thinking: ["effort"],
-        efforts: ["none", "low", "medium", "high"],
         thinkingOff: true,
         media: image
       }],
@@ -155,9 +162,7 @@ export const compatible: ReadonlyArray<Line> = [
         ...qwen,
         ...showing,
         family: "qwen3.6-27b",
-        contextWindow: 131_072,
         thinking: ["effort"],
-        efforts: noneOrHigh,
         thinkingOff: true,
         media: image
       }]
@@ -165,69 +170,100 @@ export const compatible: ReadonlyArray<Line> = [
   },
   {
     name: /^qwen-?(?<major>\d{1,2})(?:\.(?<minor>\d))?-max(?=-|$)/,
-    versions: [[307, { ...qwen, ...size(1_000_000, 131_072), family: "qwen3.7-max", media: [] }]]
+    versions: [[307, { ...qwen, family: "qwen3.7-max" }]]
   },
   {
     name: /^qwen-?(?<major>\d{1,2})(?:\.(?<minor>\d))?-flash(?=-|$)/,
-    versions: [[307, { ...qwen, ...size(1_000_000, 65_536), family: "qwen3.7-flash", media: image }]]
+    versions: [[307, { ...qwen, family: "qwen3.7-flash", media: image }]]
   },
-  alike(/^qwen-plus(?=-|$)/, { ...qwen, ...size(1_000_000, 32_768), family: "qwen-plus", media: [] }),
+  alike(/^qwen-plus(?=-|$)/, { ...qwen, family: "qwen-plus" }),
   {
     name: /^minimax-m(?<major>\d{1,2})(?:\.(?<minor>\d))?-flash(?=-|$)/,
-    versions: [[301, { ...minimax, ...size(1_048_576, 524_288), family: "minimax-m3.1-flash" }]]
+    versions: [[301, { ...minimax, family: "minimax-m3.1-flash" }]]
   },
   {
     name: /^minimax-m(?<major>\d{1,2})(?:\.(?<minor>\d))?(?=-|$)/,
-    versions: [[300, { ...minimax, ...size(524_288, 512_000), family: "minimax-m3" }]]
+    versions: [[300, { ...minimax, family: "minimax-m3" }]]
   },
-  alike(/^muse-glimmer-30b(?=-|$)/, { ...muse, ...size(131_072, 16_384), family: "muse-glimmer" }),
+  alike(/^muse-glimmer-30b(?=-|$)/, { ...muse, family: "muse-glimmer" }),
+  alike(/^muse-spark-open(?=-|$)/, { ...muse, family: "muse-spark-open" }),
   alike(/^muse-(?:ember|spark|wonder)(?=-|$)/, { ...muse, family: "muse" }),
-  alike(/^llama-3\.3-70b(?=-|$)/, {
-    ...unthinking,
-    family: "llama-3.3",
-    vendor: "meta",
-    contextWindow: 131_072,
-    media: []
-  }),
-  alike(/^llama-3\.1-8b(?=-|$)/, {
-    ...unthinking,
-    family: "llama-3.1",
-    vendor: "meta",
-    contextWindow: 131_072,
-    media: []
-  })
+  alike(/^llama-3\.3-70b(?=-|$)/, { ...unthinking, family: "llama-3.3", vendor: "meta", media: [] }),
+  alike(/^llama-3\.1-8b(?=-|$)/, { ...unthinking, family: "llama-3.1", vendor: "meta", media: [] })
 ]
 
-/** What is so only where a service serves the model: its own limits and names, by family. */
-const host = {
+/** Services that serve models of others, with limits of their own. */
+const hosts = [
+  "azure",
+  "cerebras",
+  "fireworks",
+  "groq",
+  "llamacpp",
+  "lmstudio",
+  "mistral",
+  "ollama",
+  "openrouter",
+  "perplexity",
+  "together",
+  "vllm"
+]
+
+/** Vendors whose models are the same at every service. */
+const same = ["anthropic", "google", "openai"]
+
+/** What is known of a model at a service of others, by service and family. */
+const hosted = {
   groq: {
     "gpt-oss": size(131_072, 65_536),
     "llama-3.1": size(131_072, 131_072),
     "llama-3.3": size(131_072, 32_768),
-    "qwen3.6-27b": { ...size(131_072, 16_384), effortNames: { high: "default" } },
-    "qwen3.8-27b": size(131_072, 16_384)
+    "qwen3.6-27b": {
+      ...size(131_072, 16_384),
+      efforts: noneOrHigh,
+      thinkingOff: true,
+      effortNames: { high: "default" }
+    },
+    "qwen3.8-27b": { ...size(131_072, 16_384), efforts: noneToHigh, thinkingOff: true }
   },
-  cerebras: { "gpt-oss": size(131_072, 40_960), "qwen3.8-27b": size(131_072, 40_960) },
-  openrouter: { muse: size(1_048_576, 943_718) }
+  cerebras: {
+    "gpt-oss": size(131_072, 40_960),
+    "qwen3.8-27b": { ...size(131_072, 40_960), efforts: noneToHigh, thinkingOff: true }
+  },
+  openrouter: {
+    "minimax-m3": size(524_288, 512_000),
+    "minimax-m3.1-flash": size(1_048_576, 524_288),
+    muse: size(1_048_576, 943_718),
+    "muse-spark-open": size(1_048_576, 131_072),
+    "muse-glimmer": size(131_072, 16_384),
+    "qwen-plus": size(1_000_000, 32_768),
+    "qwen3.7-flash": size(1_000_000, 65_536),
+    "qwen3.7-max": size(1_000_000, 131_072)
+  }
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Rules>>>>
 
-/** `muse-spark-open` is the one of its kind with the smaller output there. */
-const smaller = /muse-spark-open(?=-|$)/
+/** OpenRouter calls OpenAI's models by whichever of the two protocols they take, and fits efforts itself. */
+const openRouter = { chatTools: "yes", responsesOnly: false, responsesEfforts: [] } as const satisfies Rules
 
-/** What a service does with the protocols of models that are not its own. */
-const gateway = {
-  // It calls OpenAI's models by whichever of the two protocols they take.
-  openrouter: { chatTools: "yes", responsesOnly: false, responsesEfforts: [] }
-} as const satisfies Readonly<Record<string, Rules>>
+const hostsOwn = ["contextWindow", "maxOutput", "efforts", "defaultEffort", "thinkingOff"] as const
 
-const rowsOf = (provider: string): Readonly<Record<string, Rules>> | undefined =>
-  Object.hasOwn(host, provider) ? host[provider as keyof typeof host] : undefined
+const ofHost = (provider: string, family: string): Rules | undefined => {
+  const families: Readonly<Record<string, Rules>> = Object.hasOwn(hosted, provider)
+    ? hosted[provider as keyof typeof hosted]
+    : {}
+  return Object.hasOwn(families, family) ? families[family] : undefined
+}
 
-/** The rules of a model as a service serves it; those of its vendor where nothing is known to differ. */
-export const servedBy = (provider: string, name: string, rules: Rules): Rules => {
-  const own = smaller.test(name) ? undefined : rowsOf(provider)?.[rules.family ?? ""]
-  const around = Object.hasOwn(gateway, provider) && rules.vendor === "openai"
-    ? gateway[provider as keyof typeof gateway]
-    : undefined
-  return own === undefined && around === undefined ? rules : { ...rules, ...own, ...around }
+/**
+ * The rules of a model as a service serves it. What other services make of an open model's limits and efforts is not
+ * known but for the rows above. Names that are no known service's leave the rules as they are.
+ */
+export const servedBy = (provider: string, rules: Rules): Rules => {
+  const { assumed, family = "", vendor = "" } = rules
+  if (!hosts.includes(provider) || provider === vendor) return rules
+  const kept = same.includes(vendor) ? rules : Struct.omit(rules, hostsOwn)
+  return {
+    ...kept,
+    ...(assumed !== true && ofHost(provider, family)),
+    ...(provider === "openrouter" && vendor === "openai" && openRouter)
+  }
 }

@@ -51,17 +51,14 @@ export const isTail = (rest: string): boolean =>
   /^(?:-[a-z][a-z0-9._+]*)*$/.test(rest.replaceAll(date, "")) && !otherKind.test(rest)
 
 /**
- * The name that prices go by: as `baseName`, without a date, a version of the deployment and "-latest", and with a "-"
- * for Claude's dots. Undefined for names that are billed otherwise: fine-tuned models, and variants behind a colon such
- * as ":batch".
+ * The names that a price may be found by, the most exact first: the name without its vendor, then without a date, a
+ * version of the deployment and "-latest"; with a "-" for Claude's dots. Empty for what is billed otherwise: fine-tuned
+ * models, and variants behind a colon such as ":batch".
  */
-export const pricedName = (model: string): string | undefined => {
-  const last = lastOf(model)
-  const name = last.replace(region, "").replace(/-v\d:\d$/, "").replace(/@\d{8}$/, "").replace(
-    /@(?:latest|default)$/,
-    ""
-  )
-  if (name === "" || /[@:[]/.test(name)) return undefined
-  const undated = name.replace(/-(?:\d{4}-\d\d-\d\d|\d{8}|latest|00\d)$/, "").replace(/-v\d$/, "")
-  return undated.startsWith("claude-") ? undated.replaceAll(".", "-") : undated
+export const pricedNames = (model: string): ReadonlyArray<string> => {
+  const deployed = lastOf(model).replace(region, "").replace(/-v\d:\d$/, "")
+    .replace(/@(?:\d{8}|latest|default)$/, "")
+  if (deployed === "" || /[@:[]/.test(deployed)) return []
+  const name = deployed.startsWith("claude-") ? deployed.replaceAll(".", "-") : deployed
+  return [name, name.replace(/-(?:\d{4}-\d\d-\d\d|\d{8}|latest|00\d)$/, "")]
 }

@@ -109,6 +109,15 @@ const pro = {
   phase: true
 } as const satisfies Rules
 
+const codex = {
+  ...reasoning,
+  ...small,
+  ...always,
+  efforts: ["low", "medium", "high", "xhigh"],
+  defaultEffort: "medium",
+  responsesOnly: true
+} as const satisfies Rules
+
 /** A model that does not reason. */
 const plain = {
   ...openAi,
@@ -194,20 +203,21 @@ export const openai: ReadonlyArray<Line> = [
       }]
     ]
   },
+  alike(/^gpt-5\.3-codex-spark(?=-|$)/, {
+    ...codex,
+    family: "gpt-5.3-codex-spark",
+    contextWindow: 128_000,
+    maxOutput: upTo(32_000),
+    phase: true
+  }),
+  alike(/^gpt-5\.1-codex-max(?=-|$)/, { ...codex, family: "gpt-5.1-codex-max" }),
   {
     // Codex is taken to be reached by Responses alone (not verified): Chat Completions then says so before it is sent.
     name: /^gpt-(?<major>\d{1,2})(?:\.(?<minor>\d))?-codex(?=-|$)/,
     versions: [
       [503, { ...v5_2, family: "gpt-5.3-codex", phase: true, responsesOnly: true }],
-      [500, {
-        ...reasoning,
-        ...small,
-        family: "gpt-5-codex",
-        ...always,
-        efforts: ["low", "medium", "high"],
-        defaultEffort: "medium",
-        responsesOnly: true
-      }]
+      [502, { ...codex, family: "gpt-5.2-codex" }],
+      [500, { ...codex, family: "gpt-5-codex", efforts: ["low", "medium", "high"] }]
     ]
   },
   {
@@ -276,7 +286,7 @@ export const openai: ReadonlyArray<Line> = [
     name: /^o(?<major>\d{1,2})-mini(?=-|$)/,
     versions: [
       [400, { ...goneReasoning, family: "o4-mini" }],
-      [300, { ...goneReasoning, family: "o3-mini" }]
+      [300, { ...goneReasoning, family: "o3-mini", media: [] }]
     ]
   },
   {
