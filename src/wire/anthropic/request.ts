@@ -3,13 +3,13 @@
  * caching", "Structured outputs".
  */
 import * as Completion from "../../Completion.ts"
-import type { Warning } from "../../CompletionResponse.ts"
 import type * as Message from "../../Message.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { fitIds } from "../callIds.ts"
 import { cacheControl, callArguments, decodeText, hasOtherTools, present, resultText, verbatim } from "../encode.ts"
-import { closed } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
+import { fit, type Fitted, type Options } from "./rules.ts"
+import { closed } from "./schema.ts"
 import { callIds, type imageTypes, isBlank, path, vendor } from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -224,32 +224,15 @@ const toolChoice = (choice: ToolChoice | undefined, parallel: boolean | undefine
   }
 }
 
-const efforts = { minimal: "low", low: "low", medium: "medium", high: "high", xhigh: "xhigh", max: "max" } as const
-
-const display = (summary: boolean | undefined) =>
-  present("display", summary === undefined ? undefined : summary ? "summarized" as const : "omitted" as const)
-
-const thinking = ({ budgetTokens, effort, summary }: Completion.Reasoning) => {
-  if (effort === "none") return { type: "disabled" } as const
-  if (budgetTokens !== undefined) {
-    return { type: "enabled", budget_tokens: budgetTokens, ...display(summary) } as const
-  }
-  return { type: "adaptive", ...display(summary) } as const
-}
-
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
-export const encode = (completion: Completion.Completion, model: string, name: string = vendor) => {
-  const { messages, system } = conversation(completion, name, false)
-  const { maxTokens, outputSchema, parallelToolCalls, reasoning, stopSequences = [], temperature, tools, topP } =
-    completion
-  const hasTools = tools.length > 0 || hasOtherTools(completion, vendor, name)
-  const effort = reasoning?.effort === undefined || reasoning.effort === "none"
-    ? undefined
-    : efforts[reasoning.effort]
+export const encode = (fitted: Fitted, model: string, name: string) => {
+  const { completion, effort, maxTokens, systemInPlace, thinking } = fitted
+  const { outputSchema, parallelToolCalls, stopSequences = [], temperature, tools, topP } = completion
+  const { messages, system } = conversation(completion, name, systemInPlace)
   const format = outputSchema && ({ type: "json_schema", schema: closed(outputSchema) } as const)
   return {
     model,
-    max_tokens: maxTokens ?? 64_000,
+    max_tokens: maxTokens,
     ...(system.length > 0 && { system }),
     messages,
     ...(tools.length > 0 && {
@@ -260,12 +243,15 @@ export const encode = (completion: Completion.Completion, model: string, name: s
         ...cacheControl(tool)
       }))
     }),
-    ...(hasTools && toolChoice(completion.toolChoice, parallelToolCalls)),
+    ...((tools.length > 0 || hasOtherTools(completion, vendor, name))
+      && toolChoice(completion.toolChoice, parallelToolCalls)),
     ...present("temperature", temperature),
     ...present("top_p", topP),
     ...(stopSequences.length > 0 && { stop_sequences: stopSequences }),
-    ...(reasoning && { thinking: thinking(reasoning) }),
-    ...((format ?? effort) !== undefined && { output_config: { ...present("effort", effort), ...present("format", format) } })
+    ...present("thinking", thinking),
+    ...((format !== undefined || effort !== undefined) && {
+      output_config: { ...present("effort", effort), ...present("format", format) }
+    })
   }
 }
 
@@ -275,24 +261,20 @@ const isFile = (content: Message.UserContent | Message.ToolResultContent): boole
     : content._tag === "ToolResult" && content.content.some(isFile)
 
 // Uploaded files are a feature in beta, which has to be asked for.
-const betas = (completion: Completion.Completion): ReadonlyArray<string> =>
+const fileBetas = (completion: Completion.Completion): ReadonlyArray<string> =>
   Completion.messages(completion).some((message) => message._tag === "User" && message.content.some(isFile))
     ? ["files-api-2025-04-14"]
     : []
 
-const warnings = ({ seed }: Completion.Completion): ReadonlyArray<Warning> =>
-  seed === undefined
-    ? []
-    : [{ field: "seed", description: "left out: Anthropic has no seed, and the answers to one request differ" }]
-
 /** The request function of an instance. */
-export const request = (name: string): Wire["request"] => (completion, model, streamed) => {
-  const beta = betas(completion)
-  const told = warnings(completion)
+export const request = (name: string, options?: Options): Wire["request"] => (completion, model, streamed) => {
+  const fitted = fit(completion, model, name, options)
+  if ("_tag" in fitted) return fitted
+  const betas = [...fileBetas(completion), ...fitted.betas]
   return {
     path,
-    ...(beta.length > 0 && { headers: { "anthropic-beta": beta.join(",") } }),
-    body: { ...encode(completion, model, name), ...(streamed && { stream: true }) },
-    ...(told.length > 0 && { warnings: told })
+    ...(betas.length > 0 && { headers: { "anthropic-beta": betas.join(",") } }),
+    body: { ...encode(fitted, model, name), ...(streamed && { stream: true }) },
+    ...(fitted.warnings.length > 0 && { warnings: fitted.warnings })
   }
 }
