@@ -24,6 +24,8 @@ export interface Session {
   readonly failure: () => Signal | undefined
   /** Whether the last part was given. */
   readonly finished: () => boolean
+  /** How many events have changed the answer; pings, comments and empty deltas do not. */
+  readonly changes: () => number
   /** The answer as far as it came. */
   readonly partial: () => CompletionResponse | undefined
 }
@@ -47,6 +49,7 @@ export const make = (options: {
   let finished = false
   let ended = false
   let events = 0
+  let shown = 0
   let size = 0
   const plain: Array<string> = []
   let plainAnswer: Answer | undefined
@@ -121,7 +124,10 @@ export const make = (options: {
     if (events++ === 0) plain.length = 0
     const from = parts.length
     decoder.event(event, parts)
-    if (parts.length > from) complement(from)
+    if (parts.length > from) {
+      shown++
+      complement(from)
+    }
     if (decoder.done() && decoder.complete()) finishStream()
   }
 
@@ -188,6 +194,7 @@ export const make = (options: {
     },
     failure: () => failure,
     finished: () => finished,
+    changes: () => shown + (decoder.changes?.() ?? 0),
     partial: () => {
       const whole = events === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)
