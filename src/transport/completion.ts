@@ -23,7 +23,7 @@ import { readAnswer, type Wire } from "../wire/Wire.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
 import * as Request from "./request.ts"
-import { exceeded, readText } from "./sizes.ts"
+import { exceeded, hasTooManyValues, readText, tooManyValues } from "./sizes.ts"
 import { mintWith, type Parts, pull } from "./stream.ts"
 import { resolve } from "./timeouts.ts"
 import { validate } from "./validate.ts"
@@ -116,6 +116,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       completion: Completion,
       attempt: Attempt
     ): Effect.Effect<CompletionResponse, LLMError> => {
+      if (hasTooManyValues(text)) return fail(tooManyValues, attempt)
       const body = parseJson(text)
       if (body === undefined) {
         const description = text.trim() === "" ? "the answer has no body" : "the answer is not JSON"

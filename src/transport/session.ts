@@ -9,7 +9,7 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, parseJson } from "../wire/json.ts"
 import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/Wire.ts"
-import { exceeded, type Limits } from "./sizes.ts"
+import { exceeded, hasTooManyValues, type Limits, tooManyValues } from "./sizes.ts"
 
 export interface Session {
   /** Takes in chunks of the body, as the network gives them. */
@@ -108,6 +108,7 @@ export const make = (options: {
       if (decoder.complete()) finishStream()
       return
     }
+    if (hasTooManyValues(data)) return breakOff(tooManyValues)
     const event = parseJson(data)
     if (event === undefined) {
       if (data.trim() === "") return
@@ -145,6 +146,10 @@ export const make = (options: {
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
   const finishPlain = (): void => {
     const text = plain.join("")
+    if (hasTooManyValues(text)) {
+      failure = tooManyValues
+      return
+    }
     const body = parseJson(text)
     plainAnswer = isObject(body) ? readAnswer(() => wire.response(body, mintId)) : undefined
     if (failures.errorIn(body) !== undefined) {
