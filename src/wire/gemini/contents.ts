@@ -5,7 +5,6 @@ import type { CompletionPart } from "../../CompletionPart.ts"
 import type * as Message from "../../Message.ts"
 import { present } from "../encode.ts"
 import { isObject, type JsonRecord, object, parseJson, string, survives } from "../json.ts"
-import { sound } from "../Wire.ts"
 import { type PartialArgs, partialArgs } from "./partialArgs.ts"
 
 /** Makes contents of parts. */
@@ -70,8 +69,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
 
   const end = (index: number, content: Message.AssistantContent, parts: Array<CompletionPart>): void => {
     all[index] = content
-    const kept = sound(content)
-    if (kept !== undefined) parts.push({ _tag: "ContentEnd", index, content: kept })
+    parts.push({ _tag: "ContentEnd", index, content })
   }
 
   const contentOf = ({ signature, text, thought }: OpenText): Message.AssistantContent | undefined =>

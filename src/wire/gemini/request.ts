@@ -222,7 +222,7 @@ export const encode = (completion: Completion.Completion, model: string, name: s
     ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: outputSchema }),
     ...present("thinkingConfig", thinkingConfig)
   }
-  const choice = toolChoiceOf(completion, vendor)
+  const choice = toolChoiceOf(completion, vendor, name)
   return {
     ...(system.length > 0 && { systemInstruction: { parts: system } }),
     contents,

@@ -36,7 +36,7 @@ const append = (into: Fields, field: string, value: JsonRecord): void => {
   const before = object(into[field]) as Fields
   for (const [key, items] of Object.entries(value)) {
     if (!Array.isArray(items)) put(before, key, items)
-    else if (Array.isArray(before[key])) for (const item of items) (before[key] as Array<unknown>).push(item)
+    else if (Array.isArray(before[key])) { for (const item of items) (before[key] as Array<unknown>).push(item) }
     else put(before, key, [...items])
   }
   into[field] = before
