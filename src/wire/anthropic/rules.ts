@@ -174,7 +174,10 @@ export const fit = (
   const thinks = type === undefined ? rules.thinksByDefault === true : type !== "disabled"
   const sampled = sampling(completion, rules, thinks, warnings)
   if (completion.seed !== undefined) {
-    warnings.push({ field: "seed", description: "left out: Anthropic has no seed, and the answers to a request differ" })
+    warnings.push({
+      field: "seed",
+      description: "left out: Anthropic has no seed, and the answers to a request differ"
+    })
   }
   const drops = rules.thinkingBound === true && thinkingMismatch === "drop" && holdsThinking(completion, name)
     && (type === undefined || type === "adaptive")

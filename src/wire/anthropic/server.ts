@@ -99,30 +99,30 @@ const each = <A>(
   return Result.succeed(all)
 }
 
-const userContent = (names: ReadonlyMap<string, string>) =>
-(block: JsonRecord, where: string): Read<Message.UserContent> => {
-  switch (block["type"]) {
-    case "text":
-      return Result.succeed(textOf(block))
-    case "image":
-      return imageOf(block, where)
-    case "document":
-      return documentOf(block, where)
-    case "tool_result": {
-      const id = words(block["tool_use_id"])
-      return Result.map(each(blocksOf(block["content"]), `${where}.content`, resultContent), (content) => ({
-        _tag: "ToolResult",
-        id,
-        name: names.get(id) ?? "",
-        content,
-        ...(block["is_error"] === true && { isError: true }),
-        ...cacheOf(block)
-      }))
+const userContent =
+  (names: ReadonlyMap<string, string>) => (block: JsonRecord, where: string): Read<Message.UserContent> => {
+    switch (block["type"]) {
+      case "text":
+        return Result.succeed(textOf(block))
+      case "image":
+        return imageOf(block, where)
+      case "document":
+        return documentOf(block, where)
+      case "tool_result": {
+        const id = words(block["tool_use_id"])
+        return Result.map(each(blocksOf(block["content"]), `${where}.content`, resultContent), (content) => ({
+          _tag: "ToolResult",
+          id,
+          name: names.get(id) ?? "",
+          content,
+          ...(block["is_error"] === true && { isError: true }),
+          ...cacheOf(block)
+        }))
+      }
+      default:
+        return unsupported(where, block["type"])
     }
-    default:
-      return unsupported(where, block["type"])
   }
-}
 
 const assistantContent = (block: JsonRecord): Message.AssistantContent => {
   switch (block["type"]) {
@@ -250,7 +250,10 @@ const rest = (record: JsonRecord, apart: (key: string) => boolean): JsonRecord =
 const ownParams = (body: JsonRecord): JsonRecord => {
   const others = array(body["tools"]).filter(isObject).filter((tool) => !isCustom(tool))
   const output = rest(object(body["output_config"]), (key) => key === "effort" || key === "format")
-  const thinking = rest(object(body["thinking"]), (key) => key === "type" || key === "budget_tokens" || key === "display")
+  const thinking = rest(
+    object(body["thinking"]),
+    (key) => key === "type" || key === "budget_tokens" || key === "display"
+  )
   return {
     ...rest(body, (key) => known.has(key)),
     ...(others.length > 0 && { tools: others }),

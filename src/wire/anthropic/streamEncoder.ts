@@ -76,7 +76,9 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
     open.set(content, { block: blocks, kind })
     current = content
     told.add(content)
-    const begin = start(kind === "text" ? { type: "text", text: "" } : { type: "thinking", thinking: "", signature: "" })
+    const begin = start(
+      kind === "text" ? { type: "text", text: "" } : { type: "thinking", thinking: "", signature: "" }
+    )
     return [...ended, begin, delta(blocks - 1, fields)]
   }
 

@@ -92,7 +92,9 @@ const adaptive = ({ budgetTokens, effort, summary }: Reasoning, rules: Models.Ru
   const thinks = asked !== undefined || rules.thinksByDefault === true
   const shown = display(summary, rules)
   return {
-    thinking: thinks && (asked !== undefined || shown.display !== undefined) ? { type: "adaptive", ...shown } : undefined,
+    thinking: thinks && (asked !== undefined || shown.display !== undefined)
+      ? { type: "adaptive", ...shown }
+      : undefined,
     effort: taken,
     warnings
   }
