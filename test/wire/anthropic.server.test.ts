@@ -234,21 +234,14 @@ const normal = (completion: Completion.Completion): Json => {
 describe("requests", () => {
   it.prop("are read as they were meant", { asking: Asking, streamed: Schema.Boolean }, ({ asking, streamed }) => {
     const completion = completionOf(asking)
-    const { body, headers } = request(completion, streamed)
+    const { body } = request(completion, streamed)
     const asked = decode(plain(body))
     assert.deepStrictEqual(plain(asked.completion), normal(completion))
     assert.strictEqual(asked.model, "m")
     assert.strictEqual(asked.streamed, streamed)
     // What was read is sent as the same bytes.
-    assert.strictEqual(
-      JSON.stringify(request(asked.completion, streamed)),
-      JSON.stringify({
-        ...request(completion, streamed),
-        ...(headers && { headers }),
-        ...(request(completion, streamed).warnings && { warnings: undefined })
-      })
-    )
-  }, { arbitrary: { runs: 2000 } })
+    assert.strictEqual(JSON.stringify(request(asked.completion, streamed).body), JSON.stringify(body))
+  }, { arbitrary: { runs: 2000, size: 3 } })
 
   it("keep what Anthropic alone understands under its name", () => {
     const { completion } = decode({
@@ -493,7 +486,7 @@ describe("answers", () => {
         [...response.choice]
       )
     },
-    { arbitrary: { runs: 2000 } }
+    { arbitrary: { runs: 2000, size: 3 } }
   )
 
   // A call at the end of an answer that a filter cut may be cut itself, which a whole body does not tell.

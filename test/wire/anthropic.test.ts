@@ -16,7 +16,7 @@ const weather = Tool.make("weather", {
 
 const call = (id: string, city: string) => Message.toolCall({ id, name: "weather", arguments: { city } })
 const called = (...ids: ReadonlyArray<string>) => Message.assistant(ids.map((id) => call(id, "Rome")))
-const result = (id: string, content = "sunny") => Message.toolResult({ id, name: "weather", content })
+const result = (id: string, content = "sunny") => Message.user(Message.toolResult({ id, name: "weather", content }))
 
 /** What is sent for one user message of these contents. */
 const sentContent = (...contents: ReadonlyArray<Message.UserContent>) =>
@@ -49,11 +49,11 @@ describe("request", () => {
   it.effect("asks for the beta of uploaded files only where one is sent", () =>
     Effect.gen(function*() {
       const document = Message.document(Message.fileId("file_1"))
-      const within = Message.toolResult({
+      const within = Message.user(Message.toolResult({
         id: "t",
         name: "weather",
         content: [Message.image(Message.fileId("file_2"))]
-      })
+      }))
       for (const prompt of [Message.user(document), within]) {
         const sent = yield* sendTo("anthropic")(
           Completion.make({ model: "claude-sonnet-4-6", history: [Message.user("a"), called("t")], prompt })
