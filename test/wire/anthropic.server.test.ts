@@ -128,11 +128,12 @@ const completionOf = ({ turns, ...asking }: Asking): Completion.Completion => {
       Message.assistant([
         "Hello",
         ...said as ReadonlyArray<Message.AssistantContent>,
-        ...called.map(({ result: _, ...call }, index): Message.ToolCall => ({
+        ...called.map(({ arguments: args, cache }, index): Message.ToolCall => ({
           _tag: "ToolCall",
           id: ids[index]!,
           name: `tool ${index}`,
-          ...call
+          arguments: args,
+          ...(cache && { cache })
         }))
       ], { provider: "anthropic", id: "msg_0" }),
       ...(called.length === 0 ? [] : [
@@ -391,11 +392,13 @@ const Answering = Schema.Struct({
 })
 
 const responseOf = (
-  { counts, cuts: _, metadata, ...answer }: typeof Answering.Type
+  { choice, counts, finishReason, metadata, stopSequence }: typeof Answering.Type
 ): CompletionResponse.CompletionResponse => {
   const [input = 0, output = 0, read = 0, write = 0, reasoning = 0] = counts
   return CompletionResponse.make({
-    ...answer as unknown as Pick<CompletionResponse.CompletionResponse, "choice" | "finishReason">,
+    choice: choice as ReadonlyArray<Message.AssistantContent>,
+    finishReason,
+    stopSequence,
     provider: "anthropic",
     id: "msg_1",
     model: "m-1",
@@ -477,7 +480,7 @@ describe("answers", () => {
     ({ answering }) => {
       const response = responseOf(answering)
       const whole = server.encode({ response }, asked, stamp)
-      assert.deepStrictEqual(saidOf(wire.response(plain(whole), mint)), cutAs(expected(response), "whole"))
+      assert.deepStrictEqual(saidOf(wire.response(plain(whole), mint)), cutAs(expected(response)))
       const parts = recut(CompletionPart.fromResponse(response), answering.cuts)
       const streamed = read(write(parts))
       assert.deepStrictEqual(saidOf(streamed.answer), expected(response))
@@ -490,7 +493,7 @@ describe("answers", () => {
   )
 
   // A call at the end of an answer that a filter cut may be cut itself, which a whole body does not tell.
-  const cutAs = (said: Partial<Answer>, _: "whole"): Partial<Answer> =>
+  const cutAs = (said: Partial<Answer>): Partial<Answer> =>
     said.finishReason?._tag === "ContentFilter" && said.choice?.at(-1)?._tag === "ToolCall"
       ? { ...said, choice: said.choice.slice(0, -1) }
       : said
