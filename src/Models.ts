@@ -3,7 +3,7 @@
  *
  * The rules are those of a model's family, which its name tells, also behind a gateway, with a region or a date:
  * `anthropic/claude-opus-5.5`, `us.anthropic.claude-opus-5-5-v1:0`, `ft:gpt-4.1-mini:org::id`. A name that is newer than
- * the tables has the rules of the newest like it, and says so as `assumed`. A field that is absent is not known and
+ * the tables has the rules of the newest of its line, and says so as `assumed`. A field that is absent is not known and
  * restricts nothing; of an unknown name every field is absent.
  *
  * ```ts
