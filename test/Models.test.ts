@@ -430,10 +430,43 @@ describe("every family", () => {
     }
   })
 
-  it("is reached by a name: no line hides another, and versions go down", () => {
+  it("stands below the newer ones of its line", () => {
     for (const { name, versions } of [...anthropic, ...openai, ...google, ...compatible]) {
       const numbers = versions.map(([version]) => version)
       assert.deepStrictEqual(numbers, numbers.toSorted((a, b) => b - a), name.source)
+    }
+  })
+
+  it("is reached by a name", () => {
+    const names: Readonly<Record<string, string>> = {
+      claude: "claude-saga-5",
+      "claude-3": "claude-3-opus",
+      "claude-3-5": "claude-3-5-haiku",
+      "gpt-3.5": "gpt-3.5-turbo",
+      "gpt-chat": "gpt-5-chat",
+      "gpt-oss": "gpt-oss-120b",
+      "gemini-3": "gemini-3-x",
+      "gemini-3.6": "gemini-3.6-x",
+      muse: "muse-wonder",
+      "muse-glimmer": "muse-glimmer-30b",
+      codestral: "codestral-2508",
+      "llama-3.1": "llama-3.1-8b",
+      "llama-3.3": "llama-3.3-70b",
+      "mistral-large": "mistral-large-2512",
+      "mistral-medium": "mistral-medium-latest",
+      "mistral-small": "mistral-small-latest"
+    }
+    for (const [, { family }] of families) {
+      const rules = Models.find("", names[family] ?? family)
+      assert.strictEqual(rules.family, family)
+    }
+  })
+
+  it("of Mythos is as the Fable of its number", () => {
+    for (const number of ["5", "5-1", "5-2"]) {
+      const mythos = Models.find("anthropic", `claude-mythos-${number}`)
+      const fable = Models.find("anthropic", `claude-fable-${number}`)
+      assert.deepStrictEqual(mythos, { ...fable, family: `claude-mythos-${number}` })
     }
   })
 })
