@@ -136,3 +136,14 @@ export const effectiveEffort = (rules: Rules, asked?: Effort, api?: Api): Effort
 /** Whether no byte may come while the model thinks at what a request asks for. */
 export const isSilent = (rules: Rules, asked?: Effort, api?: Api): boolean =>
   rules.silentThinking === true && effectiveEffort(rules, asked, api) !== "none"
+
+const long: ReadonlyArray<Effort> = ["high", "xhigh", "max"]
+
+/**
+ * Whether many minutes of thinking are to be expected: from effort `high` on, and where the model thinks by itself and
+ * its default effort is not known.
+ */
+export const thinksLong = (rules: Rules, asked?: Effort, api?: Api): boolean => {
+  const effort = effectiveEffort(rules, asked, api)
+  return effort === undefined ? rules.thinksByDefault === true : long.includes(effort)
+}

@@ -67,7 +67,7 @@ describe("names", () => {
     "ft:gpt-4.1-mini-2025-04-14:my-org::BxYz": "gpt-4.1-mini",
     "publishers/google/models/gemini-4-hydrogen": "gemini-4-hydrogen",
     "google/gemini-3.8-flash": "gemini-3.8-flash",
-    "openai.gpt-oss-120b-1:0": undefined,
+    "openai.gpt-oss-120b-1:0": "gpt-oss",
     "openai/gpt-oss-20b": "gpt-oss",
     "deepseek/deepseek-v4-pro": "deepseek-v4-pro",
     "deepseek-ai/DeepSeek-V4-Flash": "deepseek-v4-flash",
@@ -79,7 +79,7 @@ describe("names", () => {
     "MiniMax-M3": "minimax-m3"
   }
   for (const [name, expected] of Object.entries(known)) {
-    it(`${name} is ${expected ?? "not known"}`, () => {
+    it(`${name} is ${expected}`, () => {
       assert.strictEqual(family(name), expected)
       assert.isUndefined(Models.find("", name).assumed)
     })
@@ -376,6 +376,23 @@ describe("efforts", () => {
     assert.strictEqual(effective("some-model", "high"), "high")
   })
 
+  it("from high on make for long thinking, and so does a default that is not known", () => {
+    const long = (model: string, asked?: Models.Effort) => Models.thinksLong(Models.find("x", model), asked)
+    assert.isTrue(long("claude-opus-5"))
+    assert.isFalse(long("claude-opus-5-5"))
+    assert.isTrue(long("claude-opus-5-5", "xhigh"))
+    assert.isFalse(long("claude-opus-4-8"))
+    assert.isFalse(long("gpt-6-sol"))
+    assert.isTrue(long("gpt-6-sol", "high"))
+    assert.isTrue(long("gpt-6-astra"))
+    assert.isTrue(long("gpt-5.5-pro"))
+    assert.isTrue(long("gemini-3.7-flash"))
+    assert.isFalse(long("gemini-3.8-flash"))
+    assert.isFalse(long("gpt-4o", "max"))
+    assert.isFalse(long("some-model"))
+    assert.isTrue(long("some-model", "max"))
+  })
+
   it("of none make no silence", () => {
     const silent = (model: string, asked?: Models.Effort) => Models.isSilent(Models.find("x", model), asked)
     assert.isTrue(silent("gpt-6-sol"))
@@ -417,6 +434,7 @@ describe("every family", () => {
         assert.isAtMost(maxOutput.streamed, contextWindow!, family)
         assert.isAtMost(rules.defaultMaxTokens ?? 0, maxOutput.streamed, family)
       }
+      assert.isAtMost(rules.maxInput ?? 0, contextWindow ?? 0, family)
       for (const date of [shutdown, rules.shutdownNotBefore]) {
         if (date !== undefined) assert.isTrue(Option.isSome(DateTime.make(date)), family)
       }
@@ -520,7 +538,7 @@ describe(`reference${note}`, () => {
     else if (reasoning !== undefined) {
       fields.efforts = reasoning.efforts
       fields.thinkingOff = reasoning.canDisable
-      if (word(reasoning.default) !== "unverified") fields.defaultEffort = word(reasoning.default)
+      fields.defaultEffort = word(reasoning.default) === "unverified" ? undefined : word(reasoning.default)
     }
     if (thinking === null) fields.thinking = []
     else if (thinking === "on") fields.efforts = []
@@ -540,7 +558,9 @@ describe(`reference${note}`, () => {
       fields.efforts = thinking.levels.map((level) => level.replace("off=none", "none").replace("=default", ""))
       if (thinking.levels.includes("high=default")) fields.effortNames = { high: "default" }
       if (thinking.levels.includes("off=none")) fields.thinkingOff = true
-      if (thinking.default !== undefined && thinking.default !== "unverified") fields.defaultEffort = thinking.default
+      if (thinking.default !== undefined) {
+        fields.defaultEffort = thinking.default === "unverified" ? undefined : thinking.default
+      }
       if (thinking.canDisable !== undefined) fields.thinkingOff = thinking.canDisable
     } else if (thinking?.budget !== undefined) {
       fields.thinkingBudget = { minimum: thinking.budget[0], maximum: thinking.budget[1] }
