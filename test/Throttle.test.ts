@@ -3,7 +3,6 @@ import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } 
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { Completion, Fallback, LLMClient, type LLMError, type RateLimits, Retry, Throttle } from "../src/index.ts"
-import { Sent } from "../src/middleware/sent.ts"
 import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 
@@ -213,23 +212,6 @@ describe("the queue", () => {
       yield* startAll(fallback, named(3))
       assert.deepStrictEqual(other.calls, [{ at: 0, name: "2" }])
     }))
-
-  it.effect("says to those above whether a call waits in it", () =>
-    Effect.gen(function*() {
-      const { client } = yield* throttled({ concurrency: 1 }, taking("5 seconds"))
-      const calling = [client.completion(ask()), Stream.runDrain(client.stream(ask())), client.completion(ask())]
-      const sent = calling.map(() => ({ waiting: false }))
-      const last = yield* Effect.forEach(calling, (call, index) =>
-        Effect.forkChild(Effect.provideService(call, Sent, sent[index]), { startImmediately: true }))
-      const waiting = Effect.sync(() =>
-        sent.map(({ waiting }) => waiting)
-      )
-      assert.deepStrictEqual(yield* waiting, [false, true, true])
-      yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(yield* waiting, [false, false, true])
-      yield* Fiber.interrupt(last[2]!)
-      assert.deepStrictEqual(yield* waiting, [false, false, true])
-    }))
 })
 
 describe("concurrency", () => {
@@ -272,6 +254,9 @@ describe("concurrency", () => {
 })
 
 const costing = (inputTokens: number, outputTokens: number) => (): Throttle.Tokens => ({ inputTokens, outputTokens })
+
+/** Calls whose name begins so take no tokens, others those of a whole minute. */
+const freeOrNot = (completion: Completion.Completion) => costing(0, nameOf(completion).startsWith("free") ? 0 : 1000)()
 
 describe("tokens per minute", () => {
   it.effect("are estimated from the request, its maxTokens, or the option", () =>
@@ -366,27 +351,27 @@ describe("tokens per minute", () => {
   it.effect("that do not fit leave the requests untouched", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
-        { requestsPerMinute: 2, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        { requestsPerMinute: 2, outputTokensPerMinute: 1000, estimate: freeOrNot },
         () => Effect.never
       )
       const [, head] = yield* startAll(client, named(2))
       yield* Fiber.interrupt(head!)
-      yield* start(client, "free", ask("free").pipe(Completion.maxTokens(0)))
-      yield* start(client, "more", ask("more").pipe(Completion.maxTokens(0)))
+      yield* start(client, "free", ask("free"))
+      yield* start(client, "free", ask("free"))
       assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
     }))
 
   it.effect("are asked for again and again at no cost", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
-        { requestsPerMinute: 4, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        { requestsPerMinute: 4, outputTokensPerMinute: 1000, estimate: freeOrNot },
         (completion) =>
           Effect.as(
-            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion) as Duration.Input)),
+            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion).replace("free ", "") as Duration.Input)),
             answer({ inputTokens: 1 })
           )
       )
-      const free = (lasts: string) => start(client, lasts, ask(lasts).pipe(Completion.maxTokens(0)))
+      const free = (lasts: string) => start(client, `free ${lasts}`)
       yield* free("1 second")
       yield* free("2 seconds")
       yield* startAll(client, ["3 seconds", "4 seconds"])
@@ -698,7 +683,7 @@ describe("a store", () => {
       const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1 })
       for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
         const fiber = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* TestClock.adjust("1500 millis")
+        yield* TestClock.adjust("500 millis")
         yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
         yield* TestClock.adjust("5 seconds")
         assert.isDefined(fiber.pollUnsafe())
@@ -706,12 +691,12 @@ describe("a store", () => {
       yield* start(client, "next")
       yield* TestClock.adjust("2 seconds")
       yield* TestClock.adjust(0)
-      assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
+      assert.deepStrictEqual(calls, [{ at: 12_000, name: "next" }])
     }))
 
   it.effect("gets it back too when the wait was over meanwhile", () =>
     Effect.gen(function*() {
-      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "1500 millis" })
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "500 millis" })
       const late = yield* start(client, "late")
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* errorOf(late)).code, "throttled")
