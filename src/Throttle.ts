@@ -40,6 +40,7 @@ import * as Check from "./middleware/options.ts"
 import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
 import { limitsIn, type Tokens, toldToWait, usedBy } from "./middleware/settlement.ts"
 import * as Steady from "./middleware/steady.ts"
+import * as Store from "./middleware/store.ts"
 
 export type { Tokens }
 
@@ -201,6 +202,12 @@ const decorate = (
   /** Asks the limits; whether the call goes. */
   const take = (ticket: Lane.Ticket, completion: Completion): Effect.Effect<boolean, LLMError> =>
     Lane.take(ticket, limits).pipe(
+      Effect.tapError((error) => {
+        const { lane } = ticket
+        if (lane.warned || !Store.isOfKey(error)) return Effect.void
+        lane.warned = true
+        return Effect.annotateLogs(Effect.logWarning(Store.keyIsTaken), { key: lane.key })
+      }),
       Effect.catchTag(
         "RateLimiterError",
         (cause) =>

@@ -40,6 +40,8 @@ export interface Circuit {
   /** While it is not closed: the time in which it refuses calls, and how many such times there were in a row. */
   open: { readonly since: number; readonly until: number; readonly openings: number } | undefined
   usedAt: number
+  /** Whether the logs say that the store cannot use its key. */
+  warned: boolean
 }
 
 /** A circuit that is closed, of which nothing was counted. */
@@ -48,7 +50,8 @@ export const make = (key: string, window: number): Circuit => ({
   window: Window.make(window),
   hint: 0,
   open: undefined,
-  usedAt: 0
+  usedAt: 0,
+  warned: false
 })
 
 const idleAfter = Duration.toMillis("10 minutes")
@@ -92,6 +95,13 @@ export const learning = (store: Breaker.CircuitBreakerStore["Service"]): Breaker
             admitted.probe = probe
             admitted.epoch = circuit.window.epoch()
             if (!probe) circuit.open = undefined
+          })
+        ),
+        Effect.tapError((error) =>
+          Effect.flatMap(Effect.serviceOption(Admitting), (admitted) => {
+            if (Option.isNone(admitted) || admitted.value.circuit.warned || !Store.isOfKey(error)) return Effect.void
+            admitted.value.circuit.warned = true
+            return Effect.annotateLogs(Effect.logWarning(Store.keyIsTaken), { key })
           })
         ),
         Effect.tapError(({ reason }) =>

@@ -74,6 +74,8 @@ export interface Lane {
   sent: number
   /** Until when its counts matter. */
   until: number
+  /** Whether the logs say that the store cannot use one of its keys. */
+  warned: boolean
 }
 
 interface Taken {
@@ -108,7 +110,8 @@ export const make = (key: string, shared: boolean): Lane => ({
   waiting: 0,
   running: 0,
   sent: 0,
-  until: 0
+  until: 0,
+  warned: false
 })
 
 /** Whether nothing that it knows matters any more. */
