@@ -149,7 +149,7 @@ interface Running {
 /** How a call waits until its end is written down. */
 type Written = (fiber: Fiber.Fiber<unknown, unknown>, ended: Ended) => Effect.Effect<unknown>
 
-const left: Ended = { _tag: "Left", streamed: false, characters: 0 }
+const leaving: Ended = { _tag: "Left", streamed: false, characters: 0 }
 
 // A store may take its time, for which nobody who leaves waits.
 const unlessLeft: Written = (fiber, ended) =>
@@ -273,7 +273,7 @@ const makeWith = Effect.fnUntraced(function*(
       )
       const fiber = yield* Effect.forkDetach(counted(admitted, run), { startImmediately: true })
       yield* restore(Effect.raceFirst(Deferred.await(go), Fiber.join(fiber))).pipe(
-        Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, left))),
+        Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, leaving))),
         Effect.catch((error) => refusal(client, completion, circuit, fallbackReady, error))
       )
       return { admitted, circuit, fallbackReady, fiber, seen } satisfies Running as Running

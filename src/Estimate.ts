@@ -36,7 +36,7 @@ const mediaBytesPerToken = 400
 /** Tokens of that many characters, about. */
 export const ofCharacters = (count: number): number => Math.ceil(count / perToken)
 
-// A value that cannot be written as JSON cannot be sent either: what it would cost is of no interest.
+// A value that cannot be written as JSON cannot be sent either: its estimate does not matter.
 const json = (value: unknown): number =>
   ofCharacters(Result.getOrElse(Result.try(() => JSON.stringify(value)), () => "")?.length ?? 0)
 

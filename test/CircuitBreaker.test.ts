@@ -476,7 +476,7 @@ describe("a provider's hint", () => {
       )
     }))
 
-  it.effect("is heeded also when it comes after the circuit opened, from a call that was under way", () =>
+  it.effect("counts also when it comes after the circuit opened, from a call that was under way", () =>
     Effect.gen(function*() {
       const { calls, client, outcome, says } = yield* broken({ failures: 1 })
       for (const said of [Effect.fail(server), hinted("2 minutes")]) {

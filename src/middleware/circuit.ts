@@ -17,7 +17,7 @@ import * as Window from "./window.ts"
 /** A time, or a schedule whose n-th delay is that of the n-th opening in a row. */
 export type OpenDuration = Duration.Input | Schedule.Schedule<unknown, number>
 
-// An opening of no time would be none.
+// A circuit that opens for no time would not open.
 const shortest = Duration.millis(1)
 
 /** How long a circuit stays open; refuses a schedule that would try it again at once. */

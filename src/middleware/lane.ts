@@ -67,7 +67,7 @@ export interface Lane {
   /** Calls that ended, or left the queue, ever. */
   endings: number
   /** Requests that the provider has left for us, and until when: what it said last, less what was sent since. */
-  left: { requests: number; readonly at: number; readonly until: number } | undefined
+  remaining: { requests: number; readonly at: number; readonly until: number } | undefined
   waiting: number
   running: number
   /** Calls that went out, ever. */
@@ -106,7 +106,7 @@ export const make = (key: string, shared: boolean): Lane => ({
   blocked: undefined,
   refused: undefined,
   endings: 0,
-  left: undefined,
+  remaining: undefined,
   waiting: 0,
   running: 0,
   sent: 0,
@@ -209,7 +209,7 @@ const whileAsked = { what: "as long as the provider asks", reason: "Requests", c
 /** Lets a call go as far as this process knows; else says why it waits. */
 export const enter = (ticket: Ticket, concurrency: number, now: number): Blocked | undefined => {
   const { lane } = ticket
-  const { endings, left, refused } = lane
+  const { endings, refused, remaining } = lane
   // Until a call has ended, the store would refuse the next one for the same reason.
   if (refused !== undefined && refused.endings === endings && refused.blocked.until > now) return refused.blocked
   if (lane.paused > now) return { ...whileAsked, until: lane.paused }
@@ -217,15 +217,15 @@ export const enter = (ticket: Ticket, concurrency: number, now: number): Blocked
     const what = `one of ${concurrency} calls to end`
     return { what, reason: "Requests", until: Number.POSITIVE_INFINITY, certain: false }
   }
-  if (left !== undefined && left.until > now && left.requests < 1) {
+  if (remaining !== undefined && remaining.until > now && remaining.requests < 1) {
     const what = "requests that the provider has left"
-    return { what, reason: "Requests", until: left.until, certain: lane.running === 0 }
+    return { what, reason: "Requests", until: remaining.until, certain: lane.running === 0 }
   }
   lane.refused = undefined
   ticket.running = true
   lane.running++
   lane.sent++
-  if (left !== undefined) left.requests--
+  if (remaining !== undefined) remaining.requests--
   return undefined
 }
 
@@ -290,7 +290,7 @@ export const withdraw = (ticket: Ticket): void => {
   ticket.running = false
   lane.running--
   lane.sent--
-  if (lane.left !== undefined) lane.left.requests++
+  if (lane.remaining !== undefined) lane.remaining.requests++
   lane.ended.openUnsafe()
 }
 
@@ -313,8 +313,9 @@ export const see = (lane: Lane): Effect.Effect<Seen> =>
 
 /** Learns how many requests the provider has left, unless it said something newer. */
 export const learn = (lane: Lane, { remaining, resetAfter }: Window = {}, { at, sent, underWay }: Seen): void => {
-  if (remaining === undefined || resetAfter === undefined || lane.left !== undefined && lane.left.at > at) return
+  const known = lane.remaining
+  if (remaining === undefined || resetAfter === undefined || known !== undefined && known.at > at) return
   const until = at + Math.min(Duration.toMillis(resetAfter), longestPause)
-  lane.left = { requests: remaining - underWay - (lane.sent - sent), at, until }
+  lane.remaining = { requests: remaining - underWay - (lane.sent - sent), at, until }
   keep(lane, until)
 }

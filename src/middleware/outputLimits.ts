@@ -18,7 +18,7 @@ const settingsOf = ({ additionalParams = {}, providerParams = {} }: Completion, 
     object(params["generation_config"])
   ])
 
-// Some servers take numbers as text. A limit that is not above 0 means that there is none, as -1 does to some.
+// Some servers take numbers as text. A limit that is not above 0 is ignored: to some, -1 means no limit.
 const amount = (value: unknown): number => {
   const number = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
   return typeof number === "number" && number > 0 ? number : 0

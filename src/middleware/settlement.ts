@@ -23,7 +23,7 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
     case "Failed": {
       const { partial, status = 0 } = ended.error
       if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
-      // What was refused has used nothing, be it by the provider or before it was sent; else nobody knows.
+      // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.
       return status >= 400 || isUnsent(ended.error) ? none : estimate
     }
     case "Left":
