@@ -21,6 +21,7 @@
  * below `Retry` and `Throttle`: then every attempt is a call of its own, and one that waits has reserved nothing. What
  * each way to end costs, and how far a ceiling can be overrun, is in `docs/limits.md`.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
@@ -28,8 +29,9 @@ import * as Completion from "./Completion.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import * as Estimate from "./Estimate.ts"
 import { LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { flatten, type LLMError, make as makeError } from "./LLMError.ts"
+import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Calls, type Ended } from "./middleware/around.ts"
+import * as Attempts from "./middleware/attempts.ts"
 import { checkName, isUnsent, modelOf } from "./middleware/keys.ts"
 import * as Check from "./middleware/options.ts"
 import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
@@ -38,13 +40,14 @@ import * as TokenUsage from "./TokenUsage.ts"
 /**
  * What tokens cost in US dollars, where the provider does not say itself. `model` is the one that answered, as far as is
  * known; before a call it is the one asked for, by the request or as the layer's own, and empty when that is not known.
- * `undefined`, or what is not a number of at least 0, says that the price is not known.
+ * `at` is the time in epoch milliseconds. `undefined`, or what is not a number of at least 0, says that the price is not
+ * known.
  */
-export type Price = (usage: TokenUsage.TokenUsage, model: string, provider: string) => number | undefined
+export type Price = (usage: TokenUsage.TokenUsage, model: string, provider: string, at: number) => number | undefined
 
-/** A table of prices. */
+/** A table of prices, such as `Prices.table` of `effect-llm/Prices`. */
 export interface Prices {
-  readonly cost: Price
+  readonly of: Price
 }
 
 export interface Options {
@@ -145,7 +148,7 @@ const check = (options: Options): void => {
   Check.positive("Budget", "usd", usd)
   if (prices !== undefined && typeof prices !== "function") {
     Check.object("Budget", "prices", prices)
-    if (typeof prices.cost !== "function") Check.refuse("Budget", "prices", "a table with cost, or a function")
+    if (typeof prices.of !== "function") Check.refuse("Budget", "prices", "a table of prices, or a function")
   }
   if (unknownPrice !== undefined) {
     Check.known("Budget unknownPrice", unknownPrice, ["input", "output"])
@@ -170,7 +173,7 @@ interface Attempt {
 }
 
 const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
-  flatten(failures)
+  Attempts.flatten(failures)
     // Neither what was never sent is a call, nor the failure of a call that another one shared.
     .filter((error) => error.partial === undefined ? !isUnsent(error) : error.partial.cached !== true)
     .map((error) => {
@@ -229,9 +232,9 @@ export const make = (options: Options): Effect.Effect<Budget> =>
     const models = new Map<string, Usage["models"][number]>()
     let reserved = none
 
-    const priceOf = (usage: TokenUsage.TokenUsage, model: string, provider: string): number | undefined => {
+    const priceOf: Price = (usage, model, provider, at) => {
       const known = Result.getOrUndefined(Result.try(() =>
-        typeof prices === "function" ? prices(usage, model, provider) : prices?.cost(usage, model, provider)
+        typeof prices === "function" ? prices(usage, model, provider, at) : prices?.of(usage, model, provider, at)
       ))
       if (isPrice(known)) {
         return known
@@ -240,9 +243,18 @@ export const make = (options: Options): Effect.Effect<Budget> =>
         (usage.inputTokens * unknownPrice.input + usage.outputTokens * unknownPrice.output) / 1_000_000
     }
 
+    // Where one answer took several passes, each has the price of its own model.
+    const priceOfAnswer = (answer: CompletionResponse, usage: TokenUsage.TokenUsage, model: string, at: number) => {
+      const passes = usage === answer.usage ? answer.passes ?? [] : []
+      return (passes.length === 0 ? [{ model, usage }] : passes)
+        .map((pass) =>
+          priceOf(pass.usage, pass.model ?? model, answer.provider, at)
+        )
+        .reduce((sum, dollars) => sum === undefined || dollars === undefined ? undefined : sum + dollars, 0)
+    }
+
     const count = (provider: string, asked: string, usage: TokenUsage.TokenUsage, dollars: number): void => {
-      const keyOf = (model: string) =>
-        JSON.stringify([provider, model])
+      const keyOf = (model: string) => JSON.stringify([provider, model])
       const short = asked.slice(0, longestModel)
       const model = models.has(keyOf(short)) || models.size < mostModels ? short : "other"
       // A provider's own figure may be anything.
@@ -277,7 +289,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
         inputTokens: Estimate.inputTokens(completion),
         outputTokens: mostOutput(outputLimits(completion, provider), most)
       })
-      const dollars = priceOf(usage, model, provider)
+      const dollars = priceOf(usage, model, provider, yield* Clock.currentTimeMillis)
       const reservation: Reservation = { provider, model, tokens: usage, cost: dollars ?? 0 }
       const reason = dollars === undefined && usd !== undefined
         ? `has no price for ${model === "" ? "a request without a model" : model}`
@@ -295,7 +307,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
     })
 
     const settle = (reservation: Reservation, ended: Ended): Effect.Effect<void> =>
-      Effect.sync(() => {
+      Effect.map(Clock.currentTimeMillis, (now) => {
         reserved = reserved.calls === 1 ? none : {
           calls: reserved.calls - 1,
           tokens: reserved.tokens - reservation.tokens.totalTokens,
@@ -306,7 +318,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           const usage = ended.streamed
             ? TokenUsage.make({ inputTokens, outputTokens: Estimate.ofCharacters(characters) })
             : reservation.tokens
-          count(provider, model, usage, priceOf(usage, model, provider) ?? reservation.cost)
+          count(provider, model, usage, priceOf(usage, model, provider, now) ?? reservation.cost)
         }
         if (ended._tag === "Left") return leave(provider, asked, ended.characters)
         const attempts = ended._tag === "Answered" ? answers(ended.response, asked) : attempted([ended.error])
@@ -315,7 +327,8 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           const model = attempt.model === "" ? asked : attempt.model
           if (answer !== undefined) {
             const usage = tokensOf(answer, error !== undefined, inputTokens)
-            count(provider, model, usage, answer.cost ?? priceOf(usage, model, provider) ?? reservation.cost)
+            const dollars = answer.cost ?? priceOfAnswer(answer, usage, model, now) ?? reservation.cost
+            count(provider, model, usage, dollars)
           } else if (error !== undefined && isGivenUp(error)) leave(provider, model, 0)
           else count(provider, model, TokenUsage.zero, 0)
         }

@@ -9,7 +9,7 @@
  * import { Completion, Message } from "effect-llm"
  *
  * const request = Completion.make({ prompt: "And in French?", history: [Message.user("Say hello"), Message.assistant("Hello!")] }).pipe(
- *   Completion.model("claude-sonnet-4-6"),
+ *   Completion.model("claude-opus-5-5"),
  *   Completion.preamble("Answer in one word."),
  *   Completion.maxTokens(100)
  * )
@@ -17,8 +17,31 @@
  */
 import type { Pipeable } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
+import { defined, type Optional } from "./fields.ts"
 import * as Message from "./Message.ts"
 import * as Tool from "./Tool.ts"
+
+/** How much the model reasons, in the form that every family is given in its own words. */
+export const Reasoning = Schema.Struct({
+  /** How hard the model thinks; a level that a model lacks becomes its nearest, with a warning on the answer. */
+  effort: Schema.optionalKey(Schema.Literals(["none", "minimal", "low", "medium", "high", "xhigh", "max"])),
+  /** The most tokens that it may think, where the model counts them; elsewhere the effort that comes nearest. */
+  budgetTokens: Schema.optionalKey(Schema.Finite),
+  /** Whether the answer shows what the model thought, as far as the provider shows it. */
+  summary: Schema.optionalKey(Schema.Boolean)
+})
+export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
+
+/** Parameters by vendor, and by the name of an instance. */
+export interface ProviderParams {
+  readonly anthropic?: Schema.JsonObject
+  readonly openai?: Schema.JsonObject
+  readonly gemini?: Schema.JsonObject
+  readonly openrouter?: Schema.JsonObject
+  readonly [name: string]: Schema.JsonObject
+}
+
+const ProviderParams: Schema.Codec<ProviderParams> = Schema.Record(Schema.String, Schema.JsonObject)
 
 /** A request: sent in the order preamble, history, prompt. */
 export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/Completion")({
@@ -34,26 +57,31 @@ export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/C
   /** The most tokens that the answer may have, reasoning included. */
   maxTokens: Schema.optionalKey(Schema.Finite),
   temperature: Schema.optionalKey(Schema.Finite),
+  /** The share of probability that the model chooses among, from 0 to 1. */
+  topP: Schema.optionalKey(Schema.Finite),
+  /** Asks for the same answer to the same request, where the provider has such a thing. */
+  seed: Schema.optionalKey(Schema.Finite),
+  /** Whether one answer may hold several tool calls; the provider's own default, mostly true, unless set. */
+  parallelToolCalls: Schema.optionalKey(Schema.Boolean),
   stopSequences: Schema.optionalKey(Schema.Array(Schema.String)),
   /** The JSON Schema (draft 2020-12) that the text of the answer shall follow. */
   outputSchema: Schema.optionalKey(Schema.JsonObject),
+  reasoning: Schema.optionalKey(Reasoning),
   /** Merged deeply over the provider's body, and wins; `tools` are appended. */
   additionalParams: Schema.optionalKey(Schema.JsonObject),
-  /** The same by provider name, merged after `additionalParams`. */
-  providerParams: Schema.optionalKey(Schema.Record(Schema.String, Schema.JsonObject)),
+  /** The same by vendor, and then by the name of an instance, merged after `additionalParams`. */
+  providerParams: Schema.optionalKey(ProviderParams),
   /** Further HTTP headers of this request. */
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 }) {}
 
-type Fields = { readonly [K in keyof typeof Completion.fields]: Completion[K] }
+type Fields = {
+  readonly [K in keyof Completion as K extends keyof typeof Completion.fields ? K : never]: Completion[K]
+}
 
-// The constructor of a Schema class parses and throws; a request is checked once, when it is run. A field that is
-// undefined is left out, since it would not survive JSON.
-const from = (fields: { readonly [K in keyof Fields]?: Fields[K] | undefined }): Completion =>
-  Object.assign(
-    Object.create(Completion.prototype),
-    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-  )
+// The constructor of a Schema class parses and throws; a request is checked once, when it is run.
+const from = (fields: Optional<Fields>): Completion =>
+  Object.assign(Object.create(Completion.prototype), defined<Fields>(fields))
 
 const set = <K extends keyof Fields>(key: K) => (value: NonNullable<Fields[K]>) => (self: Completion): Completion =>
   from({ ...self, [key]: value })
@@ -61,25 +89,41 @@ const set = <K extends keyof Fields>(key: K) => (value: NonNullable<Fields[K]>) 
 const message = (prompt: string | Message.Message): Message.Message =>
   typeof prompt === "string" ? Message.user(prompt) : prompt
 
-type Given = {
-  readonly [K in keyof Completion as K extends keyof Fields ? K : never]: Completion[K]
+interface Settings extends Optional<Partial<Omit<Fields, "prompt" | "history" | "outputSchema">>> {
+  readonly outputSchema?: Schema.Constraint | Schema.JsonObject | undefined
 }
 
-/** What `make` takes: the fields of a `Completion`, all but `prompt` optional. */
-export interface Options extends Partial<Omit<Given, "prompt" | "outputSchema">> {
+interface Prompted extends Settings {
   readonly prompt: string | Message.Message
-  readonly outputSchema?: Schema.Constraint | Schema.JsonObject
+  readonly history?: ReadonlyArray<Message.Message> | undefined
+  readonly messages?: undefined
+}
+
+interface Listed extends Settings {
+  /** All messages, oldest first: the last one is the prompt, those before it are the history. */
+  readonly messages: ReadonlyArray<string | Message.Message>
+  readonly prompt?: undefined
+  readonly history?: undefined
+}
+
+/** What `make` takes: a prompt and a history, or `messages`, and the other fields of a `Completion`. */
+export type Options = Prompted | Listed
+
+const conversation = ({ history = [], messages, prompt }: Options): Pick<Fields, "history" | "prompt"> => {
+  if (messages === undefined) return { history, prompt: message(prompt) }
+  const all = messages.map(message)
+  // Without any message the prompt is empty, which is refused when the request is run.
+  return { history: all.slice(0, -1), prompt: all.at(-1) ?? message("") }
 }
 
 /** Builds a request. A text is a user message; a Schema as `outputSchema` becomes its JSON Schema. */
 export const make = (options: Options): Completion => {
-  const { history = [], outputSchema, prompt, tools = [], ...rest } = options
+  const { messages: _, outputSchema, tools = [], ...rest } = options
   return from({
-    history,
-    tools,
     ...rest,
-    prompt: message(prompt),
-    ...(outputSchema && { outputSchema: Tool.toJsonSchema(outputSchema) })
+    ...conversation(options),
+    tools,
+    outputSchema: outputSchema && Tool.toJsonSchema(outputSchema)
   })
 }
 
@@ -100,10 +144,18 @@ export const maxTokens = set("maxTokens")
 
 export const temperature = set("temperature")
 
+export const topP = set("topP")
+
+export const seed = set("seed")
+
+export const parallelToolCalls = set("parallelToolCalls")
+
 export const stopSequences = set("stopSequences")
 
 export const outputSchema = (schema: Schema.Constraint | Schema.JsonObject) =>
   set("outputSchema")(Tool.toJsonSchema(schema))
+
+export const reasoning = set("reasoning")
 
 export const additionalParams = set("additionalParams")
 

@@ -1,6 +1,6 @@
 /**
- * What a stream emits: deltas as they arrive, and once, at the end, the whole answer. A stream that fails ends without
- * it; the error's `partial` is the answer as far as it had come.
+ * What a stream emits: who answers, deltas as they arrive, each content once it is whole, and at the end the answer. A
+ * stream that fails ends without the answer; the error's `partial` is what of it had come.
  *
  * ```ts
  * import { Effect, Stream, Terminal } from "effect"
@@ -13,67 +13,117 @@
  *   )
  * })
  * ```
+ *
+ * An `index` names a content of the answer. Indices follow the order in which contents first appear, and may have gaps;
+ * `ContentEnd`s come in any order. Their contents, in the order of their indices, are `response.choice`.
  */
 import * as Schema from "effect/Schema"
-import { CompletionResponse, withAttempts as responseWithAttempts } from "./CompletionResponse.ts"
-import type { LLMError } from "./LLMError.ts"
+import { CompletionResponse } from "./CompletionResponse.ts"
+import { AssistantContent } from "./Message.ts"
 
-/** A piece of the answer's text; never empty. */
-export const TextDelta = Schema.TaggedStruct("TextDelta", { text: Schema.String })
+const index = Schema.Int
+
+/** Who answers: comes once, first, together with the first other part. */
+export const Start = Schema.TaggedStruct("Start", {
+  provider: Schema.String,
+  model: Schema.optionalKey(Schema.String),
+  id: Schema.optionalKey(Schema.String)
+})
+export interface Start extends Schema.Schema.Type<typeof Start> {}
+
+/** A piece of a text; never empty. */
+export const TextDelta = Schema.TaggedStruct("TextDelta", {
+  index,
+  text: Schema.String,
+  phase: Schema.optionalKey(Schema.Literals(["commentary", "final_answer"]))
+})
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /** A piece of readable reasoning; never empty. */
-export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { text: Schema.String })
+export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { index, text: Schema.String })
 export interface ReasoningDelta extends Schema.Schema.Type<typeof ReasoningDelta> {}
 
-/** A tool call begins; `index` counts the calls of the answer from 0. */
+/** A tool call begins. */
 export const ToolCallStart = Schema.TaggedStruct("ToolCallStart", {
-  index: Schema.Int,
+  index,
   id: Schema.String,
-  name: Schema.String
+  name: Schema.String,
+  /** The provider's signature of this call (Gemini's `thoughtSignature`). */
+  signature: Schema.optionalKey(Schema.String)
 })
 export interface ToolCallStart extends Schema.Schema.Type<typeof ToolCallStart> {}
 
-/** A piece of the JSON text of a call's arguments; never empty. Run calls from `Finish`, where they are whole. */
-export const ToolCallDelta = Schema.TaggedStruct("ToolCallDelta", { index: Schema.Int, arguments: Schema.String })
+/** A piece of the JSON text of a call's arguments; never empty. Run the call when its `ContentEnd` is there. */
+export const ToolCallDelta = Schema.TaggedStruct("ToolCallDelta", { index, arguments: Schema.String })
 export interface ToolCallDelta extends Schema.Schema.Type<typeof ToolCallDelta> {}
+
+/** A content is whole, with its signature where it has one: a tool call can run now. One that was cut has none. */
+export const ContentEnd = Schema.TaggedStruct("ContentEnd", { index, content: AssistantContent })
+export interface ContentEnd extends Schema.Schema.Type<typeof ContentEnd> {}
 
 /** The end of a stream that succeeds: comes exactly once, last, with the answer that the call without streaming gives. */
 export const Finish = Schema.TaggedStruct("Finish", { response: CompletionResponse })
 export interface Finish extends Schema.Schema.Type<typeof Finish> {}
 
-export const CompletionPart = Schema.Union([TextDelta, ReasoningDelta, ToolCallStart, ToolCallDelta, Finish])
-export type CompletionPart = typeof CompletionPart.Type
+export type CompletionPart =
+  | Start
+  | TextDelta
+  | ReasoningDelta
+  | ToolCallStart
+  | ToolCallDelta
+  | ContentEnd
+  | Finish
 
-/** The parts of an answer that is there as a whole. */
-export const fromResponse = (response: CompletionResponse): Array<CompletionPart> => {
-  let calls = 0
-  const parts = response.choice.flatMap((content): Array<CompletionPart> => {
-    switch (content._tag) {
-      case "Text":
-        return content.text === "" ? [] : [{ _tag: "TextDelta", text: content.text }]
-      case "Reasoning":
-        return content.content.flatMap((part) =>
-          (part._tag === "Text" || part._tag === "Summary") && part.text !== ""
-            ? [{ _tag: "ReasoningDelta", text: part.text }]
-            : []
-        )
-      case "ToolCall": {
-        const index = calls++
-        return [
-          { _tag: "ToolCallStart", index, id: content.id, name: content.name },
-          { _tag: "ToolCallDelta", index, arguments: JSON.stringify(content.arguments) }
-        ]
-      }
-      default:
-        return []
-    }
-  })
-  return [...parts, { _tag: "Finish", response }]
+export const CompletionPart = Schema.Union([
+  Start,
+  TextDelta,
+  ReasoningDelta,
+  ToolCallStart,
+  ToolCallDelta,
+  ContentEnd,
+  Finish
+])
+
+const deltas = (content: AssistantContent, index: number): Array<CompletionPart> => {
+  switch (content._tag) {
+    case "Text":
+      return content.text === ""
+        ? []
+        : [{ _tag: "TextDelta", index, text: content.text, ...(content.phase && { phase: content.phase }) }]
+    case "Reasoning":
+      return content.content.flatMap((part): Array<CompletionPart> =>
+        (part._tag === "Text" || part._tag === "Summary") && part.text !== ""
+          ? [{ _tag: "ReasoningDelta", index, text: part.text }]
+          : []
+      )
+    case "ToolCall":
+      return [
+        {
+          _tag: "ToolCallStart",
+          index,
+          id: content.id,
+          name: content.name,
+          ...(content.signature !== undefined && { signature: content.signature })
+        },
+        { _tag: "ToolCallDelta", index, arguments: JSON.stringify(content.arguments) }
+      ]
+    case "Image":
+    case "ProviderBlock":
+      return []
+  }
 }
 
-/** The part with the failures that went before its stream: the last part of a stream carries them in its answer. */
-export const withAttempts = (self: CompletionPart, before: ReadonlyArray<LLMError>): CompletionPart =>
-  self._tag === "Finish" && before.length > 0
-    ? { ...self, response: responseWithAttempts(self.response, before) }
-    : self
+/** The parts of an answer that is there as a whole. */
+export const fromResponse = (response: CompletionResponse): Array<CompletionPart> => [
+  {
+    _tag: "Start",
+    provider: response.provider,
+    ...(response.model !== undefined && { model: response.model }),
+    ...(response.id !== undefined && { id: response.id })
+  },
+  ...response.choice.flatMap((content, index): Array<CompletionPart> => [
+    ...deltas(content, index),
+    { _tag: "ContentEnd", index, content }
+  ]),
+  { _tag: "Finish", response }
+]

@@ -1,46 +1,74 @@
 /**
- * Adds up the tokens of a conversation since it was last compacted, and says when to compact it again.
+ * Counts the tokens of a conversation, and says when to compact it.
  *
  * ```ts
  * import { Effect } from "effect"
- * import { ConversationUsageWindow, TokenUsage } from "effect-llm"
+ * import { Completion, ConversationUsageWindow, LLMClient } from "effect-llm"
  *
  * const program = Effect.gen(function*() {
- *   const window = yield* ConversationUsageWindow.make({ compactThreshold: 100_000 })
- *   yield* window.record(TokenUsage.make({ inputTokens: 99_000, outputTokens: 1_000 }))
+ *   const window = yield* ConversationUsageWindow.make({ contextThreshold: 100_000 })
+ *   yield* window.record(yield* LLMClient.completion(Completion.make({ prompt: "Hello" })))
  *   if (yield* window.shouldCompact) {
- *     // summarise the history here, then start to count anew
+ *     // summarise the history here, then count anew
  *     yield* window.reset
  *   }
  * })
  * ```
+ *
+ * `usage` is what was spent: a sum of turns that each send the history again grows with its square. `context` is how
+ * full the model's window is.
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
+import type { CompletionResponse } from "./CompletionResponse.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
-/** A running sum of token usage; safe to share between fibers. */
+/** The tokens of a conversation; safe to share between fibers. */
 export interface ConversationUsageWindow {
-  /** Adds the usage of one answer. */
-  readonly record: (usage: TokenUsage.TokenUsage) => Effect.Effect<void>
+  /** Adds one answer, or the usage of one. */
+  readonly record: (answer: CompletionResponse | TokenUsage.TokenUsage) => Effect.Effect<void>
   /** The sum since the start or the last `reset`. */
   readonly usage: Effect.Effect<TokenUsage.TokenUsage>
-  /** Whether the total has reached `compactThreshold` tokens; never without a threshold. */
+  /** The tokens that the last answer's last pass read and wrote together; 0 before the first answer. */
+  readonly context: Effect.Effect<number>
+  /** Whether `usage` has reached `compactThreshold`, or `context` has reached `contextThreshold`. */
   readonly shouldCompact: Effect.Effect<boolean>
   /** Starts again from zero. */
   readonly reset: Effect.Effect<void>
 }
 
-/** Makes an empty window; `compactThreshold` is in tokens. */
+/** When to compact, in tokens; without either it is never time. */
+export interface Options {
+  /** The total of all answers since the start or the last `reset`. */
+  readonly compactThreshold?: number | undefined
+  /** The total of the last answer's last pass. */
+  readonly contextThreshold?: number | undefined
+}
+
+interface State {
+  readonly usage: TokenUsage.TokenUsage
+  readonly context: number
+}
+
+const empty: State = { usage: TokenUsage.zero, context: 0 }
+
+const add = (answer: CompletionResponse | TokenUsage.TokenUsage) => ({ usage }: State): State => {
+  const recorded = "usage" in answer ? answer.usage : answer
+  const last = "usage" in answer ? answer.passes?.at(-1)?.usage ?? answer.usage : answer
+  return { usage: TokenUsage.add(usage, recorded), context: last.totalTokens }
+}
+
+/** Makes an empty window. */
 export const make = (
-  options?: { readonly compactThreshold?: number }
+  { compactThreshold = Infinity, contextThreshold = Infinity }: Options = {}
 ): Effect.Effect<ConversationUsageWindow> =>
-  Effect.map(Ref.make(TokenUsage.zero), (ref) => ({
-    record: (usage) => Ref.update(ref, (sum) => TokenUsage.add(sum, usage)),
-    usage: Ref.get(ref),
+  Effect.map(Ref.make(empty), (ref) => ({
+    record: (answer) => Ref.update(ref, add(answer)),
+    usage: Effect.map(Ref.get(ref), ({ usage }) => usage),
+    context: Effect.map(Ref.get(ref), ({ context }) => context),
     shouldCompact: Effect.map(
       Ref.get(ref),
-      ({ totalTokens }) => options?.compactThreshold !== undefined && totalTokens >= options.compactThreshold
+      ({ context, usage }) => usage.totalTokens >= compactThreshold || context >= contextThreshold
     ),
-    reset: Ref.set(ref, TokenUsage.zero)
+    reset: Ref.set(ref, empty)
   }))

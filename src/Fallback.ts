@@ -34,7 +34,8 @@ import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
-import { type LLMError, withAttempts } from "./LLMError.ts"
+import type { LLMError } from "./LLMError.ts"
+import * as Attempts from "./middleware/attempts.ts"
 import * as Check from "./middleware/options.ts"
 
 /** One of the layers to choose from, and what it is asked for. */
@@ -104,11 +105,11 @@ const make = (steps: Steps, { when = ({ isFallbackable }) => isFallbackable }: O
     failures: ReadonlyArray<LLMError>
   ): Effect.Effect<CompletionResponse.CompletionResponse, LLMError> =>
     Effect.matchEffect(client.completion(translated(completion)), {
-      onSuccess: (response) => Effect.succeed(CompletionResponse.withAttempts(response, failures)),
+      onSuccess: (response) => Effect.succeed(Attempts.ofResponse(response, failures)),
       onFailure: (error) => {
         const steps = next(rest, error)
         return steps === undefined
-          ? Effect.fail(withAttempts(error, failures))
+          ? Effect.fail(Attempts.ofError(error, failures))
           : Effect.andThen(moveOn(client, steps, error), complete(steps, completion, [...failures, error]))
       }
     })
@@ -123,12 +124,12 @@ const make = (steps: Steps, { when = ({ isFallbackable }) => isFallbackable }: O
       return client.stream(translated(completion)).pipe(
         Stream.mapArray((parts) => {
           started = true
-          return failures.length === 0 ? parts : Arr.map(parts, (part) => CompletionPart.withAttempts(part, failures))
+          return failures.length === 0 ? parts : Arr.map(parts, (part) => Attempts.ofPart(part, failures))
         }),
         Stream.catch((error) => {
           const steps = started ? undefined : next(rest, error)
           return steps === undefined
-            ? Stream.fail(withAttempts(error, failures))
+            ? Stream.fail(Attempts.ofError(error, failures))
             : Stream.unwrap(
               Effect.as(moveOn(client, steps, error), stream(steps, completion, [...failures, error]))
             )

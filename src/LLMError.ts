@@ -20,183 +20,36 @@
  * )
  * ```
  */
-import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { CompletionResponse } from "./CompletionResponse.ts"
-import { RateLimits } from "./RateLimits.ts"
+import { defined, type Optional } from "./fields.ts"
+import { ClientError, EmptyResponse, type fields, LLMError, RateLimit, Transient } from "./outcome.ts"
 
-export const RateLimitReason = Schema.Literals(["Requests", "Tokens", "Capacity", "Unknown"])
-export type RateLimitReason = typeof RateLimitReason.Type
-
-export const TransientReason = Schema.Literals(["Overloaded", "Server", "Network", "Timeout", "Truncated", "Malformed"])
-export type TransientReason = typeof TransientReason.Type
-
-export const EmptyResponseReason = Schema.Literals(["NoContent", "MalformedToolCall"])
-export type EmptyResponseReason = typeof EmptyResponseReason.Type
-
-export const ClientErrorReason = Schema.Literals([
-  "InvalidRequest",
-  "Authentication",
-  "Permission",
-  "NotFound",
-  "TooLarge",
-  "Quota",
-  "DailyQuota",
-  "ContextWindow",
-  "ContentFilter",
-  "OutputBudget",
-  "Unsupported",
-  "Budget"
-])
-export type ClientErrorReason = typeof ClientErrorReason.Type
-
-const fields = {
-  /** The provider that failed: "anthropic", "openai", "gemini" or "openrouter". */
-  provider: Schema.String,
-  /** The model that was asked for; empty when none was. */
-  model: Schema.String,
-  /** What was wrong, in words: the provider's own where it sent some, without secrets. */
-  description: Schema.String,
-  /** The HTTP status, or the code that stood for one in the body. */
-  status: Schema.optionalKey(Schema.Int),
-  /** The provider's own code or type of the error. */
-  code: Schema.optionalKey(Schema.String),
-  /** The provider's id of the request, to quote to its support. */
-  requestId: Schema.optionalKey(Schema.String),
-  /** How long the provider asks to wait (milliseconds in JSON). */
-  retryAfter: Schema.optionalKey(Schema.DurationFromMillis),
-  /** Only when the provider, a breaker or a throttle says so itself. */
-  retryable: Schema.optionalKey(Schema.Boolean),
-  rateLimits: Schema.optionalKey(RateLimits),
-  /** The body of the failure, at most 8 KiB of it, without secrets. */
-  body: Schema.optionalKey(Schema.String),
-  /** The answer as far as it had come, with its usage. */
-  partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
-  /** The failures before this one, oldest first, with their usage, in one flat list. */
-  attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
-  /** What lies below, without secrets. */
-  cause: Schema.optionalKey(Schema.Defect())
-}
-
-const message = (error: LLMError): string => {
-  const source = [error.provider, error.model, error.status, error.code].filter((part) =>
-    part !== undefined && part !== ""
-  )
-  return `${error._tag}: ${source.join(" ")}`
-    + (error.code === undefined ? ` ${error.reason}` : "")
-    + (error.retryAfter === undefined ? "" : `, retry after ${Duration.format(error.retryAfter)}`)
-    + (error.description === "" ? "" : `: ${error.description}`)
-    + (error.requestId === undefined ? "" : ` (${error.requestId})`)
-}
-
-/** The provider refuses for now: too many requests or tokens, or no capacity for us. */
-export class RateLimit extends Schema.TaggedError<RateLimit>("effect-llm/RateLimit")("RateLimit", {
-  reason: RateLimitReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-/** The provider or the network failed in a way that usually passes. */
-export class Transient extends Schema.TaggedError<Transient>("effect-llm/Transient")("Transient", {
-  reason: TransientReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-/** The provider answered with nothing of use; its answer, with the usage it cost, is in `partial`. */
-export class EmptyResponse extends Schema.TaggedError<EmptyResponse>("effect-llm/EmptyResponse")("EmptyResponse", {
-  reason: EmptyResponseReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-// Whether another provider or model may do what this one would not.
-const fallbackable: Record<ClientErrorReason, boolean> = {
-  InvalidRequest: false,
-  Authentication: true,
-  Permission: true,
-  NotFound: true,
-  TooLarge: false,
-  Quota: true,
-  DailyQuota: true,
-  ContextWindow: true,
-  ContentFilter: true,
-  OutputBudget: false,
-  Unsupported: true,
-  Budget: false
-}
-
-/** The request cannot succeed as it is, however often it is sent. */
-export class ClientError extends Schema.TaggedError<ClientError>("effect-llm/ClientError")("ClientError", {
-  reason: ClientErrorReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return fallbackable[this.reason]
-  }
-}
-
-export const LLMError = Schema.Union([RateLimit, ClientError, EmptyResponse, Transient])
-export type LLMError = RateLimit | ClientError | EmptyResponse | Transient
+export {
+  ClientError,
+  ClientErrorReason,
+  EmptyResponse,
+  EmptyResponseReason,
+  LLMError,
+  RateLimit,
+  RateLimitReason,
+  Transient,
+  TransientReason
+} from "./outcome.ts"
 
 /** Tells an `LLMError` from any other value. */
 export const isLLMError: (u: unknown) => u is LLMError = Schema.is(LLMError)
 
-// The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
-const constructors = { RateLimit, ClientError, EmptyResponse, Transient } as unknown as Readonly<
-  Record<LLMError["_tag"], (new(fields: object) => LLMError) & { readonly fields: object }>
->
+const classes = { RateLimit, ClientError, EmptyResponse, Transient }
 
-/** An error from its fields; those that are undefined are left out. */
-export const make = (tag: LLMError["_tag"], fields: Readonly<Record<string, unknown>>): LLMError =>
-  new constructors[tag](Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)))
+type Tag = LLMError["_tag"]
+type ErrorOf<T extends Tag> = Extract<LLMError, { readonly _tag: T }>
 
-const replaceAttempts = (self: LLMError, attempts: ReadonlyArray<LLMError> | undefined): LLMError => {
-  const fields = Object.keys(constructors[self._tag].fields).map((key) => [key, self[key as keyof LLMError]])
-  return make(self._tag, { ...Object.fromEntries(fields), attempts })
+/** The fields of an error of a tag. */
+export type Fields<T extends Tag> = {
+  readonly [K in keyof ErrorOf<T> as K extends keyof typeof fields | "reason" ? K : never]: ErrorOf<T>[K]
 }
 
-/** The failures as one list, in their order: each that has some before it follows them, and has none itself. */
-export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
-  failures.flatMap((failure) =>
-    failure.attempts === undefined
-      ? [failure]
-      : [...flatten(failure.attempts), replaceAttempts(failure, undefined)]
-  )
-
-/** The error with the failures that went before it, ahead of those it has. */
-export const withAttempts = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError =>
-  before.length === 0 ? self : replaceAttempts(self, flatten([...before, ...(self.attempts ?? [])]))
+/** An error from its fields; those that are undefined are left out. */
+export const make = <T extends Tag>(tag: T, fields: Optional<Fields<T>>): ErrorOf<T> =>
+  // The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
+  new (classes[tag] as unknown as new(fields: object) => ErrorOf<T>)(defined(fields))

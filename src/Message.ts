@@ -16,6 +16,7 @@
  * ```
  */
 import * as Schema from "effect/Schema"
+import { defined, type Optional } from "./fields.ts"
 
 /** A mark for the provider's prompt cache: everything up to and including the marked content may be cached. */
 export const CacheHint = Schema.Struct({
@@ -42,8 +43,8 @@ export interface Base64 extends Schema.Schema.Type<typeof Base64> {}
 export const FileId = Schema.TaggedStruct("FileId", { id: Schema.String })
 export interface FileId extends Schema.Schema.Type<typeof FileId> {}
 
-export const Source = Schema.Union([Url, Base64, FileId])
-export type Source = typeof Source.Type
+export type Source = Url | Base64 | FileId
+export const Source: Schema.Codec<Source> = Schema.Union([Url, Base64, FileId])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Contents
@@ -55,6 +56,8 @@ export const Text = Schema.TaggedStruct("Text", {
   signature: Schema.optionalKey(Schema.String),
   /** The provider's citations, verbatim. */
   citations: Schema.optionalKey(Schema.Array(Schema.Json)),
+  /** What the model says on its way, or what it says in the end, where the provider tells them apart. */
+  phase: Schema.optionalKey(Schema.Literals(["commentary", "final_answer"])),
   cache
 })
 export interface Text extends Schema.Schema.Type<typeof Text> {}
@@ -88,8 +91,8 @@ export interface Document extends Schema.Schema.Type<typeof Document> {}
 export const Json = Schema.TaggedStruct("Json", { value: Schema.Json })
 export interface Json extends Schema.Schema.Type<typeof Json> {}
 
-export const ToolResultContent = Schema.Union([Text, Image, Json])
-export type ToolResultContent = typeof ToolResultContent.Type
+export type ToolResultContent = Text | Image | Document | Json
+export const ToolResultContent: Schema.Codec<ToolResultContent> = Schema.Union([Text, Image, Document, Json])
 
 /** What a tool answered: `id` and `name` are those of the `ToolCall`. */
 export const ToolResult = Schema.TaggedStruct("ToolResult", {
@@ -139,8 +142,13 @@ export interface ReasoningEncrypted extends Schema.Schema.Type<typeof ReasoningE
 export const ReasoningRedacted = Schema.TaggedStruct("Redacted", { data: Schema.String, ...reasoningPart })
 export interface ReasoningRedacted extends Schema.Schema.Type<typeof ReasoningRedacted> {}
 
-export const ReasoningPart = Schema.Union([ReasoningText, ReasoningSummary, ReasoningEncrypted, ReasoningRedacted])
-export type ReasoningPart = typeof ReasoningPart.Type
+export type ReasoningPart = ReasoningText | ReasoningSummary | ReasoningEncrypted | ReasoningRedacted
+export const ReasoningPart: Schema.Codec<ReasoningPart> = Schema.Union([
+  ReasoningText,
+  ReasoningSummary,
+  ReasoningEncrypted,
+  ReasoningRedacted
+])
 
 /** What the model thought before it answered, its parts in the order in which they came. */
 export const Reasoning = Schema.TaggedStruct("Reasoning", {
@@ -154,11 +162,17 @@ export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
 export const ProviderBlock = Schema.TaggedStruct("ProviderBlock", { provider: Schema.String, block: Schema.JsonObject })
 export interface ProviderBlock extends Schema.Schema.Type<typeof ProviderBlock> {}
 
-export const UserContent = Schema.Union([Text, Image, Audio, Video, Document, ToolResult])
-export type UserContent = typeof UserContent.Type
+export type UserContent = Text | Image | Audio | Video | Document | ToolResult
+export const UserContent: Schema.Codec<UserContent> = Schema.Union([Text, Image, Audio, Video, Document, ToolResult])
 
-export const AssistantContent = Schema.Union([Text, ToolCall, Reasoning, Image, ProviderBlock])
-export type AssistantContent = typeof AssistantContent.Type
+export type AssistantContent = Text | ToolCall | Reasoning | Image | ProviderBlock
+export const AssistantContent: Schema.Codec<AssistantContent> = Schema.Union([
+  Text,
+  ToolCall,
+  Reasoning,
+  Image,
+  ProviderBlock
+])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages
@@ -179,8 +193,8 @@ export const Assistant = Schema.TaggedStruct("Assistant", {
 })
 export interface Assistant extends Schema.Schema.Type<typeof Assistant> {}
 
-export const Message = Schema.Union([System, User, Assistant])
-export type Message = typeof Message.Type
+export type Message = System | User | Assistant
+export const Message: Schema.Codec<Message> = Schema.Union([System, User, Assistant])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Constructors
@@ -192,36 +206,34 @@ export const base64 = (data: string, mediaType: string): Base64 => ({ _tag: "Bas
 
 export const fileId = (id: string): FileId => ({ _tag: "FileId", id })
 
-type Options<A> = Omit<A, "_tag" | "source" | "text">
+type Options<A> = Optional<Omit<A, "_tag" | "source" | "text">>
 
-export const text = (text: string, options?: Options<Text>): Text => ({ _tag: "Text", text, ...options })
+export const text = (text: string, options?: Options<Text>): Text => defined<Text>({ _tag: "Text", text, ...options })
 
-export const image = (source: Source, options?: Options<Image>): Image => ({ _tag: "Image", source, ...options })
+export const image = (source: Source, options?: Options<Image>): Image =>
+  defined<Image>({ _tag: "Image", source, ...options })
 
-export const audio = (source: Source, options?: Options<Audio>): Audio => ({ _tag: "Audio", source, ...options })
+export const audio = (source: Source, options?: Options<Audio>): Audio =>
+  defined<Audio>({ _tag: "Audio", source, ...options })
 
-export const video = (source: Source, options?: Options<Video>): Video => ({ _tag: "Video", source, ...options })
+export const video = (source: Source, options?: Options<Video>): Video =>
+  defined<Video>({ _tag: "Video", source, ...options })
 
-export const document = (source: Source, options?: Options<Document>): Document => ({
-  _tag: "Document",
-  source,
-  ...options
-})
+export const document = (source: Source, options?: Options<Document>): Document =>
+  defined<Document>({ _tag: "Document", source, ...options })
 
 export const json = (value: Schema.Json): Json => ({ _tag: "Json", value })
 
-export const toolCall = (fields: Omit<ToolCall, "_tag">): ToolCall => ({ _tag: "ToolCall", ...fields })
+export const toolCall = (fields: Optional<Omit<ToolCall, "_tag">>): ToolCall =>
+  defined<ToolCall>({ _tag: "ToolCall", ...fields })
 
 const contents = <A>(input: string | A | ReadonlyArray<A | string>): Array<A | Text> =>
   (Array.isArray(input) ? input as ReadonlyArray<A | string> : [input as A | string])
     .map((item) => typeof item === "string" ? text(item) : item)
 
 /** A system message; in the history it is sent where the provider takes system text. */
-export const system = (content: string, options?: { readonly cache?: CacheHint }): System => ({
-  _tag: "System",
-  content,
-  ...options
-})
+export const system = (content: string, options?: { readonly cache?: CacheHint | undefined }): System =>
+  defined<System>({ _tag: "System", content, ...options })
 
 /** A user message of a text, a content, or several of them. */
 export const user = (content: string | UserContent | ReadonlyArray<UserContent | string>): User => ({
@@ -232,16 +244,16 @@ export const user = (content: string | UserContent | ReadonlyArray<UserContent |
 /** An assistant message of a text, a content, or several of them. */
 export const assistant = (
   content: string | AssistantContent | ReadonlyArray<AssistantContent | string>,
-  options?: { readonly id?: string; readonly provider?: string }
-): Assistant => ({ _tag: "Assistant", ...options, content: contents(content) })
+  options?: { readonly id?: string | undefined; readonly provider?: string | undefined }
+): Assistant => defined<Assistant>({ _tag: "Assistant", ...options, content: contents(content) })
 
-/** The user message that answers one tool call; `id` and `name` are the call's. */
+/** What answers one tool call, as a content of a user message; `id` and `name` are the call's. */
 export const toolResult = ({ content, id, isError, name }: {
   readonly id: string
   readonly name: string
   readonly content: string | ToolResultContent | ReadonlyArray<ToolResultContent | string>
-  readonly isError?: boolean
-}): User => user([{ _tag: "ToolResult", id, name, content: contents(content), ...(isError && { isError }) }])
+  readonly isError?: boolean | undefined
+}): ToolResult => ({ _tag: "ToolResult", id, name, content: contents(content), ...(isError && { isError }) })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tool-call ids

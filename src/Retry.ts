@@ -25,10 +25,9 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import * as CompletionPart from "./CompletionPart.ts"
-import * as CompletionResponse from "./CompletionResponse.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { flatten, type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
+import { type LLMError, make as makeError } from "./LLMError.ts"
+import * as Attempts from "./middleware/attempts.ts"
 import * as Options from "./middleware/options.ts"
 
 /** How failures of one kind are retried. */
@@ -164,7 +163,7 @@ const late = (
     model: completion.model ?? attempts.at(-1)?.model ?? "",
     reason: "Timeout",
     description: `retry deadline of ${Duration.format(deadline)} passed`,
-    attempts: attempts.length === 0 ? undefined : flatten(attempts)
+    attempts: attempts.length === 0 ? undefined : Attempts.flatten(attempts)
   })
 
 const decorate = (
@@ -191,8 +190,8 @@ const decorate = (
         return client.completion(completion).pipe(
           Effect.tapError((error) => Effect.sync(() => failures.push(error))),
           Effect.retry({ schedule, while: (error) => !isFinal(error) }),
-          Effect.mapError((error) => withAttempts(error, failures.slice(0, -1))),
-          Effect.map((response) => CompletionResponse.withAttempts(response, failures)),
+          Effect.mapError((error) => Attempts.ofError(error, failures.slice(0, -1))),
+          Effect.map((response) => Attempts.ofResponse(response, failures)),
           (call) => bounded(call, completion, failures)
         )
       }),
@@ -206,7 +205,7 @@ const decorate = (
             started = true
             return failures.length === 0
               ? parts
-              : Arr.map(parts, (part) => CompletionPart.withAttempts(part, failures))
+              : Arr.map(parts, (part) => Attempts.ofPart(part, failures))
           }),
           // Until its first part nothing of a stream reached the caller; from then on nothing is sent again.
           Stream.catch((error) => {
@@ -214,11 +213,11 @@ const decorate = (
               failures.push(error)
               return Stream.fail(error)
             }
-            broken = withAttempts(error, failures)
+            broken = Attempts.ofError(error, failures)
             return Stream.empty
           }),
           Stream.retry(Schedule.while(schedule, ({ input }) => !isFinal(input))),
-          Stream.mapError((error) => withAttempts(error, failures.slice(0, -1)))
+          Stream.mapError((error) => Attempts.ofError(error, failures.slice(0, -1)))
         )
         const inTime = Duration.isFinite(deadline)
           ? Stream.transformPull(retried, (pull) => {

@@ -19,6 +19,8 @@ export const TokenUsage = Schema.Struct({
   cachedInputTokens: Tokens,
   /** The part of `inputTokens` that was written to the provider's cache. */
   cacheWriteTokens: Tokens,
+  /** The part of `cacheWriteTokens` that is kept for an hour, which costs more than the usual minutes. */
+  longCacheWriteTokens: Tokens,
   /** The part of `outputTokens` that was reasoning. */
   reasoningTokens: Tokens
 })
@@ -38,17 +40,20 @@ export const make = (counts: {
   readonly outputTokens?: number
   readonly cachedInputTokens?: number
   readonly cacheWriteTokens?: number
+  readonly longCacheWriteTokens?: number
   readonly reasoningTokens?: number
 }): TokenUsage => {
   const inputTokens = count(counts.inputTokens)
   const outputTokens = count(counts.outputTokens)
   const cachedInputTokens = Math.min(count(counts.cachedInputTokens), inputTokens)
+  const cacheWriteTokens = Math.min(count(counts.cacheWriteTokens), inputTokens - cachedInputTokens)
   return {
     inputTokens,
     outputTokens,
     totalTokens: sum(inputTokens, outputTokens),
     cachedInputTokens,
-    cacheWriteTokens: Math.min(count(counts.cacheWriteTokens), inputTokens - cachedInputTokens),
+    cacheWriteTokens,
+    longCacheWriteTokens: Math.min(count(counts.longCacheWriteTokens), cacheWriteTokens),
     reasoningTokens: Math.min(count(counts.reasoningTokens), outputTokens)
   }
 }
@@ -65,6 +70,7 @@ export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => {
     totalTokens: sum(inputTokens, outputTokens),
     cachedInputTokens: sum(self.cachedInputTokens, that.cachedInputTokens),
     cacheWriteTokens: sum(self.cacheWriteTokens, that.cacheWriteTokens),
+    longCacheWriteTokens: sum(self.longCacheWriteTokens, that.longCacheWriteTokens),
     reasoningTokens: sum(self.reasoningTokens, that.reasoningTokens)
   }
 }

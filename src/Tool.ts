@@ -29,13 +29,21 @@ export interface ToolDefinition extends Schema.Schema.Type<typeof ToolDefinition
 export const Auto = Schema.TaggedStruct("Auto", {})
 /** The model calls no tool. */
 export const None = Schema.TaggedStruct("None", {})
-/** The model calls at least one tool. */
-export const Required = Schema.TaggedStruct("Required", {})
-/** The model calls at least one of these tools. */
-export const Specific = Schema.TaggedStruct("Specific", { names: Schema.Array(Schema.String) })
+// What to ask of a model that cannot be made to call a tool; without it the request is refused as `Unsupported`.
+const otherwise = Schema.optionalKey(Schema.Literal("auto"))
 
-export const ToolChoice = Schema.Union([Auto, None, Required, Specific])
-export type ToolChoice = typeof ToolChoice.Type
+/** The model calls at least one tool. */
+export const Required = Schema.TaggedStruct("Required", { otherwise })
+/** The model calls at least one of these tools. */
+export const Specific = Schema.TaggedStruct("Specific", { names: Schema.Array(Schema.String), otherwise })
+
+export interface Auto extends Schema.Schema.Type<typeof Auto> {}
+export interface None extends Schema.Schema.Type<typeof None> {}
+export interface Required extends Schema.Schema.Type<typeof Required> {}
+export interface Specific extends Schema.Schema.Type<typeof Specific> {}
+
+export type ToolChoice = Auto | None | Required | Specific
+export const ToolChoice: Schema.Codec<ToolChoice> = Schema.Union([Auto, None, Required, Specific])
 
 export const auto: ToolChoice = { _tag: "Auto" }
 export const none: ToolChoice = { _tag: "None" }
@@ -71,9 +79,10 @@ export const toJsonSchema = (input: Schema.Constraint | Schema.JsonObject): Sche
 export const make = (name: string, options: {
   readonly description: string
   readonly parameters: Schema.Constraint | Schema.JsonObject
-  readonly cache?: CacheHint
+  readonly cache?: CacheHint | undefined
 }): ToolDefinition => ({
   name,
-  ...options,
-  parameters: toJsonSchema(options.parameters)
+  description: options.description,
+  parameters: toJsonSchema(options.parameters),
+  ...(options.cache && { cache: options.cache })
 })

@@ -18,6 +18,7 @@ import * as Estimate from "../src/Estimate.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
+import * as Prices from "../src/Prices.ts"
 import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
 import * as Throttle from "../src/Throttle.ts"
@@ -46,7 +47,7 @@ const answer = (tokens: TokenUsage.TokenUsage, more: Partial<CompletionResponse.
   })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "test", model: "m", description: "", reason, ...more })
+  LLMError.make(tag, { provider: "test", model: "m", description: "", reason: reason as never, ...more })
 
 const rateLimit = failure("RateLimit", "Requests")
 const empty = failure("EmptyResponse", "NoContent", { partial: answer(usage(2, 5)) })
@@ -79,7 +80,7 @@ const both = (client: LLMClient.Service, completion = request) => [
 
 const bad = (options: object) => options as Budget.Options
 
-const price: Budget.Price = ({ inputTokens, outputTokens }) => inputTokens / 100 + outputTokens / 10
+const price = ({ inputTokens, outputTokens }: TokenUsage.TokenUsage) => inputTokens / 100 + outputTokens / 10
 
 describe("Budget", () => {
   it.effect("a call costs what the provider reports, in all and by model, and keeps nothing reserved", () =>
@@ -103,7 +104,7 @@ describe("Budget", () => {
 
   it.effect("what a call may cost is reserved while it runs", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ tokens: 10_000, usd: 1000, prices: { cost: price }, reserve: 50 })
+      const budget = yield* Budget.make({ tokens: 10_000, usd: 1000, prices: { of: price }, reserve: 50 })
       const client = yield* over(clientOf(() => Effect.never), Budget.layer(budget))
       for (const [completion, output] of [[request, 98], [Completion.make({ prompt: "Hello" }), 50]] as const) {
         for (const call of both(client, completion)) {
@@ -236,7 +237,7 @@ describe("Budget", () => {
         ...clientOf(() => Effect.never),
         stream: () =>
           Stream.concat(
-            Stream.make({ _tag: "TextDelta", text: "x".repeat(35) } as const),
+            Stream.make({ _tag: "TextDelta", index: 0, text: "x".repeat(35) } as const),
             Stream.fromEffectDrain(Effect.never)
           )
       }, Budget.layer(budget))
@@ -256,7 +257,7 @@ describe("Budget", () => {
       for (const unknown of [NaN, -1, Infinity, undefined]) {
         const budget = yield* Budget.make({
           usd: 10,
-          prices: (usage, model) => model === "m" ? price(usage, model, "") : unknown
+          prices: (usage, model) => model === "m" ? price(usage) : unknown
         })
         const client = yield* over(answering(answer(usage(1, 1))), Budget.layer(budget))
         const refused = yield* Effect.flip(client.completion(Completion.make({ model: "n", prompt: "Hello" })))
@@ -304,7 +305,7 @@ describe("Budget", () => {
     }))
 
   // What is reserved, and the limit that is sent where it is imposed; otherwise the request goes out as it came.
-  it.effect.each<readonly [string, Partial<Completion.Options>, number, number | undefined]>([
+  it.effect.each<readonly [string, object, number, number | undefined]>([
     ["none", {}, 50, 50],
     ["maxTokens", { maxTokens: 10 }, 10, 10],
     ["max_tokens", { additionalParams: { max_tokens: 50_000 } }, 50_000, undefined],
@@ -419,7 +420,7 @@ describe("Budget", () => {
     Effect.gen(function*() {
       const prices = {
         known: 1,
-        cost(_: TokenUsage.TokenUsage, model: string) {
+        of(_: TokenUsage.TokenUsage, model: string) {
           return model === "m" ? this.known : undefined
         }
       }
@@ -433,6 +434,23 @@ describe("Budget", () => {
       assert.strictEqual((yield* budget.usage).cost, 1.1)
       // Without a ceiling in dollars they are only counted.
       yield* (yield* Budget.make({ tokens: 1000, prices })).apply(answering(answer(usage(1, 1)))).completion(other)
+    }))
+
+  it.effect("takes the table of list prices, and prices each pass of an answer by its own model", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ usd: 10, prices: Prices.table })
+      const passes = [
+        { kind: "compaction", model: "claude-haiku-4-5", usage: usage(100_000, 1000) },
+        { kind: "message", usage: usage(2000, 1000) }
+      ]
+      const sum = answer(usage(102_000, 2000), { provider: "anthropic", model: "claude-opus-4-8", passes })
+      const client = budget.apply({ ...answering(sum), provider: "anthropic" })
+      yield* client.completion(Completion.model("claude-opus-4-8")(request))
+      const { cost } = yield* budget.usage
+      assert.isAbove(cost, 0)
+      assert.strictEqual(cost, Prices.cost(sum, { at: 0 }))
+      const unknown = Completion.model("no-such-model")(request)
+      assert.include((yield* Effect.flip(client.completion(unknown))).description, "has no price for no-such-model")
     }))
 
   it.effect.each([[0.5, 6], [-1000, 0], [NaN, 0]])(
@@ -504,7 +522,7 @@ describe("Budget", () => {
     Effect.gen(function*() {
       const budget = yield* Budget.make({
         usd: 10,
-        prices: (usage, model) => model === "m" ? price(usage, "", "") : NaN
+        prices: (usage, model) => model === "m" ? price(usage) : NaN
       })
       const { model: _, ...nameless } = answer(usage(1, 1))
       const client = budget.apply({ ...answering(CompletionResponse.make(nameless)), model: "m" })

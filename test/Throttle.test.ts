@@ -274,7 +274,7 @@ describe("tokens per minute", () => {
 
   it.effect("are expected by the limit that the request names in a provider's own words", () =>
     Effect.gen(function*() {
-      const limits: ReadonlyArray<Partial<Completion.Options>> = [
+      const limits: ReadonlyArray<object> = [
         { additionalParams: { max_tokens: 600 } },
         { additionalParams: { max_tokens: "600" } },
         { providerParams: { test: { max_completion_tokens: 600 } } },
@@ -553,7 +553,7 @@ describe("what the provider says", () => {
   ): LLMClient.Service => ({
     ...client,
     stream: (completion) =>
-      Stream.fromEffect(Effect.as(Effect.sleep(begins), { _tag: "TextDelta", text: "Hi!" } as const)).pipe(
+      Stream.fromEffect(Effect.as(Effect.sleep(begins), { _tag: "TextDelta", index: 0, text: "Hi!" } as const)).pipe(
         Stream.concat(
           Stream.fromEffect(
             Effect.map(Effect.delay(last, goesOn), (response) => ({ _tag: "Finish", response }) as const)

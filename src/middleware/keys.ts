@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Completion } from "../Completion.ts"
 import { Patience, type Service } from "../LLMClient.ts"
 import { type LLMError, make as makeError } from "../LLMError.ts"
+import * as Attempts from "./attempts.ts"
 import * as Options from "./options.ts"
 
 /**
@@ -88,8 +89,7 @@ export const keyOf =
       )
 
 /** The same failure, which is not worth a retry. */
-export const notRetryable = (error: LLMError): LLMError =>
-  makeError(error._tag, { ...error, cause: error.cause, retryable: false })
+export const notRetryable = (error: LLMError): LLMError => Attempts.replace(error, { retryable: false })
 
 /** Whether another member of a Fallback may take the call that runs. */
 export const isFallbackReady: Effect.Effect<boolean> = Effect.map(

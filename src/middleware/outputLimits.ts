@@ -48,11 +48,14 @@ export const outputLimits = (completion: Completion, provider: string): OutputLi
   return {
     named: largest(limits(everywhere)),
     isBound: largest(limits(settingsOf(completion, [provider]))) > 0,
-    reasoning: largest(everywhere.flatMap((params) => [
-      object(params["thinking"])["budget_tokens"],
-      object(params["reasoning"])["max_tokens"],
-      object(params["thinkingConfig"])["thinkingBudget"]
-    ])),
+    reasoning: largest([
+      completion.reasoning?.budgetTokens,
+      ...everywhere.flatMap((params) => [
+        object(params["thinking"])["budget_tokens"],
+        object(params["reasoning"])["max_tokens"],
+        object(params["thinkingConfig"])["thinkingBudget"]
+      ])
+    ]),
     choices: Math.max(1, largest(everywhere.flatMap((params) => choiceNames.map((name) => params[name]))))
   }
 }
