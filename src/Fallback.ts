@@ -153,21 +153,22 @@ export const layer = <const Members extends readonly [Choice, ...ReadonlyArray<C
   members: Members,
   options: Options = {}
 ): Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>> =>
-  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to.
-  Layer.effect(
-    LLMClient,
+  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to. A
+  // layer that stands in it twice, or in a Fallback or Router around as well, is built once: the memo map is that of all.
+  Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
       Check.known("Fallback", options, ["when"])
       Check.callable("Fallback", "when", options.when)
       const steps = yield* Effect.forEach(members, (choice, index) => {
         const member = toMember(choice, index)
-        return Effect.map(Layer.build(member.layer), (context): Step => ({
+        return Effect.map(Layer.buildWithMemoMap(member.layer, memoMap, scope), (context): Step => ({
           client: Context.get(context, LLMClient),
           translated: (completion) => translate(member, completion)
         }))
       })
-      return Arr.isReadonlyArrayNonEmpty(steps)
+      const client = Arr.isReadonlyArrayNonEmpty(steps)
         ? make(steps, options)
         : Check.refuse("Fallback", "members", "at least one layer")
+      return Context.make(LLMClient, client)
     })
   ) as Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>>
