@@ -450,7 +450,7 @@ describe("Budget", () => {
         yield* inThread(over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer()))
       )
       const fibers = yield* Effect.forEach(
-        [0, 0, 1],
+        [0, 0, 0],
         (way) => Effect.forkChild(both(client)[way]!, { startImmediately: true })
       )
       yield* settled
