@@ -118,9 +118,27 @@ export interface Patience {
   waiting: number
   /** The longest wait for the first byte of the answer, in milliseconds. */
   readonly firstByte: number
+  /**
+   * Whether the Fallback moves on after this failure: where it does not, nothing is gained by failing early. Absent, it
+   * moves on after every failure that is fallbackable.
+   */
+  readonly when?: (error: LLMError) => boolean
 }
 
 /** The patience of the call that runs; `undefined` where there is no Fallback above. */
 export const Patience = Context.Reference<Patience | undefined>("effect-llm/LLMClient/Patience", {
+  defaultValue: () => undefined
+})
+
+/** When the call that runs must be over: the `deadline` of a `Fallback` or a `Retry` around it. */
+export interface Deadline {
+  /** Milliseconds since the epoch. Whoever is about to wait until then or longer fails at once instead. */
+  readonly at: number
+  /** What a call had cost that the deadline cut: whoever is interrupted adds the attempts that it knows of. */
+  readonly attempts: Array<LLMError>
+}
+
+/** The deadline of the call that runs; `undefined` where there is none. */
+export const Deadline = Context.Reference<Deadline | undefined>("effect-llm/LLMClient/Deadline", {
   defaultValue: () => undefined
 })

@@ -24,6 +24,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { CompletionResponse } from "./CompletionResponse.ts"
 import { RateLimits } from "./RateLimits.ts"
+import * as TokenUsage from "./TokenUsage.ts"
 
 export const RateLimitReason = Schema.Literals(["Requests", "Tokens", "Capacity", "Unknown"])
 export type RateLimitReason = typeof RateLimitReason.Type
@@ -74,6 +75,8 @@ const fields = {
   partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
   /** The failures before this one, oldest first, with their usage, in one flat list. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
+  /** Failures that were left out of the list of attempts before this one: how many, and what they cost together. */
+  omitted: Schema.optionalKey(Schema.Struct({ count: Schema.Int, usage: TokenUsage.TokenUsage })),
   /** What lies below, without secrets. */
   cause: Schema.optionalKey(Schema.Defect())
 }
@@ -200,3 +203,18 @@ export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
 /** The error with the failures that went before it, ahead of those it has. */
 export const withAttempts = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError =>
   before.length === 0 ? self : replaceAttempts(self, flatten([...before, ...(self.attempts ?? [])]))
+
+/** How many failures a list of attempts stands for, those that were left out of it included, and what they cost. */
+export const total = (
+  attempts: ReadonlyArray<LLMError>
+): { readonly count: number; readonly usage: TokenUsage.TokenUsage } =>
+  attempts.reduce(({ count, usage }, { attempts = [], omitted, partial }) => {
+    const before = total(attempts)
+    return {
+      count: count + 1 + before.count + (omitted?.count ?? 0),
+      usage: [before.usage, omitted?.usage, partial?.usage].reduce<TokenUsage.TokenUsage>(
+        (sum, more) => more === undefined ? sum : TokenUsage.add(sum, more),
+        usage
+      )
+    }
+  }, { count: 0, usage: TokenUsage.zero })
