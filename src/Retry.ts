@@ -30,8 +30,9 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { Deadline, type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
-import { flatten, type LLMError, make as makeError, withAttempts } from "./LLMError.ts"
+import { Deadline as CurrentDeadline, type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
+import { type LLMError, withAttempts } from "./LLMError.ts"
+import * as Deadline from "./middleware/deadline.ts"
 import * as Failures from "./middleware/failures.ts"
 import * as Check from "./middleware/options.ts"
 
@@ -210,22 +211,12 @@ const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || er
 interface Call {
   readonly failures: Failures.Failures
   readonly patience: Patience | undefined
-  readonly outer: Deadline | undefined
-  /** The earlier of its own deadline and the one around it. */
-  readonly deadline: Deadline | undefined
+  readonly bound: Deadline.Bound
 }
 
 const begin = (within: Duration.Duration): Effect.Effect<Call> =>
   Effect.gen(function*() {
-    const outer = yield* Deadline
-    const now = yield* Clock.currentTimeMillis
-    const at = Math.min(outer?.at ?? Number.POSITIVE_INFINITY, now + Duration.toMillis(within))
-    return {
-      failures: Failures.make(),
-      patience: yield* Patience,
-      outer,
-      deadline: Number.isFinite(at) ? { at, attempts: [] } : undefined
-    }
+    return { failures: Failures.make(), patience: yield* Patience, bound: yield* Deadline.begin(within) }
   })
 
 /** Whether a Fallback has another member ready and moves on after this failure, which is faster than to wait. */
@@ -233,7 +224,7 @@ const hasNext = (patience: Patience | undefined, error: LLMError): patience is P
   patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
 
 /** Whether a wait can be begun: then it is taken off the patience. */
-const canWait = ({ deadline, patience }: Call, error: LLMError, wait: number): Effect.Effect<boolean> =>
+const canWait = ({ bound: { deadline }, patience }: Call, error: LLMError, wait: number): Effect.Effect<boolean> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     if (isFinal(error) || (deadline !== undefined && now + wait >= deadline.at)) return false
     if (hasNext(patience, error)) {
@@ -241,20 +232,6 @@ const canWait = ({ deadline, patience }: Call, error: LLMError, wait: number): E
     }
     if (patience !== undefined) patience.waiting = Math.max(0, patience.waiting - wait)
     return true
-  })
-
-const late = (
-  client: Service,
-  completion: Completion,
-  within: Duration.Duration,
-  attempts: ReadonlyArray<LLMError>
-): LLMError =>
-  makeError("Transient", {
-    provider: client.provider,
-    model: completion.model ?? attempts.at(-1)?.model ?? "",
-    reason: "Timeout",
-    description: `retry deadline of ${Duration.format(within)} passed`,
-    attempts: attempts.length === 0 ? undefined : flatten(attempts)
   })
 
 interface Settings {
@@ -273,34 +250,24 @@ const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<S
           begins ? Effect.as(tell({ attempt, delay: duration, error: input }), true) : Effect.succeed(false))
     )
 
-  /** Ends with the deadline, if there is one, and tells whoever has set an earlier one what the call had cost. */
-  const bounded = <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    completion: Completion,
-    { deadline, failures, outer }: Call
-  ): Effect.Effect<A, E | LLMError, R> => {
-    const spent = () => [...failures.all(), ...(deadline?.attempts ?? [])]
-    const told = outer === undefined
-      ? self
-      : Effect.onInterrupt(self, () => Effect.sync(() => outer.attempts.push(...spent())))
-    return Duration.isFinite(within)
-      ? Effect.timeoutOrElse(told, {
-        duration: within,
-        orElse: () => Effect.fail(late(client, completion, within, spent()))
-      })
-      : told
-  }
+  const bounded = <A, E, R>(self: Effect.Effect<A, E, R>, { bound, failures }: Call, completion: Completion) =>
+    Deadline.bounded(self, bound, {
+      owner: "Retry",
+      provider: () => client.provider,
+      model: () => completion.model ?? client.model ?? "",
+      failures: failures.all
+    })
 
   return {
     completion: (completion) =>
       Effect.flatMap(begin(within), (call) =>
         client.completion(completion).pipe(
-          Effect.provideService(Deadline, call.deadline),
+          Effect.provideService(CurrentDeadline, call.bound.deadline),
           Effect.tapError((error) => Effect.sync(() => call.failures.add(error))),
           Effect.retry(scheduleOf(call)),
           Effect.mapError((error) => withAttempts(error, call.failures.earlier())),
           Effect.map((response) => CompletionResponse.withAttempts(response, call.failures.all())),
-          (made) => bounded(made, completion, call)
+          (made) => bounded(made, call, completion)
         )),
     stream: (completion) =>
       Stream.unwrap(Effect.map(begin(within), (call) => {
@@ -309,7 +276,7 @@ const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<S
         let started = false
         let broken: LLMError | undefined
         const retried = client.stream(completion).pipe(
-          Stream.provideService(Deadline, call.deadline),
+          Stream.provideService(CurrentDeadline, call.bound.deadline),
           Stream.mapArray((parts) => {
             started = true
             return before.length === 0 ? parts : Arr.map(parts, (part) => CompletionPart.withAttempts(part, before))
@@ -327,10 +294,10 @@ const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<S
           Stream.retry(scheduleOf(call)),
           Stream.mapError((error) => withAttempts(error, failures.earlier()))
         )
-        const inTime = call.deadline === undefined
+        const inTime = call.bound.deadline === undefined
           ? retried
           : Stream.transformPull(retried, (pull) => {
-            const first = bounded(pull, completion, call)
+            const first = bounded(pull, call, completion)
             return Effect.succeed(Effect.suspend(() => started ? pull : first))
           })
         return Stream.concat(inTime, Stream.suspend(() => broken === undefined ? Stream.empty : Stream.fail(broken)))

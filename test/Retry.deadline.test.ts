@@ -63,7 +63,7 @@ describe("a deadline over all attempts", () => {
         const { error, millis } = yield* timed(Effect.asVoid(call))
         assert.strictEqual(millis - start, 90_000)
         assert.strictEqual(`${error?._tag} ${error?.reason}`, "Transient Timeout")
-        assert.include(error?.description, "retry deadline of 1m 30s")
+        assert.include(error?.description, "Retry deadline of 1m 30s")
         assert.isUndefined(error?.attempts)
       }
     }))
