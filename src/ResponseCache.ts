@@ -43,7 +43,6 @@ import * as CompletionResponse from "./CompletionResponse.ts"
 import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as Options from "./middleware/options.ts"
-import { Sent } from "./middleware/sent.ts"
 import * as RemoteStore from "./middleware/store.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
@@ -192,7 +191,6 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   ) {
     // Whoever wants a whole answer would wait as long as a reader of a stream likes to take: each joins its own kind.
     const lane = `${flight.streamed ? "stream" : "completion"} ${key}`
-    const sent = yield* Sent
     let own = false
     const make = Effect.gen(function*() {
       flights.set(lane, flight)
@@ -200,7 +198,6 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       flight.told = Option.isSome(stored)
       if (flight.told) return { flight, result: Result.succeed(stored), copy: stored }
       own = true
-      if (sent !== undefined) sent.waiting = false
       const result = yield* Effect.result(call)
       const answer = Option.flatten(Result.getSuccess(result))
       const copy = Option.map(answer, kept)
@@ -210,8 +207,6 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       if (flights.get(lane) === flight) flights.delete(lane)
     })))
     const landing = Effect.suspend(() => {
-      // Whoever waits for another's call has sent nothing.
-      if (sent !== undefined) sent.waiting = true
       const followed = flights.get(lane)
       const landing = Effect.provideService(Cache.get(landings, lane), Call, make)
       if (followed?.streamed !== true) return landing
@@ -222,10 +217,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       const landed = yield* Effect.onInterrupt(landing, () => Effect.sync(() => (flight.left = true)))
       if (landed === undefined) continue
       const mine = !landed.flight.told && (own || landed.flight.left)
-      if (mine) {
-        landed.flight.told = true
-        if (sent !== undefined) sent.waiting = false
-      }
+      if (mine) landed.flight.told = true
       if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
       const answer = landed.result.success
       if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)

@@ -29,7 +29,11 @@ const snippets = (source: string): Array<Snippet> => {
   return found
 }
 
-const sources = ["README.md", ...globSync("src/**/*.ts", { cwd: root }).sort()]
+const sources = [
+  "README.md",
+  ...globSync("docs/*.md", { cwd: root }).sort(),
+  ...globSync("src/**/*.ts", { cwd: root }).sort()
+]
 
 /** Type-checks every snippet as a module of its own; gives what is wrong, at the lines of the sources. */
 const typeCheck = (all: ReadonlyArray<Snippet>): Array<string> => {

@@ -2,9 +2,9 @@
  * What the end of a call says: how much it used, and whether the provider wants to be left alone.
  */
 import * as Duration from "effect/Duration"
+import * as Estimate from "../Estimate.ts"
 import type { RateLimits, Window } from "../RateLimits.ts"
 import type { Ended } from "./around.ts"
-import * as Estimate from "./estimate.ts"
 import { isUnsent } from "./keys.ts"
 
 /** Tokens that a call reads and writes. */
