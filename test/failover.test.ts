@@ -24,6 +24,7 @@ import {
   LLMError,
   Message,
   Retry,
+  Throttle,
   TokenUsage
 } from "../src/index.ts"
 
@@ -57,16 +58,16 @@ const member = (provider: string, outcome: (call: number, completion: Completion
     model: "m",
     completion: called,
     stream: (completion) =>
-      Stream.unwrap(Effect.matchEffect(called(completion), {
-        onSuccess: (response) => Effect.succeed(Stream.fromIterable(CompletionPart.fromResponse(response))),
+      Stream.unwrap(Effect.match(called(completion), {
+        onSuccess: (response) => Stream.fromIterable(CompletionPart.fromResponse(response)),
         // What had come of a broken stream came before it broke.
         onFailure: (error) =>
-          Effect.succeed(Stream.concat(
+          Stream.concat(
             Stream.fromIterable(
               error.partial === undefined ? [] : CompletionPart.fromResponse(error.partial).slice(0, -1)
             ),
             Stream.fail(error)
-          ))
+          )
       }))
   }
   return { calls, client, count }
@@ -77,15 +78,15 @@ type FakeMember = ReturnType<typeof member>
 const stackOf = ({ client }: FakeMember) =>
   LLMClient.compose(Retry.layer(), CircuitBreaker.layer(), Layer.succeed(LLMClient.LLMClient, client))
 
+const build = (layer: Layer.Layer<LLMClient.LLMClient>): Effect.Effect<LLMClient.Service, never, Scope.Scope> =>
+  Effect.map(Layer.build(layer), (context) => Context.get(context, LLMClient.LLMClient))
+
 /** The recommended stack over the given members. */
 const route = (
   [first, ...others]: readonly [FakeMember, ...ReadonlyArray<FakeMember>],
   options?: Fallback.Options
 ): Effect.Effect<LLMClient.Service, never, Scope.Scope> =>
-  Effect.map(
-    Layer.build(Fallback.layer([stackOf(first), ...others.map(stackOf)], options)),
-    (context) => Context.get(context, LLMClient.LLMClient)
-  )
+  build(Fallback.layer([stackOf(first), ...others.map(stackOf)], options))
 
 const ways = ["completion", "stream"] as const
 type Way = typeof ways[number]
@@ -313,6 +314,18 @@ describe("failover", () => {
           way
         )
         assert.deepStrictEqual([both.error?._tag, both.seconds, both.error?.attempts?.length], ["RateLimit", 0, 1])
+        // So does a throttle, whose place would come a minute later.
+        const first = member("first", () => Effect.succeed(answerOf("first")))
+        const throttled = yield* build(Fallback.layer([
+          LLMClient.compose(
+            Retry.layer(),
+            Throttle.layer({ requestsPerMinute: 1 }),
+            Layer.succeed(LLMClient.LLMClient, first.client)
+          )
+        ], { deadline: "40 seconds" }))
+        assert.strictEqual((yield* Effect.orDie(call(throttled, way))).provider, "first")
+        const refused = yield* seen(throttled, way)
+        assert.deepStrictEqual([refused.error?.code, refused.seconds, first.calls.length], ["throttled", 0, 1])
       })
   )
 
