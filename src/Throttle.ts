@@ -29,7 +29,7 @@ import * as Layer from "effect/Layer"
 import type * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Completion } from "./Completion.ts"
 import * as Estimate from "./Estimate.ts"
-import { LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
+import { Deadline, LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
 import { around, type Ended, type Restore } from "./middleware/around.ts"
 import * as Counting from "./middleware/counting.ts"
@@ -257,7 +257,9 @@ const decorate = (
       began: undefined
     }
     const patience = yield* Patience
-    const longest = Math.min(maxWait, Math.max(0, patience?.waiting ?? Number.POSITIVE_INFINITY))
+    const deadline = yield* Deadline
+    const mayWait = Math.min(patience?.waiting ?? maxWait, deadline === undefined ? maxWait : deadline.at - now)
+    const longest = Math.min(maxWait, Math.max(0, mayWait))
     lane.waiting++
     const admitted = admit(ticket, completion, now, longest).pipe(
       Effect.timeoutOrElse({

@@ -504,7 +504,7 @@ describe("Budget", () => {
       const below = budget.apply(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)))
       const client = yield* inThread(over(below, ResponseCache.layer()))
       const fibers = yield* Effect.forEach(
-        [0, 0, 1],
+        [0, 0, 0],
         (way) => Effect.forkChild(both(client)[way]!, { startImmediately: true })
       )
       yield* settled
