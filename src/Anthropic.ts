@@ -12,20 +12,22 @@
  * Anthropic.layer({ apiKey: Redacted.make("sk-ant-..."), model: "claude-sonnet-4-6" })
  * ```
  */
-import * as provider from "./Provider.ts"
-import { anthropicMessages } from "./wire/anthropic/request.ts"
+import * as Provider from "./Provider.ts"
+import { anthropic } from "./wire/anthropic/wire.ts"
 
-export interface Options extends provider.CommonOptions {
+export interface Options extends Provider.CommonOptions {
   /** The version of the API, `2023-06-01` unless set. */
-  readonly version?: string
+  readonly version?: string | undefined
   /** Features in beta to switch on, by the names that Anthropic gives them. */
-  readonly betas?: ReadonlyArray<string>
+  readonly betas?: ReadonlyArray<string> | undefined
 }
 
-const layers = provider.layers<Options>({
-  protocol: () => anthropicMessages,
+const layers = Provider.layers<Options>({
+  vendor: "anthropic",
+  wire: ({ name }) => anthropic(name),
   baseUrl: "https://api.anthropic.com",
   suffix: /\/*(\/v1\/messages|\/messages|\/v1)?\/*$/,
+  options: ["version", "betas"],
   keyVariables: ["ANTHROPIC_API_KEY"],
   baseUrlVariable: "ANTHROPIC_BASE_URL",
   auth: (key) => ({ "x-api-key": key }),
@@ -35,11 +37,11 @@ const layers = provider.layers<Options>({
   })
 })
 
-/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
-export const layer = layers.layer
+/** The provider from options. Without a key each call fails as `ClientError · Authentication`. */
+export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
  * The provider from configuration: `ANTHROPIC_API_KEY` (or the variable named), `ANTHROPIC_BASE_URL` where set, and
  * what the options say. What is missing or unusable fails the layer as a `ConfigError`.
  */
-export const layerConfig = layers.layerConfig
+export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig

@@ -14,13 +14,14 @@ import type { HttpClient } from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { LLMClient } from "./LLMClient.ts"
-import * as provider from "./Provider.ts"
-import { geminiGenerateContent } from "./wire/gemini/request.ts"
+import * as Provider from "./Provider.ts"
+import { gemini } from "./wire/gemini/wire.ts"
 
-export interface Options extends provider.CommonOptions {}
+export interface Options extends Provider.CommonOptions {}
 
-const layers = provider.layers<Options>({
-  protocol: () => geminiGenerateContent,
+const layers = Provider.layers<Options>({
+  vendor: "gemini",
+  wire: ({ name }) => gemini(name),
   baseUrl: "https://generativelanguage.googleapis.com",
   suffix: /\/*(\/v1beta|\/v1)?(\/models)?\/*$/,
   keyVariables: ["GEMINI_API_KEY", "GOOGLE_AI_API_KEY"],
@@ -28,15 +29,15 @@ const layers = provider.layers<Options>({
   auth: (key) => ({ "x-goog-api-key": key })
 })
 
-/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
-export const layer = layers.layer
+/** The provider from options. Without a key each call fails as `ClientError · Authentication`. */
+export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
  * The provider from configuration: `GEMINI_API_KEY`, else `GOOGLE_AI_API_KEY` (or the variable named),
  * `GEMINI_BASE_URL` where set, and what the options say. What is missing or unusable fails the layer as a
  * `ConfigError`.
  */
-export const layerConfig = layers.layerConfig
+export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig
 
 /** The provider behind an OAuth proxy at `url`, which wants a key but does not look at it: `GEMINI_API_KEY`, if set. */
 export const layerProxy = (

@@ -13,29 +13,33 @@
  * OpenAi.layer({ baseUrl: "http://localhost:11434/v1", model: "qwen3" })
  * ```
  */
-import * as provider from "./Provider.ts"
-import { compatible, openAi } from "./wire/chat/request.ts"
+import * as Provider from "./Provider.ts"
+import { compatible, openAi } from "./wire/chat/wire.ts"
 
-export interface Options extends provider.CommonOptions {
-  readonly organization?: string
-  readonly project?: string
+export interface Options extends Provider.CommonOptions {
+  readonly organization?: string | undefined
+  readonly project?: string | undefined
 }
 
-const layers = provider.layers<Options>({
-  protocol: ({ hostname }) => hostname === "openai.com" || hostname.endsWith(".openai.com") ? openAi : compatible,
-  baseUrl: "https://api.openai.com/v1",
+const address = "https://api.openai.com/v1"
+
+const layers = Provider.layers<Options>({
+  vendor: "openai",
+  wire: ({ baseUrl, name }) => Provider.isOwn(address, baseUrl) ? openAi(name) : compatible(name),
+  baseUrl: address,
   suffix: /\/*(\/chat\/completions)?\/*$/,
+  options: ["organization", "project"],
   keyVariables: ["OPENAI_API_KEY"],
   baseUrlVariable: "OPENAI_BASE_URL",
   auth: (key) => ({ authorization: `Bearer ${key}` }),
   headers: ({ organization, project }) => ({ "openai-organization": organization, "openai-project": project })
 })
 
-/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
-export const layer = layers.layer
+/** The provider from options. Without a key each call fails as `ClientError · Authentication`. */
+export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
  * The provider from configuration: `OPENAI_API_KEY` (or the variable named), `OPENAI_BASE_URL` where set, and what the
  * options say. What is missing or unusable fails the layer as a `ConfigError`.
  */
-export const layerConfig = layers.layerConfig
+export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig

@@ -9,33 +9,35 @@
  * OpenRouter.layerConfig({ model: Config.succeed("anthropic/claude-sonnet-4.6"), title: Config.succeed("My app") })
  * ```
  */
-import * as provider from "./Provider.ts"
-import { openRouter } from "./wire/chat/request.ts"
+import * as Provider from "./Provider.ts"
+import { openRouter } from "./wire/chat/wire.ts"
 
-export interface Options extends provider.CommonOptions {
+export interface Options extends Provider.CommonOptions {
   /** The address of your application, for OpenRouter's rankings. */
-  readonly referer?: string
+  readonly referer?: string | undefined
   /** The name of your application, for OpenRouter's rankings. */
-  readonly title?: string
+  readonly title?: string | undefined
 }
 
 const keyVariable = "OPENROUTER_API_KEY"
 
-const layers = provider.layers<Options>({
-  protocol: () => openRouter,
+const layers = Provider.layers<Options>({
+  vendor: "openrouter",
+  wire: ({ name }) => openRouter(name),
   baseUrl: "https://openrouter.ai/api/v1",
   suffix: /\/*(\/chat\/completions)?\/*$/,
+  options: ["referer", "title"],
   keyVariables: [keyVariable],
   baseUrlVariable: "OPENROUTER_BASE_URL",
   auth: (key) => ({ authorization: `Bearer ${key}` }),
   headers: ({ referer, title }) => ({ "http-referer": referer, "x-openrouter-title": title })
 }, ({ apiKeyEnv }) => apiKeyEnv === undefined ? [keyVariable] : [apiKeyEnv, keyVariable])
 
-/** The provider from options; an option that cannot be used fails every call as `ClientError · InvalidRequest`. */
-export const layer = layers.layer
+/** The provider from options. Without a key each call fails as `ClientError · Authentication`. */
+export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
  * The provider from configuration: the variable named, else `OPENROUTER_API_KEY`; `OPENROUTER_BASE_URL` where set; and
  * what the options say. What is missing or unusable fails the layer as a `ConfigError`.
  */
-export const layerConfig = layers.layerConfig
+export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig

@@ -1,5 +1,13 @@
 /**
- * What the provider modules share: options, where they come from, and the layers made of them.
+ * What every provider is made of: a wire, an address and credentials. Use it to write a provider of your own, with the
+ * timeouts, limits, redaction and typed failures of the others; retry and the rest are layers above it.
+ *
+ * ```ts
+ * import { OpenAi, Provider } from "effect-llm"
+ *
+ * // A definition becomes `layer` and `layerConfig`: see the guide "Your own provider".
+ * type Definition = Provider.Definition<OpenAi.Options>
+ * ```
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
@@ -7,17 +15,45 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClient } from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { LLMClient } from "./LLMClient.ts"
-import { isWait } from "./middleware/options.ts"
+import * as Check from "./middleware/options.ts"
 import * as transport from "./transport/completion.ts"
+import { type Auth, type Endpoint, unfit } from "./transport/exchange.ts"
 import { unsendable } from "./transport/headers.ts"
+import * as secrets from "./transport/secrets.ts"
 import type { Limits } from "./transport/sizes.ts"
 import type { Timeouts } from "./transport/timeouts.ts"
-import type { Protocol } from "./wire/Wire.ts"
+import type { Wire } from "./wire/Wire.ts"
+
+export type { Auth } from "./transport/exchange.ts"
+export { failures } from "./wire/failure.ts"
+export { family as rateLimitFamily } from "./wire/hints.ts"
+export type { JsonRecord } from "./wire/json.ts"
+export { sse } from "./wire/sse.ts"
+export type {
+  Accepts,
+  Answer,
+  Failures,
+  Frame,
+  Framing,
+  HeaderMap,
+  Media,
+  MessageRule,
+  Refused,
+  StreamDecoder,
+  Verdict,
+  Wire,
+  WireRequest
+} from "./wire/Wire.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Options
+// ---------------------------------------------------------------------------------------------------------------------
 
 /** How long one attempt may take; what is left out keeps its default. */
 export interface TimeoutOptions {
@@ -40,48 +76,86 @@ export interface LimitOptions {
 /** The options that every provider has. */
 export interface CommonOptions {
   /** The API key; not needed when `baseUrl` is local. */
-  readonly apiKey?: Redacted.Redacted
+  readonly apiKey?: Redacted.Redacted | undefined
   /** Where the API is, for gateways and compatible servers; the provider's own address unless set. */
-  readonly baseUrl?: string
+  readonly baseUrl?: string | undefined
+  /**
+   * What answers, errors and the keys of limits and caches call this instance. The vendor's name at the vendor's own
+   * address and the host elsewhere, unless set. What a history holds of another name's reasoning and ids is not sent.
+   */
+  readonly name?: string | undefined
   /** The model of completions that name none. */
-  readonly model?: string
+  readonly model?: string | undefined
   /** Further HTTP headers of every request. */
-  readonly headers?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** How long one attempt may take; `false` lets it take for ever. */
-  readonly timeouts?: TimeoutOptions | false
+  readonly timeouts?: TimeoutOptions | false | undefined
   /** How large an answer may be; one that is larger fails as `Transient · Malformed`, and the connection closes. */
-  readonly limits?: LimitOptions
+  readonly limits?: LimitOptions | undefined
   /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */
-  readonly tracePropagation?: boolean
+  readonly tracePropagation?: boolean | undefined
 }
 
-/** What a provider is, besides its protocol. */
+const commonNames = {
+  apiKey: true,
+  baseUrl: true,
+  name: true,
+  model: true,
+  headers: true,
+  timeouts: true,
+  limits: true,
+  tracePropagation: true
+} satisfies Record<keyof CommonOptions, true>
+
+/** What a provider is, besides its options. */
 export interface Definition<Options extends CommonOptions> {
-  readonly protocol: (baseUrl: URL) => Protocol
+  /** Whose `providerParams` apply, and the name of an instance at its own address: "anthropic". */
+  readonly vendor: string
+  /** The wire that is spoken at an address, by the name of the instance. */
+  readonly wire: (settings: { readonly name: string; readonly baseUrl: URL; readonly options: Options }) => Wire
+  /** The vendor's own address. */
   readonly baseUrl: string
   /** What a base URL may end with that the path of a request brings along. */
-  readonly suffix: RegExp
+  readonly suffix?: RegExp
   /** The environment variables of the key; the first that is set counts. */
   readonly keyVariables: ReadonlyArray<string>
   readonly baseUrlVariable: string
-  readonly auth: (key: string) => Readonly<Record<string, string>>
+  /** The headers that hold the key, or an effect that puts credentials on a request. */
+  readonly auth: (key: string) => Readonly<Record<string, string>> | Auth
+  /** Headers from options. */
   readonly headers?: (options: Options) => Readonly<Record<string, string | undefined>>
+  /** The names of the options that this provider has besides the common ones. */
+  readonly options?: ReadonlyArray<Exclude<keyof Options, keyof CommonOptions> & string>
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Addresses
+// ---------------------------------------------------------------------------------------------------------------------
 
 const localHost = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|0\.0\.0\.0)$/
 
 /** Whether a URL is of this machine, where servers need no key. */
 export const isLocal = (url: URL): boolean => localHost.test(url.hostname)
 
-const parseUrl = (text: string, suffix: RegExp): Result.Result<URL, string> => {
+/** Whether a URL is at the vendor's own address: the same host, or another one of its domain. */
+export const isOwn = (own: string, url: URL): boolean => {
+  const domain = new URL(own).hostname.split(".").slice(-2).join(".")
+  return url.hostname === domain || url.hostname.endsWith(`.${domain}`)
+}
+
+const parseUrl = (text: string, suffix: RegExp | undefined): Result.Result<URL, string> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined) url.pathname = url.pathname.replace(suffix, "")
+  if (url !== undefined && suffix !== undefined) url.pathname = url.pathname.replace(suffix, "")
   return url === undefined || !/^https?:$/.test(url.protocol)
-    ? Result.fail("baseUrl is malformed: give an absolute URL that begins with http:// or https://")
+    ? Result.fail("baseUrl: give an absolute URL that begins with http:// or https://")
     : url.username !== "" || url.password !== ""
-    ? Result.fail("baseUrl holds credentials: give them as apiKey or headers")
+    ? Result.fail("baseUrl: give a URL without credentials, which belong into apiKey or headers")
     : Result.succeed(url)
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Endpoints
+// ---------------------------------------------------------------------------------------------------------------------
 
 const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
 
@@ -108,61 +182,97 @@ const toLimits = ({ body = sizes.body, event = sizes.event }: LimitOptions): Res
   return Result.fail(
     `limits.${
       bytes === undefined ? "body" : "event"
-    } is no size: give a whole number above 0, or one with a unit, such as "64 MiB"`
+    }: give a whole number above 0, or one with a unit, such as "64 MiB"`
   )
 }
 
 const present = (headers: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]))
 
-// Keys from files and shells often end in a newline.
-const keyOf = (options: CommonOptions): string =>
-  options.apiKey === undefined ? "" : Redacted.value(options.apiKey).trim()
-
 const or = (names: ReadonlyArray<string>): string => names.join(" or ")
+
+// What keeps a provider from being called: a key that is missing, or an option that cannot be used.
+interface Problem {
+  readonly _tag: "Key" | "Option"
+  readonly description: string
+}
+
+const problem = (_tag: Problem["_tag"]) => (description: string): Problem => ({ _tag, description })
+
+const wrongKey = "apiKey holds characters that no key has, such as a space or a line break: check where it comes from"
+
+// Keys from files and shells often end in a newline.
+const keyOf = ({ apiKey }: CommonOptions): string => apiKey === undefined ? "" : Redacted.value(apiKey).trim()
+
+const checkKey = (key: string, baseUrl: URL, keyVariables: ReadonlyArray<string>): string | undefined =>
+  key === "" && !isLocal(baseUrl)
+    ? `apiKey is missing: give the option apiKey, or set ${or(keyVariables)}`
+    : /^[\x21-\x7e]*$/.test(key)
+    ? undefined
+    : wrongKey
+
+const none: Auth = Effect.succeed
+
+const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
+  typeof auth === "function" ? auth : (request) => Effect.succeed(HttpClientRequest.setHeaders(request, auth))
+
+const toWire = <Options extends CommonOptions>(definition: Definition<Options>, baseUrl: URL, options: Options): Wire =>
+  definition.wire({
+    name: options.name ?? (isOwn(definition.baseUrl, baseUrl) ? definition.vendor : baseUrl.host),
+    baseUrl,
+    options
+  })
 
 const toEndpoint = <Options extends CommonOptions>(
   definition: Definition<Options>,
   options: Options,
   keyVariables: ReadonlyArray<string>
-): Result.Result<transport.Endpoint, string> =>
-  Result.flatMap(parseUrl(options.baseUrl ?? definition.baseUrl, definition.suffix), (baseUrl) => {
-    const key = keyOf(options)
-    if (key === "" && !isLocal(baseUrl)) {
-      return Result.fail(`apiKey is missing: give the option apiKey, or set ${or(keyVariables)}`)
-    }
-    if (!/^[\x21-\x7e]*$/.test(key)) {
-      return Result.fail(
-        "apiKey holds characters that no key has, such as a space or a line break: check where it comes from"
-      )
-    }
-    const headers = {
-      ...(key !== "" && definition.auth(key)),
-      ...present(definition.headers?.(options) ?? {}),
-      ...options.headers
-    }
-    const unfit = unsendable(headers)
-    if (unfit !== undefined) {
-      return Result.fail(`the header ${unfit} cannot be sent: HTTP does not allow its characters`)
-    }
+): Result.Result<Endpoint, Problem & { readonly wire?: Wire }> =>
+  Result.gen(function*() {
+    const parsed = parseUrl(options.baseUrl ?? definition.baseUrl, definition.suffix)
+    const baseUrl = yield* Result.mapError(parsed, problem("Option"))
+    const headers = { ...present(definition.headers?.(options) ?? {}), ...options.headers }
+    const wrong = unsendable(headers)
+    if (wrong !== undefined) return yield* Result.fail(problem("Option")(`headers: ${unfit(wrong)}`))
+    if (options.name === "") return yield* Result.fail(problem("Option")("name: give a text that is not empty"))
     const given = options.timeouts === false ? {} : options.timeouts ?? {}
-    const clock = clocks.find((name) => given[name] !== undefined && !isWait(given[name]))
-    if (clock !== undefined) return Result.fail(`timeouts.${clock} is no duration: give one that is not negative`)
-    return Result.map(toLimits(options.limits ?? {}), (limits) => ({
-      protocol: definition.protocol(baseUrl),
+    const clock = clocks.find((name) => given[name] !== undefined && !Check.isWait(given[name]))
+    if (clock !== undefined) {
+      return yield* Result.fail(problem("Option")(`timeouts.${clock}: give a duration that is not negative`))
+    }
+    const limits = yield* Result.mapError(toLimits(options.limits ?? {}), problem("Option"))
+    const wire = toWire(definition, baseUrl, options)
+    const key = keyOf(options)
+    const unusable = checkKey(key, baseUrl, keyVariables)
+    if (unusable !== undefined) return yield* Result.fail({ ...problem("Key")(unusable), wire })
+    const auth = key === "" ? none : definition.auth(key)
+    return {
+      wire,
       baseUrl,
       model: options.model,
       headers,
+      auth: toAuth(auth),
+      secrets: [
+        ...(key === "" ? [] : [key]),
+        ...(typeof auth === "function" ? [] : secrets.ofValues(Object.values(auth)))
+      ],
       timeouts: toTimeouts(options.timeouts),
       limits,
       tracePropagation: options.tracePropagation ?? false
-    }))
+    }
   })
 
-const client = (endpoint: Effect.Effect<transport.Endpoint, Config.ConfigError>) =>
-  Layer.effect(LLMClient, Effect.flatMap(endpoint, transport.make))
+const checkNames = <Options extends CommonOptions>(
+  { options = [], vendor }: Definition<Options>,
+  given: object
+): void => Check.known(vendor, given, [...Object.keys(commonNames), ...options])
 
-const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))
+// ---------------------------------------------------------------------------------------------------------------------
+// Layers
+// ---------------------------------------------------------------------------------------------------------------------
+
+const configError = ({ description }: Problem) =>
+  new Config.ConfigError(new ConfigProvider.SourceError({ message: description }))
 
 // The first of the variables that holds more than blanks.
 const firstOf = (names: ReadonlyArray<string>): Effect.Effect<string | undefined, Config.ConfigError> =>
@@ -175,7 +285,7 @@ const fromEnvironment = <Options extends CommonOptions>(
   definition: Definition<Options>,
   given: Partial<Options>,
   keyVariables: ReadonlyArray<string>
-): Effect.Effect<transport.Endpoint, Config.ConfigError> =>
+): Effect.Effect<Endpoint, Config.ConfigError> =>
   Effect.gen(function*() {
     const baseUrl = given.baseUrl ?? (yield* firstOf([definition.baseUrlVariable]))
     const key = given.apiKey === undefined ? yield* firstOf(keyVariables) : undefined
@@ -193,16 +303,32 @@ export interface Variables {
   readonly apiKeyEnv?: string
 }
 
-/** The two layers of a provider. */
-export interface Layers<Options extends CommonOptions> {
-  readonly layer: (options: Options) => Layer.Layer<LLMClient, never, HttpClient>
-  readonly layerConfig: (
-    options?: Config.Wrap<Partial<Options>>,
-    variables?: Variables
-  ) => Layer.Layer<LLMClient, Config.ConfigError, HttpClient>
+/** Builds a provider's layer from its options. */
+export interface FromOptions<Options extends CommonOptions> {
+  (options: Options): Layer.Layer<LLMClient, never, HttpClient>
 }
 
-/** Makes the layers of a provider from its definition. */
+/** Builds a provider's layer from configuration; `options` take the place of what the environment says. */
+export interface FromConfig<Options extends CommonOptions> {
+  (
+    options?: Config.Wrap<Partial<Options>>,
+    variables?: Variables
+  ): Layer.Layer<LLMClient, Config.ConfigError, HttpClient>
+}
+
+/** The two layers of a provider. */
+export interface Layers<Options extends CommonOptions> {
+  readonly layer: FromOptions<Options>
+  readonly layerConfig: FromConfig<Options>
+}
+
+/**
+ * Makes the layers of a provider from its definition.
+ *
+ * `layer` always builds: without a key each call fails as `ClientError · Authentication`, since another provider may
+ * help. An option that no program should give, such as a negative size or a misspelt name, is a defect when the layer is
+ * built. `layerConfig` fails with a `ConfigError` for whatever the configuration lacks or holds wrongly.
+ */
 export const layers = <Options extends CommonOptions>(
   definition: Definition<Options>,
   keyVariables: (variables: Variables) => ReadonlyArray<string> = ({ apiKeyEnv }) =>
@@ -211,15 +337,24 @@ export const layers = <Options extends CommonOptions>(
   layer: (options) =>
     Layer.effect(
       LLMClient,
-      Result.match(toEndpoint(definition, options, definition.keyVariables), {
-        onSuccess: transport.make,
-        onFailure: (problem) =>
-          Effect.succeed(transport.refusing(definition.protocol(new URL(definition.baseUrl)), problem))
+      Effect.suspend(() => {
+        checkNames(definition, options)
+        const endpoint = toEndpoint(definition, options, definition.keyVariables)
+        if (Result.isSuccess(endpoint)) return transport.make(endpoint.success)
+        const { description, wire } = endpoint.failure
+        if (wire !== undefined) {
+          return Effect.succeed(transport.refusing(wire, { _tag: "Unauthenticated", description }))
+        }
+        throw new Error(`${definition.vendor} ${description}`)
       })
     ),
   layerConfig: (options, variables = {}) =>
-    client(Effect.flatMap(
-      Config.unwrap((options ?? {}) as Config.Wrap<Partial<Options>>),
-      (given) => fromEnvironment(definition, given, keyVariables(variables))
-    ))
+    Layer.effect(
+      LLMClient,
+      Config.unwrap((options ?? {}) as Config.Wrap<Partial<Options>>).pipe(
+        Effect.tap((given) => Effect.sync(() => checkNames(definition, given))),
+        Effect.flatMap((given) => fromEnvironment(definition, given, keyVariables(variables))),
+        Effect.flatMap(transport.make)
+      )
+    )
 })

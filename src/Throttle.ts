@@ -188,8 +188,17 @@ const decorate = (
     return lane
   })
 
-  const failure = (tag: LLMError["_tag"], completion: Completion, fields: object): LLMError =>
-    makeError(tag, { provider: client.provider, model: Limits.modelOf(completion, client), ...fields })
+  const failure = <T extends LLMError["_tag"]>(
+    tag: T,
+    completion: Completion,
+    fields: Omit<Parameters<typeof makeError<T>>[1], "provider" | "model">
+  ): LLMError =>
+    makeError(
+      tag,
+      { provider: client.provider, model: Limits.modelOf(completion, client), ...fields } as Parameters<
+        typeof makeError<T>
+      >[1]
+    )
 
   const refusal = (lane: Lane.Lane, completion: Completion, why: string): Effect.Effect<never, LLMError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {

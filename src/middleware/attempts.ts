@@ -23,7 +23,10 @@ const names = [
 ] as const satisfies ReadonlyArray<keyof LLMError>
 
 /** The same error with other fields. */
-export const replace = (self: LLMError, fields: { readonly [K in keyof LLMError]?: LLMError[K] | undefined }): LLMError =>
+export const replace = (
+  self: LLMError,
+  fields: { readonly [K in keyof LLMError]?: LLMError[K] | undefined }
+): LLMError =>
   make(
     self._tag,
     {

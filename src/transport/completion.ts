@@ -1,5 +1,5 @@
 /**
- * Runs a Protocol over an `HttpClient`: the only place where a provider has effects.
+ * Completions over an exchange: a whole answer, or a stream of its parts.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -8,15 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Headers from "effect/http/Headers"
-import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type { HttpClientError } from "effect/http/HttpClientError"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import type { HttpClientResponse } from "effect/http/HttpClientResponse"
-import * as HttpTraceContext from "effect/http/HttpTraceContext"
-import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
@@ -25,40 +18,21 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
-import type { CompletionResponse } from "../CompletionResponse.ts"
+import type { CompletionResponse, Warning } from "../CompletionResponse.ts"
 import type { Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import * as Message from "../Message.ts"
-import * as failure from "../wire/failure.ts"
+import type { Signal } from "../wire/failure.ts"
 import { array, isObject, type JsonRecord, merge, parseJson } from "../wire/json.ts"
-import { type Protocol, readAnswer } from "../wire/Wire.ts"
-import { mergeHeaders, unsendable } from "./headers.ts"
-import * as secrets from "./secrets.ts"
+import { readAnswer, type Wire } from "../wire/Wire.ts"
+import * as Exchange from "./exchange.ts"
+import { type Attempt, judge, toError, toResponse } from "./judge.ts"
 import * as Session from "./session.ts"
-import { exceeded, failureLimit, type Limits, readText } from "./sizes.ts"
+import { exceeded, readText } from "./sizes.ts"
 import { type Timeouts, watch } from "./timeouts.ts"
 import { validate } from "./validate.ts"
 
-/** Where a protocol is spoken, and with which credentials. */
-export interface Endpoint {
-  readonly protocol: Protocol
-  readonly baseUrl: URL
-  /** The model of completions that name none. */
-  readonly model: string | undefined
-  readonly headers: Readonly<Record<string, string>>
-  readonly timeouts: Timeouts | undefined
-  readonly limits: Limits
-  readonly tracePropagation: boolean
-}
-
-type Attempt = Omit<failure.Context, "now">
-
 type Parts = Arr.NonEmptyReadonlyArray<CompletionPart>
-
-interface Opened {
-  readonly response: HttpClientResponse
-  readonly received: Attempt
-}
 
 // What the caller adds wins, except for tools, which are added to those of the completion.
 const mergeParams = (body: JsonRecord, params: JsonRecord | undefined): JsonRecord => {
@@ -67,133 +41,83 @@ const mergeParams = (body: JsonRecord, params: JsonRecord | undefined): JsonReco
   return { ...merge(body, params), ...(tools.length > 0 && { tools }) }
 }
 
-const encode = (endpoint: Endpoint, completion: Completion, model: string, streamed: boolean) => {
-  const { body, headers, path } = endpoint.protocol.request(completion, model, streamed)
-  const merged = mergeParams(
-    mergeParams(body, completion.additionalParams),
-    completion.providerParams?.[endpoint.protocol.provider]
-  )
-  return { path, headers, text: JSON.stringify(merged), stream: merged["stream"] }
+interface Encoded {
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly text: string
+  readonly warnings: ReadonlyArray<Warning> | undefined
 }
 
-const unwritable = "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its"
-  + " additionalParams, providerParams, schemas, tool arguments and tool results"
+const unwritable = Exchange.invalid(
+  "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its additionalParams,"
+    + " providerParams, schemas, tool arguments and tool results"
+)
 
-const otherwise = "stream in additionalParams or providerParams is not what was called: leave it out, and call"
-  + " LLMClient.stream for a stream, LLMClient.completion for a whole answer"
+const otherwise = Exchange.invalid(
+  "stream in additionalParams or providerParams is not what was called: leave it out, and call LLMClient.stream for a"
+    + " stream, LLMClient.completion for a whole answer"
+)
 
-const invalid = (description: string): failure.Signal => ({ _tag: "Refused", reason: "InvalidRequest", description })
+const encode = (
+  wire: Wire,
+  completion: Completion,
+  model: string,
+  streamed: boolean
+): Result.Result<Encoded, Signal> => {
+  const written = Result.try((): Encoded | Signal => {
+    const request = wire.request(completion, model, streamed)
+    if ("_tag" in request) return request
+    const { additionalParams, providerParams = {} } = completion
+    const names = wire.vendor === wire.name ? [wire.vendor] : [wire.vendor, wire.name]
+    const merged = names.reduce(
+      (body, name) => mergeParams(body, Object.hasOwn(providerParams, name) ? providerParams[name] : undefined),
+      mergeParams(request.body, additionalParams)
+    )
+    const { stream } = merged
+    if (stream !== undefined && (stream ?? false) !== streamed) return otherwise
+    return { path: request.path, headers: request.headers, text: JSON.stringify(merged), warnings: request.warnings }
+  })
+  if (Result.isFailure(written)) return Result.fail(unwritable)
+  if ("_tag" in written.success) return Result.fail(written.success)
+  // What has a `toJSON` of its own may be written as anything, even as nothing.
+  return String(written.success.text).startsWith("{") ? Result.succeed(written.success) : Result.fail(unwritable)
+}
 
-// Providers are told nothing of the caller's traces, no redirect carries a key to another place, and no key is shown.
-const httpContext = (endpoint: Endpoint): Context.Context<never> =>
-  Context.mergeAll(
-    Context.make(HttpClient.TracerDisabledWhen, () => true),
-    Context.make(Headers.CurrentRedactedNames, [
-      ...Headers.CurrentRedactedNames.defaultValue(),
-      ...Object.keys(endpoint.headers)
-    ]),
-    Context.make(UrlParams.CurrentRedactedNames, [/./]),
-    Context.make(FetchHttpClient.RequestInit, { redirect: "manual" })
-  ) as Context.Context<never>
+// A name that users choose goes into keys, logs and paths.
+const longestModel = 512
 
-type Send = (
-  request: HttpClientRequest.HttpClientRequest
-) => Effect.Effect<HttpClientResponse, LLMError>
-
-// The span of a request. The HTTP client's own would end with errors that hold the request, and with it the key.
-const traced = (send: Send, { hostname }: URL): Send => (request) =>
-  Effect.useSpan(
-    `http.client ${request.method}`,
-    { kind: "client", attributes: { "http.request.method": request.method, "server.address": hostname } },
-    (span) =>
-      Effect.tap(
-        send(HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span))),
-        ({ status }) => Effect.sync(() => span.attribute("http.response.status_code", status))
-      )
-  )
+const checkModel = (model: string): Signal | undefined =>
+  model.trim() === ""
+    ? Exchange.invalid("no model: set it on the completion, or as the layer's default")
+    : model.length > longestModel
+    ? Exchange.invalid(`the model's name has ${model.length} characters: give one of at most ${longestModel}`)
+    : /(^|\/)\.{1,2}(\/|$)/.test(model)
+    ? Exchange.invalid("the model's name leads to another path: give the name of a model")
+    : undefined
 
 /** The client of an endpoint. */
-export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClient.HttpClient> =>
+export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never, HttpClient.HttpClient> =>
   Effect.map(HttpClient.HttpClient, (http): Service => {
-    const { baseUrl, limits, protocol, timeouts } = endpoint
-    const { provider } = protocol
-    const context = httpContext(endpoint)
-    const base = baseUrl.origin + baseUrl.pathname.replace(/\/+$/, "")
+    const { baseUrl, limits, timeouts, wire } = endpoint
+    const { failures, name } = wire
+    const exchange = Exchange.make(endpoint, http)
+    const { fail, networkFailure } = exchange
+    const modelOf = (completion: Completion): string => completion.model ?? endpoint.model ?? ""
+    const attemptOf = (completion: Completion): Attempt => exchange.attempt(modelOf(completion), completion.headers)
 
-    const fail = (signal: failure.Signal, attempt: Attempt): Effect.Effect<never, LLMError> =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(failure.fromSignal(signal, { ...attempt, now })))
-
-    const attemptOf = (completion: Completion, model: string): Attempt => {
-      // Secrets are collected when there is something to take them out of.
-      let redact: Attempt["redact"] | undefined
-      const collect = () =>
-        secrets.redactor([
-          ...secrets.ofUrl(baseUrl),
-          ...secrets.ofHeaders(endpoint.headers),
-          ...secrets.ofHeaders(completion.headers ?? {})
-        ])
-      return { provider, model, redact: (text) => (redact ??= collect())(text) }
-    }
-
-    const toRequest = (completion: Completion, model: string, streamed: boolean) =>
-      Result.try(() => encode(endpoint, completion, model, streamed)).pipe(
-        // What has a `toJSON` of its own may be written as anything, even as nothing.
-        Result.filterOrFail(({ text }) => String(text).startsWith("{"), () => unwritable),
-        Result.mapError(() => unwritable),
-        Result.filterOrFail(({ stream }) => stream === undefined || (stream ?? false) === streamed, () => otherwise),
-        Result.map(({ headers, path, text }) =>
-          HttpClientRequest.post(
-            `${base}${path}${path.includes("?") ? baseUrl.search.replace("?", "&") : baseUrl.search}`,
-            {
-              headers: mergeHeaders(
-                { accept: streamed ? "text/event-stream" : "application/json" },
-                headers,
-                endpoint.headers,
-                completion.headers
-              ),
-              body: HttpBody.text(text, "application/json")
-            }
-          )
-        )
-      )
-
-    const networkFailure = (attempt: Attempt) => (cause: HttpClientError): Effect.Effect<never, LLMError> =>
-      cause.reason._tag === "InvalidUrlError" || cause.reason._tag === "EncodeError"
-        ? fail(invalid("the request cannot be sent: check baseUrl and headers"), attempt)
-        : fail({ _tag: "Network", cause }, attempt)
-
-    // Sends a request, and gives the response once its status says that an answer follows.
     const open = Effect.fnUntraced(
-      function*(completion: Completion, streamed: boolean): Effect.fn.Return<Opened, LLMError> {
-        const model = completion.model ?? endpoint.model ?? ""
-        const attempt = attemptOf(completion, model)
-        if (model.trim() === "") {
-          return yield* fail(invalid("no model: set it on the completion, or as the layer's default"), attempt)
-        }
-        if (/(^|\/)\.{1,2}(\/|$)/.test(model)) {
-          return yield* fail(invalid("the model's name leads to another path: give the name of a model"), attempt)
-        }
-        const unfit = unsendable(completion.headers ?? {})
-        if (unfit !== undefined) {
-          return yield* fail(invalid(`the header ${unfit} cannot be sent: HTTP does not allow its characters`), attempt)
-        }
-        const refused = validate(protocol, completion)
+      function*(completion: Completion, streamed: boolean): Effect.fn.Return<Exchange.Opened, LLMError> {
+        const attempt = attemptOf(completion)
+        const { model } = attempt
+        const refused = checkModel(model) ?? validate(wire, completion)
         if (refused !== undefined) return yield* fail(refused, attempt)
-        const request = toRequest(completion, model, streamed)
-        if (Result.isFailure(request)) {
-          return yield* fail(invalid(request.failure), attempt)
-        }
-        const onNetworkFailure = networkFailure(attempt)
-        const execute: Send = (request) => Effect.catch(http.execute(request), onNetworkFailure)
-        const response = yield* (endpoint.tracePropagation ? traced(execute, baseUrl) : execute)(request.success)
-        const received: Attempt = { ...attempt, status: response.status, headers: response.headers }
-        if (response.status < 200 || response.status >= 300) {
-          const { text } = yield* Effect.catch(readText(response, failureLimit), onNetworkFailure)
-          return yield* fail({ _tag: "Failed", text, body: parseJson(text) }, received)
-        }
-        return { response, received }
-      },
-      Effect.provideContext(context)
+        const encoded = encode(wire, completion, model, streamed)
+        if (Result.isFailure(encoded)) return yield* fail(encoded.failure, attempt)
+        const { headers, path, text, warnings } = encoded.success
+        const accept = streamed ? wire.framing.accept : "application/json"
+        const outgoing = { accept, headers, path, text, userHeaders: completion.headers }
+        return yield* exchange.send(outgoing, warnings === undefined ? attempt : { ...attempt, warnings })
+      }
     )
 
     const decode = (
@@ -207,16 +131,16 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
         const description = text.trim() === "" ? "the answer has no body" : "the answer is not JSON"
         return fail({ _tag: "Malformed", text, description }, attempt)
       }
-      const answer = isObject(body) ? readAnswer(protocol, body, mintId) : undefined
+      const answer = isObject(body) ? readAnswer(() => wire.response(body, mintId)) : undefined
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        const response = answer === undefined ? undefined : failure.toResponse(answer, { ...attempt, now })
-        if (failure.errorIn(body) !== undefined) {
-          return fail({ _tag: "Failed", text, body }, { ...attempt, ...(response && { partial: response }) })
+        const response = answer && toResponse(failures, answer, attempt, now)
+        if (failures.errorIn(body) !== undefined) {
+          return fail({ _tag: "Failed", text, body }, { ...attempt, partial: response })
         }
         if (answer === undefined || response === undefined) {
           return fail({ _tag: "Malformed", text, description: "the answer lacks what every answer has" }, attempt)
         }
-        const signal = failure.judge(answer, completion)
+        const signal = judge(failures, answer, completion)
         return signal === undefined ? Effect.succeed(response) : fail(signal, { ...attempt, partial: response })
       })
     }
@@ -240,19 +164,20 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
       ))
 
     const read = (completion: Completion, services: Context.Context<never>, scope: Scope.Scope) => {
-      let attempt = attemptOf(completion, completion.model ?? endpoint.model ?? "")
+      let attempt = attemptOf(completion)
       let session: Session.Session | undefined
       let parts: Pull.Pull<Parts, LLMError> | undefined
 
-      const start = ({ received, response }: Opened): Pull.Pull<Parts, LLMError> => {
+      const start = ({ received, response }: Exchange.Opened): Pull.Pull<Parts, LLMError> => {
         const clock = Context.get(services, Clock.Clock)
         attempt = received
         session = Session.make({
-          protocol,
+          wire,
           limits,
+          model: received.model,
           mintId: mintWith(Context.get(services, Random.Random)),
-          toResponse: (answer) => failure.toResponse(answer, { ...received, now: clock.currentTimeMillisUnsafe() }),
-          judge: (answer) => failure.judge(answer, completion)
+          toResponse: (answer) => toResponse(failures, answer, received, clock.currentTimeMillisUnsafe()),
+          judge: (answer) => judge(failures, answer, completion)
         })
         return Effect.flatMap(
           Channel.toPullScoped(Stream.toChannel(response.stream), scope),
@@ -300,8 +225,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
           if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
           const signal = session.failure()
           if (signal !== undefined) {
-            const partial = session.partial()
-            return fail(signal, partial === undefined ? attempt : { ...attempt, partial })
+            return fail(signal, { ...attempt, partial: session.partial() })
           }
           if (ended) return Cause.done()
           return session.finished() ? drain : next
@@ -323,7 +247,8 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
     }
 
     return {
-      provider,
+      provider: name,
+      baseUrl: baseUrl.origin + baseUrl.pathname.replace(/\/+$/, ""),
       ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
       completion: (completion) =>
@@ -334,7 +259,7 @@ export const make = (endpoint: Endpoint): Effect.Effect<Service, never, HttpClie
             orElse: () =>
               fail(
                 { _tag: "Timeout", clock: "total", after: timeouts.total },
-                attemptOf(completion, completion.model ?? endpoint.model ?? "")
+                attemptOf(completion)
               )
           })
     }
@@ -350,15 +275,15 @@ const mintWith = (random: { nextDoubleUnsafe(): number }): (index: number) => st
 
 const minting = Effect.map(Random.Random, mintWith)
 
-/** A client that refuses every call, for options that cannot be used. */
-export const refusing = ({ provider }: Protocol, description: string): Service => {
+/** A client that refuses every call, such as for want of a key. */
+export const refusing = (wire: Wire, signal: Signal): Service => {
   const refuse = (completion: Completion): Effect.Effect<never, LLMError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.fail(failure.fromSignal(invalid(description), {
-        provider,
-        model: completion.model ?? "",
-        now,
-        redact: (text) => text
-      })))
-  return { provider, completion: refuse, stream: (completion) => Stream.fromEffect(refuse(completion)) }
+      Effect.fail(toError(
+        wire.failures,
+        signal,
+        { provider: wire.name, model: completion.model ?? "", redact: (text) => text },
+        now
+      )))
+  return { provider: wire.name, completion: refuse, stream: (completion) => Stream.fromEffect(refuse(completion)) }
 }

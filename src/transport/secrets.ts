@@ -6,32 +6,19 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hex from "effect/encoding/Hex"
 import { isObject } from "../wire/json.ts"
 
-// What a request sends besides secrets; every other header of the user's is taken for one.
-const harmless = new Set([
-  "accept",
-  "accept-encoding",
-  "accept-language",
-  "anthropic-beta",
-  "anthropic-version",
-  "content-type",
-  "http-referer",
-  "openai-organization",
-  "openai-project",
-  "referer",
-  "user-agent",
-  "x-openrouter-categories",
-  "x-openrouter-title",
-  "x-title"
-])
+/** The names of headers that hold secrets. */
+export const secretName = /auth|key|token|secret|cookie|password|credential|signature/i
 
 // Shorter texts are no secrets, and taking them out would only garble the rest.
 const shortest = 4
 
-/** The secrets among headers: every value that is not known to be harmless, with and without its scheme. */
+/** The values of headers as secrets, with and without their scheme. */
+export const ofValues = (values: Iterable<string>): Array<string> =>
+  [...values].flatMap((value) => [value.trim(), value.trim().replace(/^\S+\s+/, "")])
+
+/** The secrets among headers: the values of those whose names say so. */
 export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<string> =>
-  Object.entries(headers).flatMap(([name, value]) =>
-    harmless.has(name.toLowerCase()) ? [] : [value.trim(), value.trim().replace(/^\S+\s+/, "")]
-  )
+  ofValues(Object.entries(headers).flatMap(([name, value]) => secretName.test(name) ? [value] : []))
 
 // Some gateways have the key in the path; what is shorter there is a name.
 const shortestInPath = 16
@@ -158,7 +145,7 @@ export const redactJson = (value: unknown, redact: (text: string) => string, dep
     : value
 
 // In an answer, what is the provider's own JSON, and what is our own word.
-const foreign = new Set(["arguments", "block", "citations"])
+const foreign = new Set(["arguments", "block", "citations", "metadata"])
 const own = new Set(["_tag", "provider", "field"])
 
 /** Redacts an answer and leaves its shape: only what the provider wrote is searched for secrets. */

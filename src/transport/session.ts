@@ -2,15 +2,13 @@
  * One stream of one provider, from the bytes of the network to the parts of an answer: a plain state machine, fed with
  * one network chunk after the other.
  */
-import * as Sse from "effect/encoding/Sse"
 import * as Result from "effect/Result"
 import type { CompletionPart } from "../CompletionPart.ts"
 import * as Part from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Signal } from "../wire/failure.ts"
-import { errorIn } from "../wire/failure.ts"
 import { isObject, parseJson } from "../wire/json.ts"
-import { type Answer, type Protocol, readAnswer } from "../wire/Wire.ts"
+import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/Wire.ts"
 import { exceeded, type Limits } from "./sizes.ts"
 
 export interface Session {
@@ -30,20 +28,21 @@ export interface Session {
   readonly partial: () => CompletionResponse | undefined
 }
 
-// A line that only event streams have: a field, or a comment.
-const eventLine = /^(data|event|id|retry|):/m
-
 export const make = (options: {
-  readonly protocol: Protocol
+  readonly wire: Wire
   readonly limits: Limits
+  /** The model that was asked for. */
+  readonly model: string
   readonly mintId: (index: number) => string
   readonly toResponse: (answer: Answer) => CompletionResponse
   readonly judge: (answer: Answer) => Signal | undefined
 }): Session => {
-  const { judge, limits, mintId, protocol, toResponse } = options
-  const decoder = protocol.stream(mintId)
+  const { judge, limits, mintId, model, toResponse, wire } = options
+  const { failures, framing } = wire
+  const decoder = wire.stream(mintId)
   const utf8 = new TextDecoder()
   let parts: Array<CompletionPart> = []
+  let started = false
   let failure: Signal | undefined
   let finished = false
   let ended = false
@@ -53,9 +52,27 @@ export const make = (options: {
   let plainAnswer: Answer | undefined
   let plainLength = 0
 
-  const answer = (body = decoder.body()) => readAnswer(protocol, body, mintId)
-
   const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
+
+  // Adds what comes first, and keeps to what JSON can keep. `from` is where the new parts begin.
+  const complement = (from: number): void => {
+    for (let index = from; index < parts.length; index++) {
+      const part = parts[index]!
+      if (part._tag !== "ContentEnd") continue
+      const content = sound(part.content)
+      if (content === undefined) parts.splice(index--, 1)
+      else if (content !== part.content) parts[index] = { ...part, content }
+    }
+    if (started || parts.length === 0) return
+    started = true
+    const head = decoder.head()
+    parts.unshift({
+      _tag: "Start",
+      provider: wire.name,
+      model: head.model ?? model,
+      ...(head.id !== undefined && { id: head.id })
+    })
+  }
 
   const finish = (whole: Answer | undefined): CompletionResponse | undefined => {
     failure = whole === undefined ? malformed("", "the stream lacks what every answer has") : judge(whole)
@@ -65,8 +82,12 @@ export const make = (options: {
   }
 
   const finishStream = (): void => {
-    const response = finish(answer())
-    if (response !== undefined) parts.push({ _tag: "Finish", response })
+    const response = finish(readAnswer(decoder.answer))
+    if (response === undefined) return
+    const from = parts.length
+    decoder.close(parts)
+    parts.push({ _tag: "Finish", response })
+    complement(from)
   }
 
   // What goes wrong after the provider ended the answer does not unmake it.
@@ -76,9 +97,9 @@ export const make = (options: {
     else failure = signal
   }
 
-  const onEvent = (name: string, data: string): void => {
+  const onFrame = ({ data, name }: Frame): void => {
     if (finished || failure !== undefined) return
-    if (data === "[DONE]") {
+    if (data === framing.last) {
       if (events === 0) return
       decoder.end?.()
       if (decoder.complete()) finishStream()
@@ -90,7 +111,7 @@ export const make = (options: {
       // What the end of the body cut is not malformed.
       return breakOff(ended ? { _tag: "Truncated" } : malformed(data, "an event of the stream is not JSON"))
     }
-    if (name === "error" || errorIn(event) !== undefined) {
+    if ((name !== "" && name === framing.error) || failures.errorIn(event) !== undefined) {
       events++
       return breakOff({ _tag: "Failed", text: data, body: event })
     }
@@ -98,13 +119,13 @@ export const make = (options: {
     if (!isObject(event)) return
     // From here on the body is a stream, and what was kept in case it is not can go.
     if (events++ === 0) plain.length = 0
+    const from = parts.length
     decoder.event(event, parts)
+    if (parts.length > from) complement(from)
     if (decoder.done() && decoder.complete()) finishStream()
   }
 
-  const parser = Sse.makeParser((event) => {
-    if (event._tag === "Event") onEvent(event.event, event.data)
-  }, { maxEventSize: limits.event })
+  const reader = framing.reader(limits.event, onFrame)
 
   const feedText = (text: string): void => {
     // As much of a body without events is kept as one of them may have.
@@ -112,20 +133,20 @@ export const make = (options: {
       plain.push(text)
       plainLength += text.length
     }
-    if (parser.feed(text) !== undefined) breakOff(exceeded(limits, "event"))
+    if (!reader.feed(text)) breakOff(exceeded(limits, "event"))
   }
 
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
   const finishPlain = (): void => {
     const text = plain.join("")
     const body = parseJson(text)
-    plainAnswer = isObject(body) ? answer(body) : undefined
-    if (errorIn(body) !== undefined) {
+    plainAnswer = isObject(body) ? readAnswer(() => wire.response(body, mintId)) : undefined
+    if (failures.errorIn(body) !== undefined) {
       failure = { _tag: "Failed", text, body }
       return
     }
     if (!isObject(body)) {
-      failure = text.trim() === "" || eventLine.test(text)
+      failure = text.trim() === "" || framing.recognizes(text)
         ? { _tag: "Truncated" }
         : malformed(text, "the body is no event stream")
       return
@@ -152,8 +173,8 @@ export const make = (options: {
     end: () =>
       guarded(() => {
         ended = true
-        // The last event may lack the empty line that ends it.
-        feedText(`${utf8.decode()}\n\n`)
+        feedText(utf8.decode())
+        if (!reader.end()) breakOff(exceeded(limits, "event"))
         if (finished || failure !== undefined) return
         if (decoder.complete()) finishStream()
         else if (events === 0) finishPlain()
@@ -168,7 +189,7 @@ export const make = (options: {
     failure: () => failure,
     finished: () => finished,
     partial: () => {
-      const whole = events === 0 ? plainAnswer : answer()
+      const whole = events === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)
     }
   }

@@ -5,10 +5,7 @@
 import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import { hasOtherTools } from "../wire/encode.ts"
-import type { Signal } from "../wire/failure.ts"
-import type { Media, Protocol } from "../wire/Wire.ts"
-
-type Refused = Extract<Signal, { readonly _tag: "Refused" }>
+import type { Media, Refused, Wire } from "../wire/Wire.ts"
 
 const invalid = (description: string): Refused => ({ _tag: "Refused", reason: "InvalidRequest", description })
 
@@ -19,7 +16,7 @@ const sourceNames = { Url: "by URL", Base64: "as base64 data", FileId: "by file 
 const list = (items: Iterable<string>): string => [...items].join(", ")
 
 const checkMedia = (
-  protocol: Protocol,
+  wire: Wire,
   what: string,
   media: Media | undefined,
   source: Message.Source
@@ -28,54 +25,59 @@ const checkMedia = (
   if (taken === undefined) {
     const others = Object.keys(media ?? {}) as Array<keyof typeof sourceNames>
     return unsupported(
-      `${protocol.provider} does not take ${what} ${sourceNames[source._tag]}${
+      `${wire.name} does not take ${what} ${sourceNames[source._tag]}${
         others.length === 0 ? "" : `: send it ${list(others.map((tag) => sourceNames[tag]))}`
       }`
     )
   }
   if (source._tag === "Base64" && taken !== true && !taken.includes(source.mediaType)) {
-    return unsupported(`${protocol.provider} does not take ${what} of type ${source.mediaType}: use ${list(taken)}`)
+    return unsupported(`${wire.name} does not take ${what} of type ${source.mediaType}: use ${list(taken)}`)
   }
-  const exempt = protocol.accepts.urlWithoutMediaType
+  const exempt = wire.accepts.urlWithoutMediaType
   if (
     source._tag === "Url" && source.mediaType === undefined && exempt !== undefined
     && !exempt.some((start) => source.url.startsWith(start))
   ) {
-    return invalid(`${protocol.provider} needs the mediaType of ${what} by URL: Message.url(url, mediaType)`)
+    return invalid(`${wire.name} needs the mediaType of ${what} by URL: Message.url(url, mediaType)`)
   }
   return undefined
 }
 
-const checkUserContent = (protocol: Protocol, content: Message.UserContent): Refused | undefined => {
+const checkUserContent = (wire: Wire, content: Message.UserContent): Refused | undefined => {
   switch (content._tag) {
     case "Text":
       return undefined
     case "ToolResult":
       if (content.id === "") return invalid("a tool result has no id: give it the id of the call that it answers")
       for (const item of content.content) {
-        const refused = item._tag === "Image"
-          ? checkMedia(protocol, "an image in a tool result", protocol.accepts.toolResult, item.source)
+        const refused = item._tag === "Image" || item._tag === "Document"
+          ? checkMedia(
+            wire,
+            `${item._tag.toLowerCase()} content in a tool result`,
+            wire.accepts.toolResult?.[item._tag],
+            item.source
+          )
           : undefined
         if (refused !== undefined) return refused
       }
       return undefined
     default:
       return checkMedia(
-        protocol,
+        wire,
         `${content._tag.toLowerCase()} content`,
-        protocol.accepts.user[content._tag],
+        wire.accepts.user[content._tag],
         content.source
       )
   }
 }
 
 const checkAssistantContent = (
-  protocol: Protocol,
+  wire: Wire,
   content: Message.AssistantContent
 ): Refused | undefined => {
   switch (content._tag) {
     case "Image":
-      return checkMedia(protocol, "an image in an assistant message", protocol.accepts.assistant, content.source)
+      return checkMedia(wire, "an image in an assistant message", wire.accepts.assistant, content.source)
     case "ToolCall":
       return content.id === "" || content.name === ""
         ? invalid("a tool call in the history has no id or no name: keep both as they came with the answer")
@@ -85,20 +87,20 @@ const checkAssistantContent = (
   }
 }
 
-const checkMessage = (protocol: Protocol, message: Message.Message): Refused | undefined => {
+const checkMessage = (wire: Wire, message: Message.Message): Refused | undefined => {
   switch (message._tag) {
     case "System":
       return undefined
     case "User":
       if (message.content.length === 0) return invalid("a user message holds nothing: give it at least one content")
       for (const content of message.content) {
-        const refused = checkUserContent(protocol, content)
+        const refused = checkUserContent(wire, content)
         if (refused !== undefined) return refused
       }
       return undefined
     case "Assistant":
       for (const content of message.content) {
-        const refused = checkAssistantContent(protocol, content)
+        const refused = checkAssistantContent(wire, content)
         if (refused !== undefined) return refused
       }
       return undefined
@@ -113,7 +115,7 @@ const isBlank = (message: Message.Message): boolean =>
 // What any of the providers takes in the name of a tool; each of them takes less.
 const toolName = /^[A-Za-z0-9_.:-]{1,128}$/
 
-const checkTools = (protocol: Protocol, completion: Completion.Completion): Refused | undefined => {
+const checkTools = (wire: Wire, completion: Completion.Completion): Refused | undefined => {
   const names = new Set<string>()
   for (const { name } of completion.tools) {
     if (name === "") return invalid("a tool has no name: give it one")
@@ -128,7 +130,7 @@ const checkTools = (protocol: Protocol, completion: Completion.Completion): Refu
   const choice = completion.toolChoice
   if (choice === undefined) return undefined
   // Tools may also come through additionalParams, where their names cannot be known.
-  const hasOthers = hasOtherTools(completion, protocol.provider)
+  const hasOthers = hasOtherTools(completion, wire.vendor, wire.name)
   if (names.size === 0 && !hasOthers) {
     return choice._tag === "None"
       ? undefined
@@ -140,33 +142,44 @@ const checkTools = (protocol: Protocol, completion: Completion.Completion): Refu
   if (unknown.length > 0 && !hasOthers) {
     return invalid(`toolChoice names ${list(unknown)}, which is not among the tools ${list(names)}`)
   }
-  return choice.names.length > 1 && protocol.accepts.severalToolNames !== true
+  return choice.names.length > 1 && wire.accepts.severalToolNames !== true
     ? unsupported(
-      `${protocol.provider} can be made to call one tool by name, not one of several: name one, or use Required`
+      `${wire.name} can be made to call one tool by name, not one of several: name one, or use Required`
     )
     : undefined
 }
 
-const checkSettings = ({ maxTokens, stopSequences = [], temperature }: Completion.Completion): Refused | undefined => {
-  if (maxTokens !== undefined && !(Number.isSafeInteger(maxTokens) && maxTokens > 0)) {
-    return invalid(`maxTokens is ${maxTokens}: give a positive whole number`)
+const ranges = [
+  ["maxTokens", (value: number) => Number.isSafeInteger(value) && value > 0, "a positive whole number"],
+  ["temperature", (value: number) => Number.isFinite(value) && value >= 0, "a number of at least 0"],
+  ["topP", (value: number) => value > 0 && value <= 1, "a number above 0, and at most 1"],
+  ["seed", Number.isSafeInteger, "a whole number"]
+] as const satisfies ReadonlyArray<readonly [keyof Completion.Completion, (value: number) => boolean, string]>
+
+const checkSettings = (completion: Completion.Completion): Refused | undefined => {
+  for (const [name, isFit, give] of ranges) {
+    const value = completion[name]
+    if (value !== undefined && !isFit(value)) return invalid(`${name} is ${value}: give ${give}`)
   }
-  if (stopSequences.includes("")) return invalid("stopSequences hold an empty text: leave it out")
-  return temperature !== undefined && !(Number.isFinite(temperature) && temperature >= 0)
-    ? invalid(`temperature is ${temperature}: give a number of at least 0`)
+  const budget = completion.reasoning?.budgetTokens
+  if (budget !== undefined && !(Number.isSafeInteger(budget) && budget >= 0)) {
+    return invalid(`reasoning.budgetTokens is ${budget}: give a whole number of at least 0`)
+  }
+  return completion.stopSequences?.includes("") === true
+    ? invalid("stopSequences hold an empty text: leave it out")
     : undefined
 }
 
 /** Why a completion cannot be sent to this provider, or undefined when it can. */
-export const validate = (protocol: Protocol, completion: Completion.Completion): Refused | undefined => {
+export const validate = (wire: Wire, completion: Completion.Completion): Refused | undefined => {
   if (isBlank(completion.prompt)) return invalid("the prompt is empty: give it a text or another content")
   if (Completion.messages(completion).every((message) => message._tag === "System" || isBlank(message))) {
     return invalid("there are only system messages: give a user message as the prompt")
   }
-  const refused = checkSettings(completion) ?? checkTools(protocol, completion)
+  const refused = checkSettings(completion) ?? checkTools(wire, completion)
   if (refused !== undefined) return refused
   for (const message of Completion.messages(completion)) {
-    const refused = checkMessage(protocol, message)
+    const refused = checkMessage(wire, message)
     if (refused !== undefined) return refused
   }
   return undefined

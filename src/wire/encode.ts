@@ -26,17 +26,17 @@ export const cacheControl = ({ cache }: { readonly cache?: Message.CacheHint }) 
 export const callArguments = (value: unknown): JsonRecord =>
   typeof value === "string" ? object(parseJson(value)) : object(value)
 
-/** Whether there are tools besides those of the completion, in the caller's own parameters. */
-export const hasOtherTools = (completion: Completion, provider: string): boolean =>
+/** Whether there are tools besides those of the completion, in the caller's own parameters; by vendor and by name. */
+export const hasOtherTools = (completion: Completion, ...names: ReadonlyArray<string>): boolean =>
   completion.additionalParams?.["tools"] !== undefined
-  || completion.providerParams?.[provider]?.["tools"] !== undefined
+  || names.some((name) => completion.providerParams?.[name]?.["tools"] !== undefined)
 
 /** The tool choice to send: providers refuse one where there are no tools. */
-export const toolChoiceOf = (completion: Completion, provider: string): ToolChoice | undefined =>
-  completion.tools.length > 0 || hasOtherTools(completion, provider) ? completion.toolChoice : undefined
+export const toolChoiceOf = (completion: Completion, ...names: ReadonlyArray<string>): ToolChoice | undefined =>
+  completion.tools.length > 0 || hasOtherTools(completion, ...names) ? completion.toolChoice : undefined
 
 /** The text of a tool's result: JSON is written as JSON, a text stays as it is. */
-export const resultText = (content: Exclude<Message.ToolResultContent, Message.Image>): string =>
+export const resultText = (content: Message.Text | Message.Json): string =>
   content._tag === "Json" ? JSON.stringify(content.value) : content.text
 
 /** The text in base64 data (UTF-8); data that is no base64 is taken as the text itself. */

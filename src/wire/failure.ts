@@ -1,118 +1,77 @@
 /**
- * The one classifier: turns every way in which a provider can fail into one of the four tags. It decides by the
- * provider's code or type first, then by status, then by transport, and reads the words of a message only in the few
- * rules of `messageRules`.
+ * The one classifier: turns every way in which a provider can fail into a tag and a reason. It decides by the provider's
+ * code or type first, then by status, then by transport, and reads the words of a message only in a few rules. A wire
+ * feeds it with the tables of its own words.
  */
 import * as Duration from "effect/Duration"
-import type { Completion } from "../Completion.ts"
-import * as CompletionResponse from "../CompletionResponse.ts"
-import * as LLMError from "../LLMError.ts"
-import { redactAnswer, redactJson } from "../transport/secrets.ts"
-import { rateLimits, retryHint } from "./hints.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "./json.ts"
-import type { Answer } from "./Wire.ts"
+import type * as LLMError from "../LLMError.ts"
+import * as Hints from "./hints.ts"
+import { array, isObject, type JsonRecord, number, object, string } from "./json.ts"
+import type { Failures, HeaderMap, MessageRule, Reading, Refused, Verdict } from "./Wire.ts"
 
 /** What went wrong, as the transport saw it. */
 export type Signal =
   /** We refuse to send the request. */
-  | { readonly _tag: "Refused"; readonly reason: "InvalidRequest" | "Unsupported"; readonly description: string }
+  | Refused
+  /** There is no key for it. */
+  | { readonly _tag: "Unauthenticated"; readonly description: string }
   /** The provider says that it failed: with a status, or with an error inside a body. `body` is its JSON, if it is. */
   | { readonly _tag: "Failed"; readonly text: string; readonly body?: unknown }
-  /** A body that is not what every answer is. */
-  | { readonly _tag: "Malformed"; readonly text: string; readonly description: string }
+  /** A body that is not what every answer is. `final` when the next would not be either. */
+  | { readonly _tag: "Malformed"; readonly text: string; readonly description: string; readonly final?: true }
   /** An answer that holds nothing that the caller asked for. */
   | { readonly _tag: "Unanswered"; readonly verdict: Verdict; readonly description: string }
   /** A stream ended before its answer did. */
   | { readonly _tag: "Truncated" }
   /** The network failed. */
   | { readonly _tag: "Network"; readonly cause: unknown }
-  /** One of our own clocks ran out. */
+  /** A clock ran out: ours, or one of the HTTP client's own. */
   | { readonly _tag: "Timeout"; readonly clock: string; readonly after: Duration.Duration }
 
-/** What is known besides the signal. */
-export interface Context {
-  readonly provider: string
-  readonly model: string
-  /** Epoch milliseconds, for hints that are dates. */
-  readonly now: number
-  readonly redact: (text: string) => string
-  readonly status?: number
-  readonly headers?: Readonly<Record<string, string | undefined>>
-  readonly partial?: CompletionResponse.CompletionResponse
-}
+/** A verdict from its tag and reason. */
+export const client = (reason: LLMError.ClientErrorReason): Verdict => ["ClientError", reason]
 
-/** A tag and its reason. */
-export type Verdict =
-  | readonly ["RateLimit", LLMError.RateLimitReason]
-  | readonly ["Transient", LLMError.TransientReason]
-  | readonly ["EmptyResponse", LLMError.EmptyResponseReason]
-  | readonly ["ClientError", LLMError.ClientErrorReason]
+export const requests: Verdict = ["RateLimit", "Requests"]
+export const tokens: Verdict = ["RateLimit", "Tokens"]
+export const limited: Verdict = ["RateLimit", "Unknown"]
+export const capacity: Verdict = ["RateLimit", "Capacity"]
+export const overloaded: Verdict = ["Transient", "Overloaded"]
+export const server: Verdict = ["Transient", "Server"]
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tables
 // ---------------------------------------------------------------------------------------------------------------------
 
-const requests: Verdict = ["RateLimit", "Requests"]
-const tokens: Verdict = ["RateLimit", "Tokens"]
-const limited: Verdict = ["RateLimit", "Unknown"]
-const capacity: Verdict = ["RateLimit", "Capacity"]
-const overloaded: Verdict = ["Transient", "Overloaded"]
-const server: Verdict = ["Transient", "Server"]
-const client = (reason: LLMError.ClientErrorReason): Verdict => ["ClientError", reason]
-
-/** What a provider's code, type or status word means, for all providers. */
+/** What the words of many providers mean; servers repeat those of the providers behind them. */
 const words: Readonly<Record<string, Verdict>> = {
   rate_limit_error: limited,
   rate_limit_exceeded: limited,
   rate_limited: limited,
   slow_down: limited,
   too_many_requests: limited,
-  RESOURCE_EXHAUSTED: limited,
   requests,
   tokens,
-  capacity_exhausted: capacity,
-  in_flight_budget_exhausted: capacity,
-  service_tier_capacity_exceeded: capacity,
 
   insufficient_quota: client("Quota"),
-  credit_balance_exhausted: client("Quota"),
-  organization_spend_limit_exceeded: client("Quota"),
-  project_spend_limit_exceeded: client("Quota"),
-  enforced_spend_limit_reached: client("Quota"),
   payment_required: client("Quota"),
-  weight_exceeds_budget: client("Quota"),
 
   overloaded_error: overloaded,
   server_is_overloaded: overloaded,
-  provider_overloaded: overloaded,
-  UNAVAILABLE: overloaded,
 
-  api_error: server,
-  server_error: server,
-  internal_error: server,
-  internal_server_error: server,
-  timeout_error: server,
   provider_unavailable: server,
-  server,
+  timeout_error: server,
   timeout: server,
-  INTERNAL: server,
-  DEADLINE_EXCEEDED: server,
 
-  authentication: client("Authentication"),
   authentication_error: client("Authentication"),
   invalid_api_key: client("Authentication"),
-  API_KEY_INVALID: client("Authentication"),
-  UNAUTHENTICATED: client("Authentication"),
 
   permission_denied: client("Permission"),
   permission_error: client("Permission"),
-  PERMISSION_DENIED: client("Permission"),
 
   not_found: client("NotFound"),
   not_found_error: client("NotFound"),
   model_not_found: client("NotFound"),
   invalid_model: client("NotFound"),
-  NOT_FOUND: client("NotFound"),
 
   payload_too_large: client("TooLarge"),
   request_too_large: client("TooLarge"),
@@ -124,8 +83,26 @@ const words: Readonly<Record<string, Verdict>> = {
   content_filter: client("ContentFilter"),
   content_policy_violation: client("ContentFilter"),
 
-  invalid_prompt: client("InvalidRequest")
+  invalid_prompt: client("InvalidRequest"),
+
+  // The status words of google.rpc, which gateways in front of other providers write too.
+  RESOURCE_EXHAUSTED: limited,
+  UNAVAILABLE: overloaded,
+  INTERNAL: server,
+  DEADLINE_EXCEEDED: server,
+  UNAUTHENTICATED: client("Authentication"),
+  PERMISSION_DENIED: client("Permission"),
+  NOT_FOUND: client("NotFound")
 }
+
+/** Words that say no more than "server error": at 503, which says more, the status decides. */
+const serverWords: ReadonlySet<string> = new Set([
+  "api_error",
+  "server_error",
+  "internal_error",
+  "internal_server_error",
+  "server"
+])
 
 /** Words that say no more than the status 400 does, and stand for it where there is no status. */
 const weakWords: ReadonlySet<string> = new Set([
@@ -151,35 +128,10 @@ const statuses: Readonly<Record<number, Verdict>> = {
   529: overloaded
 }
 
-interface MessageRule {
-  readonly pattern: RegExp
-  readonly verdict: Verdict
-  /** The statuses at which the words are read; undefined is a failure without status, code and type. */
-  readonly statuses: ReadonlyArray<number | undefined>
-  readonly provider?: string
-  readonly holds?: (match: RegExpExecArray) => boolean
-}
-
-const amount = (text: string | undefined): number => Number(text?.replaceAll(/[,_]/g, ""))
-
-/** The few cases in which a provider gives nothing but words. */
-const messageRules: ReadonlyArray<MessageRule> = [
+/** The few cases in which many providers give nothing but words. */
+const messages: ReadonlyArray<MessageRule> = [
   {
-    pattern: /credit balance is too low|reached your specified api usage limits/i,
-    verdict: client("Quota"),
-    statuses: [400],
-    provider: "anthropic"
-  },
-  { pattern: /free-models-per-day/, verdict: client("DailyQuota"), statuses: [429], provider: "openrouter" },
-  {
-    pattern: /request too large.*?\blimit:? ([\d,_]+).*?\brequested:? ([\d,_]+)/is,
-    verdict: client("TooLarge"),
-    statuses: [413, 429],
-    provider: "openai",
-    holds: ([, limit, requested]) => amount(requested) > amount(limit)
-  },
-  {
-    pattern: /prompt is too long|input token count.*exceeds the maximum|maximum context length/is,
+    pattern: /prompt is too long|input token count.{0,200}exceeds the maximum|maximum context length/is,
     verdict: client("ContextWindow"),
     statuses: [400, 413, 422, undefined]
   },
@@ -190,12 +142,8 @@ const messageRules: ReadonlyArray<MessageRule> = [
   }
 ]
 
-/** Finish reasons that are failures whatever came with them. */
-const failedFinishes: Readonly<Record<string, Verdict>> = {
-  MALFORMED_FUNCTION_CALL: ["EmptyResponse", "MalformedToolCall"],
-  UNEXPECTED_TOOL_CALL: ["EmptyResponse", "MalformedToolCall"],
-  TOO_MANY_TOOL_CALLS: ["EmptyResponse", "MalformedToolCall"]
-}
+// No pattern sees more of what a provider says.
+const readable = 8192
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Errors in a body
@@ -203,254 +151,148 @@ const failedFinishes: Readonly<Record<string, Verdict>> = {
 
 const isStatus = (code: number | undefined): boolean => Number.isInteger(code) && code! >= 400 && code! < 600
 
-/** The error object of a body, however it is wrapped; undefined when the body holds none. */
-export const errorIn = (body: unknown): JsonRecord | undefined => {
-  // Gemini wraps the errors of some of its endpoints in an array.
-  const outer = object(Array.isArray(body) ? body[0] : body)
-  const choice = object(array(outer["choices"])[0])
-  for (const error of [outer["error"], choice["error"]]) {
-    if (isObject(error)) return error
-    if (string(error) !== undefined) return { message: error }
-  }
-  if (choice["finish_reason"] === "error") return { message: "the provider ended the answer with an error" }
-  return undefined
-}
-
-interface Reading {
-  readonly words: ReadonlyArray<string>
-  readonly status: number | undefined
-  readonly code: string | undefined
-  readonly description: string
+/** The error of a body, where it stands under `error`: an object, or a text. */
+export const errorUnder = (body: unknown): JsonRecord | undefined => {
+  const error = object(body)["error"]
+  if (isObject(error)) return error
+  const message = string(error)
+  return message === undefined ? undefined : { message }
 }
 
 const numeric = (code: unknown): number | undefined =>
-  number(code) ?? (typeof code === "string" && /^\d+$/.test(code) ? Number(code) : undefined)
+  number(code) ?? (typeof code === "string" && /^\d{1,9}$/.test(code) ? Number(code) : undefined)
 
-const parsed = (text: string | undefined): unknown => {
-  if (text === undefined || !text.trimStart().startsWith("{")) return undefined
-  return parseJson(text)
-}
+const usual = (error: JsonRecord): ReadonlyArray<unknown> => [error["code"], error["type"], error["status"]]
 
-const messageOf = (error: JsonRecord): string | undefined => {
-  const metadata = object(error["metadata"])
-  const raw = string(metadata["raw"])
-  const upstream = raw === undefined ? undefined : messageOf(errorIn(parsed(raw)) ?? object(parsed(raw))) ?? raw
-  const from = string(metadata["provider_name"])
-  return upstream === undefined
-    ? string(error["message"]) ?? string(error["detail"])
-    : `${from === undefined ? "" : `${from}: `}${upstream}`
-}
+/** The message of an error where it usually stands. */
+export const usualMessage = (error: JsonRecord): string | undefined =>
+  string(error["message"]) ?? string(error["detail"])
+
+const lookUp = (failures: Failures, word: string): Verdict | undefined =>
+  Object.hasOwn(failures.words, word)
+    ? failures.words[word]
+    : Object.hasOwn(words, word)
+    ? words[word]
+    : serverWords.has(word)
+    ? server
+    : failures.prefixes?.find(([prefix]) => word.startsWith(prefix))?.[1]
 
 // What a failure says of itself, from its status and its error object.
-const read = (error: JsonRecord, status: number | undefined): Reading => {
-  const metadata = object(error["metadata"])
-  const details = array(error["details"]).map(object)
-  const candidates = [
-    object(error["details"])["error_code"],
-    metadata["error_type"],
-    error["error_type"],
-    error["code"],
-    error["type"],
-    error["status"],
-    ...details.map((detail) => detail["reason"])
-  ]
-  const found = candidates.flatMap((word) => numeric(word) === undefined ? string(word) ?? [] : [])
+const read = (failures: Failures, error: JsonRecord, status: number | undefined): Reading => {
+  const candidates = failures.candidates?.(error) ?? usual(error)
   const codes = [error["code"], error["status"]].map(numeric)
-  const own = codes.find((code) => code !== undefined && !isStatus(code))
-  const reasons = array(metadata["reasons"]).flatMap((reason) => string(reason) ?? [])
   return {
-    words: found,
+    words: candidates.flatMap((word) => numeric(word) === undefined ? string(word) ?? [] : []),
     status: codes.find(isStatus) ?? status,
-    code: found.find((word) => lookUp(word) !== undefined) ?? found[0] ?? own?.toString(),
-    description: [messageOf(error) ?? "", reasons.join(", ")].filter((part) => part !== "").join(": ")
+    description: (failures.message ?? usualMessage)(error) ?? ""
   }
 }
 
-const lookUp = (word: string): Verdict | undefined =>
-  Object.hasOwn(words, word) ? words[word] : word.startsWith("billing_") ? client("Quota") : undefined
-
-// Google's quota failures: by the violated quota, not by the delay that comes with it.
-const googleQuota = (error: JsonRecord): Verdict | undefined => {
-  const details = array(error["details"]).map(object)
-  const violations = details.flatMap((detail) => array(detail["violations"]).map(object))
-  const ids = violations.map((violation) => string(violation["quotaId"]) ?? "")
-  if (ids.some((id) => id.includes("PerDay")) || violations.some(({ quotaValue }) => numeric(quotaValue) === 0)) {
-    return client("DailyQuota")
-  }
-  return ids.some((id) => id.includes("Token"))
-    ? tokens
-    : ids.some((id) => id.includes("Request"))
-    ? requests
-    : undefined
+const codeOf = (failures: Failures, error: JsonRecord, { words }: Reading): string | undefined => {
+  const own = [error["code"], error["status"]].map(numeric).find((code) => code !== undefined && !isStatus(code))
+  return words.find((word) => lookUp(failures, word) !== undefined) ?? words[0] ?? own?.toString()
 }
 
-const decide = (error: JsonRecord, reading: Reading, { provider }: Context): Verdict => {
-  const { description, words: found } = reading
-  const status = reading.status ?? (found.some((word) => weakWords.has(word)) ? 400 : undefined)
-  const metadata = object(error["metadata"])
-  if (status === 403 && string(metadata["limit_source"]) !== undefined) return client("Quota")
-  if (status === 403 && Array.isArray(metadata["reasons"])) return client("ContentFilter")
-  const verdicts = found.flatMap((word) => {
-    const verdict = lookUp(word)
-    return verdict === undefined ? [] : [verdict]
+const byWords = (failures: Failures, { description, words }: Reading, status: number | undefined) => {
+  const text = description.slice(0, readable)
+  for (const rule of [...(failures.messages ?? []), ...messages]) {
+    if (!rule.statuses.includes(status) || (status === undefined && words.length > 0)) continue
+    const match = rule.pattern.exec(text)
+    if (match !== null && (rule.holds?.(match) ?? true)) return rule.verdict
+  }
+  return undefined
+}
+
+const decide = (failures: Failures, error: JsonRecord, reading: Reading): Verdict => {
+  const decided = failures.decide?.(error, reading)
+  if (decided !== undefined) return decided
+  const status = reading.status ?? (reading.words.some((word) => weakWords.has(word)) ? 400 : undefined)
+  const verdicts = reading.words.flatMap((word) => {
+    const verdict = lookUp(failures, word)
+    return verdict === undefined || (status === 503 && serverWords.has(word)) ? [] : [verdict]
   })
   // A quota that is spent is often reported together with words for a rate limit, which it is not.
   const other = verdicts.find(([tag]) => tag !== "RateLimit")
   if (other !== undefined) return other
-  for (const rule of messageRules) {
-    if (rule.provider !== undefined && rule.provider !== provider) continue
-    if (!rule.statuses.includes(status) || (status === undefined && found.length > 0)) continue
-    const match = rule.pattern.exec(description)
-    if (match !== null && (rule.holds?.(match) ?? true)) return rule.verdict
-  }
+  const said = byWords(failures, reading, status)
+  if (said !== undefined) return said
   if (verdicts.length > 0 || status === 429) {
-    return googleQuota(error) ?? verdicts.find(([, reason]) => reason !== "Unknown") ?? limited
+    return failures.limit?.(error) ?? verdicts.find(([, reason]) => reason !== "Unknown") ?? limited
   }
   if (status === undefined) return server
   return statuses[status] ?? (status >= 500 ? server : client("InvalidRequest"))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Answers
+// Signals
 // ---------------------------------------------------------------------------------------------------------------------
 
-const hasOutput = (answer: Answer): boolean =>
-  answer.choice.some((content) => content._tag === "Text" ? content.text !== "" : content._tag !== "Reasoning")
-
-/** Why an answer is none, or undefined when it is one. */
-export const judge = (answer: Answer, completion: Completion): Signal | undefined => {
-  const unanswered = (verdict: Verdict, description: string): Signal => ({ _tag: "Unanswered", verdict, description })
-  const { filter, finish = "", finishReason } = answer
-  if (Object.hasOwn(failedFinishes, finish)) {
-    return unanswered(
-      failedFinishes[finish]!,
-      `the answer ended with ${finish}${filter === undefined ? "" : `: ${filter}`}`
-    )
-  }
-  if (answer.malformedCall !== undefined) {
-    return unanswered(["EmptyResponse", "MalformedToolCall"], answer.malformedCall)
-  }
-  if (hasOutput(answer)) return undefined
-  if (finish === "model_context_window_exceeded") {
-    return unanswered(client("ContextWindow"), "the conversation fills the model's context window: shorten it")
-  }
-  if (finishReason._tag === "ContentFilter") {
-    return unanswered(client("ContentFilter"), `the provider's filter took the answer: ${filter ?? finish}`)
-  }
-  if (finishReason._tag === "MaxTokens") {
-    return unanswered(
-      client("OutputBudget"),
-      "maxTokens were used up before any text or tool call: raise maxTokens, or let the model reason less"
-    )
-  }
-  if (answer.absent !== true && finishReason._tag === "Stop") {
-    const turn = completion.prompt
-    const answersTool = turn._tag === "User" && turn.content.some((content) => content._tag === "ToolResult")
-    if (answersTool || answer.stopSequence !== undefined) return undefined
-  }
-  return unanswered(
-    ["EmptyResponse", "NoContent"],
-    `the answer holds neither text nor a tool call${finish === "" ? "" : ` (${finish})`}`
-  )
-}
-
-/** The answer as the caller gets it. A complete tool call is what such an answer ended for, unless it was cut. */
-export const toResponse = (
-  answer: Answer,
-  { headers = {}, model, now, provider }: Omit<Context, "redact">
-): CompletionResponse.CompletionResponse => {
-  const { finishReason: { _tag } } = answer
-  const calls = (_tag === "Stop" || _tag === "None" || _tag === "Other")
-    && answer.choice.some((content) => content._tag === "ToolCall")
-  return CompletionResponse.make({
-    choice: answer.choice,
-    finishReason: calls ? { _tag: "ToolUse" } : answer.finishReason,
-    usage: answer.usage,
-    provider,
-    ...defined({
-      model: answer.model ?? model,
-      id: answer.id,
-      requestId: requestId(headers, undefined),
-      stopSequence: answer.stopSequence,
-      rateLimits: rateLimits(headers, now),
-      cost: answer.cost
-    })
-  })
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Errors
-// ---------------------------------------------------------------------------------------------------------------------
-
-const bodyLimit = 8192
-
-type Defined<A> = { [K in keyof A]?: Exclude<A[K], undefined> }
-
-const defined = <A extends object>(fields: A): Defined<A> => {
-  const kept: Record<string, unknown> = {}
-  for (const key in fields) if (fields[key] !== undefined) kept[key] = fields[key]
-  return kept as Defined<A>
-}
-
-const requestIds = ["request-id", "x-request-id", "x-goog-request-id", "x-generation-id"]
-
-const requestId = (headers: NonNullable<Context["headers"]>, body: unknown): string | undefined => {
-  for (const name of requestIds) {
-    const id = string(headers[name])
-    if (id !== undefined) return id
-  }
-  return string(object(body)["request_id"])
-}
-
-// The causes of a cause, outermost first: what failed says least in its first message.
-const chain = (cause: unknown, depth = 0): ReadonlyArray<JsonRecord> => {
-  if (typeof cause === "string") return [{ message: cause }]
-  if (typeof cause !== "object" || cause === null || depth > 8) return []
-  const { cause: below, errors, reason } = cause as { cause?: unknown; errors?: unknown; reason?: unknown }
-  return [
-    cause as unknown as JsonRecord,
-    ...[reason, below, array(errors)[0]].flatMap((next) => chain(next, depth + 1))
-  ]
-}
-
-// A cause without the request it belonged to: that holds the key.
-const plainCause = (cause: unknown, redact: (text: string) => string) => {
-  const causes = chain(cause)
-  const texts = causes.flatMap((item) =>
-    isHttpClientError(item)
-      ? string(item["description"]) ?? []
-      : string(item["message"]) ?? string(item["code"]) ?? []
-  )
-  const codes = causes.flatMap((item) => string(item["code"]) ?? [])
-  const description = redact([...new Set(texts)].join(": ") || "the request failed on its way")
-  return { description, code: codes.at(-1), cause: Object.assign(new Error(description), { name: "NetworkError" }) }
-}
-
-const isHttpClientError = (item: JsonRecord): boolean =>
-  ["HttpClientError", "TransportError", "DecodeError", "EncodeError"].includes(String(item["_tag"]))
-
-const details = (signal: Signal, context: Context): {
+/** What a failure is, before an error is made of it. What the provider said may hold secrets. */
+export interface Classified {
   readonly verdict: Verdict
   readonly description: string
+  /** The text of the body. */
   readonly text?: string | undefined
+  /** The body, where it is JSON. */
   readonly body?: unknown
   readonly status?: number | undefined
   readonly code?: string | undefined
   readonly retryAfter?: Duration.Duration | undefined
-  readonly retryable?: false | undefined
-  readonly cause?: unknown
-} => {
+  readonly retryable?: boolean | undefined
+}
+
+/** What is known besides the signal. */
+export interface Received {
+  readonly status?: number | undefined
+  readonly headers?: HeaderMap | undefined
+  /** Epoch milliseconds, for hints that are dates. */
+  readonly now: number
+}
+
+const retryAfterOf = (failures: Failures, headers: HeaderMap, error: JsonRecord, now: number) => {
+  const told = Hints.ofHeaders(headers, now)
+  return told === undefined ? failures.retryAfter?.(headers, error, now) : Duration.millis(told)
+}
+
+const failed = (
+  failures: Failures,
+  { body, text }: Extract<Signal, { readonly _tag: "Failed" }>,
+  { headers = {}, now, status }: Received
+): Classified => {
+  const error = failures.errorIn(body) ?? object(body)
+  const reading = read(failures, error, status !== undefined && status < 300 ? undefined : status)
+  return {
+    verdict: decide(failures, error, reading),
+    description: reading.description || `HTTP ${reading.status ?? status} without a message`,
+    text,
+    body,
+    status: reading.status ?? status,
+    code: codeOf(failures, error, reading),
+    retryAfter: retryAfterOf(failures, headers, error, now),
+    retryable: failures.retryable?.(error, headers) === false ? false : undefined
+  }
+}
+
+/** What a signal is; the network's is told by the transport, which knows causes. */
+export const classify = (
+  failures: Failures,
+  signal: Exclude<Signal, { readonly _tag: "Network" }>,
+  received: Received
+): Classified => {
   switch (signal._tag) {
     case "Refused":
       return { verdict: client(signal.reason), description: signal.description }
+    case "Unauthenticated":
+      return { verdict: client("Authentication"), description: signal.description }
     case "Unanswered":
-      return { verdict: signal.verdict, description: signal.description, status: context.status }
+      return { verdict: signal.verdict, description: signal.description, status: received.status }
     case "Malformed":
       return {
         verdict: ["Transient", "Malformed"],
         description: signal.description,
         text: signal.text,
-        status: context.status
+        status: received.status,
+        retryable: signal.final === true ? false : undefined
       }
     case "Truncated":
       return { verdict: ["Transient", "Truncated"], description: "the stream ended before the answer did" }
@@ -459,74 +301,44 @@ const details = (signal: Signal, context: Context): {
         verdict: ["Transient", "Timeout"],
         description: `${signal.clock} timeout after ${Duration.format(signal.after)}`
       }
-    case "Network":
-      return { verdict: ["Transient", "Network"], ...plainCause(signal.cause, context.redact) }
-    case "Failed": {
-      const headers = context.headers ?? {}
-      const error = errorIn(signal.body) ?? object(signal.body)
-      const reading = read(error, context.status !== undefined && context.status < 300 ? undefined : context.status)
-      const availability = { ...object(object(error["metadata"])["availability"]), ...object(error["availability"]) }
-      const no = availability["retryable"] === false || headers["x-should-retry"] === "false"
-      return {
-        verdict: decide(error, reading, context),
-        description: reading.description || `HTTP ${reading.status ?? context.status} without a message`,
-        text: signal.text,
-        body: signal.body,
-        status: reading.status ?? context.status,
-        code: reading.code,
-        retryAfter: retryHint(headers, error, context.now),
-        retryable: no ? false : undefined
-      }
-    }
+    case "Failed":
+      return failed(failures, signal, received)
   }
 }
 
-// Longer bodies are not walked through for the few of their texts that an error keeps.
-const walkLimit = 8 * bodyLimit
+const requestIds = ["request-id", "x-request-id", "x-goog-request-id", "x-generation-id"]
 
-// Room for a secret that stands where a text is cut, so that no part of one is left over.
-const margin = 4096
-
-// The beginning of a long text, which does not keep the rest of it in memory, as a mere slice does.
-const beginning = (text: string, length: number): string =>
-  new TextDecoder().decode(new TextEncoder().encode(text.slice(0, length)))
-
-// As much of a text as an error keeps, without secrets.
-const excerpt = (text: string, redact: Context["redact"]): string => {
-  if (text.length <= bodyLimit + margin) return redact(text).slice(0, bodyLimit)
-  const redacted = redact(beginning(text, bodyLimit + margin))
-  return redacted.slice(0, Math.min(bodyLimit, Math.max(0, redacted.length - margin)))
+const requestId: Failures["requestId"] = (headers, body) => {
+  for (const name of requestIds) {
+    const id = string(headers[name])
+    if (id !== undefined) return id
+  }
+  return string(object(body)["request_id"])
 }
 
-const excerptOf = (body: unknown, text: string, redact: Context["redact"]): string =>
-  body === undefined || text.length > walkLimit
-    ? excerpt(text, redact)
-    : JSON.stringify(redactJson(body, redact)).slice(0, bodyLimit)
-
-// What the provider said may repeat a secret; what we counted does not.
-const withoutSecrets = (
-  { rateLimits, usage, ...said }: CompletionResponse.CompletionResponse,
-  redact: Context["redact"]
-): CompletionResponse.CompletionResponse =>
-  CompletionResponse.make({ ...redactAnswer(said, redact), usage, ...(rateLimits && { rateLimits }) })
-
-/** The error for a signal: the only place where errors are built. */
-export const fromSignal = (signal: Signal, context: Context): LLMError.LLMError => {
-  const { body, code, description, text, verdict: [tag, reason], ...rest } = details(signal, context)
-  const { headers = {}, model, now, partial, provider, redact } = context
-  const safe = (value: string | undefined): string | undefined =>
-    value === undefined ? undefined : excerpt(value, redact)
-  const kept = text === undefined ? undefined : excerptOf(body, text, redact)
-  return LLMError.make(tag, {
-    reason,
-    provider,
-    model,
-    description: excerpt(description, redact),
-    ...rest,
-    code: safe(code),
-    requestId: safe(requestId(headers, body)),
-    rateLimits: rateLimits(headers, now),
-    body: kept === "" ? undefined : kept,
-    partial: partial && withoutSecrets(partial, redact)
-  })
+/** The failures of a wire from what is its own; what is left out is as most providers have it. */
+export const failures = (
+  own: Partial<Failures> & { readonly families?: ReadonlyArray<Hints.Family> } = {}
+): Failures => {
+  const { families = [], ...rest } = own
+  return {
+    words: {},
+    errorIn: errorUnder,
+    rateLimits: Hints.rateLimits(families),
+    requestId,
+    retryable: (_, headers) => headers["x-should-retry"] === "false" ? false : undefined,
+    ...(families.length > 0 && {
+      retryAfter: (headers, _, now) => {
+        for (const family of families) {
+          const millis = Hints.exhausted(family, headers, now)
+          if (millis !== undefined) return Duration.millis(millis)
+        }
+        return undefined
+      }
+    }),
+    ...rest
+  }
 }
+
+/** Objects of a list of unknown values. */
+export const objects = (value: unknown): ReadonlyArray<JsonRecord> => array(value).map(object)
