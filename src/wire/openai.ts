@@ -2,7 +2,7 @@
  * What OpenAI's protocols share, Chat Completions and Responses: headers, codes, and the forms of media. Sources: OpenAI
  * API, "Error codes", "Rate limits".
  */
-import { client } from "./failure.ts"
+import { capacity, client } from "./failure.ts"
 import * as Hints from "./hints.ts"
 import type { Failures, MessageRule } from "./Wire.ts"
 
@@ -27,6 +27,8 @@ export const words: Failures["words"] = {
   organization_spend_limit_exceeded: client("Quota"),
   project_spend_limit_exceeded: client("Quota"),
   credit_balance_exhausted: client("Quota"),
+  capacity_exhausted: capacity,
+  service_tier_capacity_exceeded: capacity,
   unsupported_value: client("Unsupported"),
   unsupported_parameter: client("Unsupported"),
   unknown_parameter: client("Unsupported")

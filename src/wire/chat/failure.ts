@@ -121,9 +121,7 @@ const shared: Partial<Failures> = {
 
 const words: Failures["words"] = {
   ...OpenAi.words,
-  capacity_exhausted: capacity,
   in_flight_budget_exhausted: capacity,
-  service_tier_capacity_exceeded: capacity,
   weight_exceeds_budget: client("Quota"),
   provider_overloaded: overloaded,
   authentication: client("Authentication"),

@@ -9,7 +9,7 @@ import { present } from "../encode.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "../json.ts"
 import type { Asked, Incoming, Refused } from "../Wire.ts"
 import { argumentsOf, blockOf, callId, callOf, partsOf, reasoningOf, textOf } from "./response.ts"
-import { audioFormats, entry, omit, pick } from "./shape.ts"
+import { audioFormats, entry, omit } from "./shape.ts"
 
 /** Whose words the assistant's messages are: they go back natively to OpenAI alone. */
 const provider = "openai"
@@ -282,19 +282,24 @@ const reasoningSetting = (reasoning: JsonRecord): Completion.Reasoning | undefin
     : { ...present("effort", effort), ...(summary !== undefined && { summary: true }) }
 }
 
-/** What goes to OpenAI as it is: settings that touch nothing that is stored at the provider. */
-const passed = [
-  "max_tool_calls",
-  "metadata",
-  "moderation",
-  "prompt_cache_key",
-  "prompt_cache_options",
-  "prompt_cache_retention",
-  "safety_identifier",
-  "service_tier",
-  "top_logprobs",
-  "truncation",
-  "user"
+/** The fields of a body that a completion has a place for, or that say how the answer is delivered and kept. */
+const known = [
+  "include",
+  "input",
+  "instructions",
+  "max_output_tokens",
+  "model",
+  "parallel_tool_calls",
+  "reasoning",
+  "background",
+  "store",
+  "stream",
+  "stream_options",
+  "temperature",
+  "text",
+  "tool_choice",
+  "tools",
+  "top_p"
 ]
 
 /** What asks for something that is stored at the provider, or for an answer that will be. */
@@ -323,22 +328,24 @@ const refusedIn = (body: JsonRecord, tools: ReadonlyArray<JsonRecord>): Refused 
 const withoutNulls = (record: JsonRecord): JsonRecord =>
   Object.fromEntries(Object.entries(record).filter(([, value]) => isPresent(value)))
 
+// Of reasoning and text the rest; "auto" is what a summary is asked for as.
+const besides = (record: JsonRecord, ...names: ReadonlyArray<string>): JsonRecord | undefined => {
+  const rest = withoutNulls(omit(record, names))
+  return Object.keys(rest).length === 0 ? undefined : rest
+}
+
+// What else a client says is for OpenAI alone.
 const paramsOf = (body: JsonRecord, others: ReadonlyArray<JsonRecord>): JsonRecord => {
   const text = object(body["text"])
   const format = object(text["format"])
-  const reasoning = omit(object(body["reasoning"]), ["effort"])
+  const reasoning = object(body["reasoning"])
   const choice = object(body["tool_choice"])
   const include = array(body["include"]).filter((name) => name !== "reasoning.encrypted_content")
-  const own = withoutNulls({
-    ...pick(text, ["verbosity"]),
-    ...(format["type"] === "json_object" && { format })
-  })
-  const thinks = withoutNulls(reasoning["summary"] === "auto" ? omit(reasoning, ["summary"]) : reasoning)
   return {
-    ...withoutNulls(pick(body, passed)),
+    ...withoutNulls(omit(body, [...known, ...stored])),
     ...(others.length > 0 && { tools: others }),
-    ...(Object.keys(own).length > 0 && { text: own }),
-    ...(Object.keys(thinks).length > 0 && { reasoning: thinks }),
+    ...present("text", besides(text, ...(format["type"] === "json_object" ? [] : ["format"]))),
+    ...present("reasoning", besides(reasoning, "effort", ...(reasoning["summary"] === "auto" ? ["summary"] : []))),
     ...(include.length > 0 && { include: ["reasoning.encrypted_content", ...include] }),
     ...(isPresent(choice["type"]) && !isFunction(choice) && choice["type"] !== "allowed_tools"
       && { tool_choice: choice })

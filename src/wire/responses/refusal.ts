@@ -21,7 +21,7 @@ const failure = (status: number): Words => ({ status, type: "server_error", code
 const rateLimits: Table<LLMError.RateLimitReason> = {
   Requests: { status: 429, type: "requests", code: "rate_limit_exceeded" },
   Tokens: { status: 429, type: "tokens", code: "rate_limit_exceeded" },
-  Capacity: { status: 429, type: "service_tier_capacity_exceeded", code: "rate_limit_exceeded" },
+  Capacity: { status: 429, type: "capacity_exhausted", code: "rate_limit_exceeded" },
   Unknown: { status: 429, type: "rate_limit_error", code: "rate_limit_exceeded" }
 }
 

@@ -8,9 +8,10 @@ import type * as Message from "../../Message.ts"
 import * as Models from "../../Models.ts"
 import type { ToolChoice, ToolDefinition } from "../../Tool.ts"
 import { fitIds } from "../callIds.ts"
-import { callArguments, decodeText, present, resultText, toolChoiceOf, verbatim } from "../encode.ts"
+import { callArguments, decodeText, hasOtherTools, present, resultText, toolChoiceOf, verbatim } from "../encode.ts"
 import { type JsonRecord, string } from "../json.ts"
-import { strict } from "../jsonSchema.ts"
+import { structured } from "../jsonSchema.ts"
+import type { Refused } from "../Wire.ts"
 import {
   audioFormats,
   callFields,
@@ -314,8 +315,7 @@ const reasoningOf = ({ reasoning }: Completion.Completion, rules: Models.Rules) 
 export const schemaFormat = (schema: JsonRecord) => ({
   type: "json_schema",
   name: (string(schema["title"]) ?? "response").replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64),
-  schema: strict(schema),
-  strict: true
+  ...structured(schema)
 } as const)
 
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
@@ -325,6 +325,7 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
   const rules = Models.find(vendor, model, options.models)
   const messages = fitIds(Completion.messages(completion), name, callIds)
   const context: Context = { options, rules, custom: customCalls(messages, name) }
+  const hasTools = tools.length > 0 || hasOtherTools(completion, vendor, name)
   const choice = toolChoiceOf(completion, vendor, name)
   return {
     model,
@@ -332,7 +333,8 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
     input: messages.map(itemsOf(context)).flat(),
     ...(tools.length > 0 && { tools: tools.map(toolItem) }),
     ...(choice && { tool_choice: toolChoice(choice) }),
-    ...present("parallel_tool_calls", parallelToolCalls),
+    // Servers refuse it where there are no tools.
+    ...present("parallel_tool_calls", hasTools ? parallelToolCalls : undefined),
     ...present("max_output_tokens", maxTokens),
     ...present("temperature", temperature),
     ...present("top_p", topP),
@@ -342,3 +344,13 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
     ...(stateless && { store: false, include: ["reasoning.encrypted_content"] as const })
   }
 }
+
+const isObjectAtRoot = (schema: JsonRecord): boolean => schema["type"] === "object" && schema["anyOf"] === undefined
+
+/** What OpenAI would refuse, and nothing can be left out of. */
+export const refusal = ({ native }: Options, body: ReturnType<ReturnType<typeof encode>>): Refused | undefined =>
+  !native || body.text === undefined || isObjectAtRoot(body.text.format.schema) ? undefined : {
+    _tag: "Refused",
+    reason: "Unsupported",
+    description: "outputSchema must be an object at its root here, and no union: put the value into a field of one"
+  }

@@ -4,7 +4,7 @@
 import { sse } from "../sse.ts"
 import type { Wire } from "../Wire.ts"
 import { failures } from "./failure.ts"
-import { encode } from "./request.ts"
+import { encode, refusal } from "./request.ts"
 import { response } from "./response.ts"
 import { fit } from "./rules.ts"
 import { accepts, type Options } from "./shape.ts"
@@ -24,10 +24,11 @@ export const responses = (options: Options): Wire => ({
   request: (completion, model, streamed) => {
     const fitted = fit(options, completion, model)
     if ("_tag" in fitted) return fitted
-    return {
+    const body = encode(options)(fitted.completion, model)
+    return refusal(options, body) ?? {
       path: "/responses",
       body: {
-        ...encode(options)(fitted.completion, model),
+        ...body,
         ...(streamed && { stream: true }),
         ...(streamed && options.native && { stream_options: { include_obfuscation: false } })
       },
