@@ -19,7 +19,6 @@ import {
   entry,
   omit,
   type Options,
-  outputs,
   type Phase,
   pick,
   signed,
@@ -138,11 +137,12 @@ const resultOutput = (context: Context, result: Message.ToolResult) => {
   return result.content.map((item, at) => ({ ...resultPart(item), ...(at === last && marked) }))
 }
 
-const resultItem = (context: Context) => (result: Message.ToolResult) => ({
-  type: context.custom.has(result.id) ? outputs.custom_tool_call : outputs.function_call,
-  call_id: result.id,
-  output: resultOutput(context, result)
-} as const)
+const resultItem = (context: Context) => (result: Message.ToolResult) => {
+  const fields = { call_id: result.id, output: resultOutput(context, result) }
+  return context.custom.has(result.id)
+    ? { type: "custom_tool_call_output", ...fields } as const
+    : { type: "function_call_output", ...fields } as const
+}
 
 const userItems = (context: Context, message: Message.User) => {
   const parts = message.content.flatMap((item) =>

@@ -89,9 +89,6 @@ export const waitsForClient = (output: ReadonlyArray<JsonRecord>): boolean =>
       && !output.some((item) => item["type"] === entry(eitherCalls, type) && item["call_id"] === call_id))
   )
 
-/** The results of calls that are a text or a list of contents, by the type of their calls. */
-export const outputs = { function_call: "function_call_output", custom_tool_call: "custom_tool_call_output" } as const
-
 // ---------------------------------------------------------------------------------------------------------------------
 // What of an item the vocabulary has no field for
 // ---------------------------------------------------------------------------------------------------------------------
