@@ -9,7 +9,7 @@ import { present } from "../encode.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "../json.ts"
 import type { Asked, Incoming, Refused } from "../Wire.ts"
 import { argumentsOf, blockOf, callId, callOf, partsOf, reasoningOf, textOf } from "./response.ts"
-import { audioFormats, entry, omit } from "./shape.ts"
+import { type audioFormats, entry, omit } from "./shape.ts"
 
 /** Whose words the assistant's messages are: they go back natively to OpenAI alone. */
 const provider = "openai"

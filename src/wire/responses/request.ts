@@ -40,10 +40,10 @@ interface Context {
 const lifetimes = { "5m": "30m", "1h": "12h" } as const
 
 // The end of a prefix that is worth keeping, on the models that let one choose it.
-const breakpoint = ({ rules }: Context, { cache }: { readonly cache?: Message.CacheHint }) =>
+const breakpoint = ({ options, rules }: Context, { cache }: { readonly cache?: Message.CacheHint }) =>
   present(
     "prompt_cache_breakpoint",
-    cache !== undefined && rules.cacheBreakpoints === true
+    cache !== undefined && options.native && rules.cacheBreakpoints === true
       ? { mode: "explicit", ...present("ttl", cache.ttl && lifetimes[cache.ttl]) } as const
       : undefined
   )
@@ -86,19 +86,16 @@ const inputAudio = ({ source }: Message.Audio) => {
   return { type: "input_audio", input_audio: { data, format: entry(audioFormats, mediaType) ?? "wav" } } as const
 }
 
-const inputPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => {
+type Shown = Message.Text | Message.Image | Message.Document
+
+const shownPart = (content: Shown) => {
   switch (content._tag) {
     case "Text":
       return inputText(content.text)
     case "Image":
       return inputImage(content)
-    case "Audio":
-      return inputAudio(content)
     case "Document":
       return inputFile(content)
-    case "Video":
-      // Refused before.
-      return inputText("")
   }
 }
 
@@ -114,16 +111,8 @@ const content = <Part extends { readonly type: string }>(parts: ReadonlyArray<Pa
     : parts
 }
 
-const resultPart = (item: Message.ToolResultContent) => {
-  switch (item._tag) {
-    case "Image":
-      return inputImage(item)
-    case "Document":
-      return inputFile(item)
-    default:
-      return inputText(resultText(item))
-  }
-}
+const resultPart = (item: Message.ToolResultContent) =>
+  shownPart(item._tag === "Json" ? { _tag: "Text", text: resultText(item) } : item)
 
 const isText = (item: Message.ToolResultContent): item is Message.Text | Message.Json =>
   item._tag === "Text" || item._tag === "Json"
@@ -145,11 +134,20 @@ const resultItem = (context: Context) => (result: Message.ToolResult) => {
 }
 
 const userItems = (context: Context, message: Message.User) => {
-  const parts = message.content.flatMap((item) =>
-    item._tag === "ToolResult" || (item._tag === "Text" && item.text === "")
-      ? []
-      : [{ ...inputPart(item), ...breakpoint(context, item) }]
-  )
+  const parts = message.content.map((item) => {
+    switch (item._tag) {
+      case "Text":
+        return item.text === "" ? [] : [{ ...inputText(item.text), ...breakpoint(context, item) }]
+      case "Audio":
+        return [inputAudio(item)]
+      case "ToolResult":
+      case "Video":
+        // A video was refused before.
+        return []
+      default:
+        return [{ ...shownPart(item), ...breakpoint(context, item) }]
+    }
+  }).flat()
   return [
     // The results of a turn stand directly behind its calls.
     ...message.content.filter((item) => item._tag === "ToolResult").map(resultItem(context)),
