@@ -474,17 +474,18 @@ describe("decode", () => {
     const { completion: decoded } = decode(body)
     assert.deepStrictEqual(withoutResultIds(seen(decoded)), withoutResultIds(normal(completion)))
     // What was read is sent as the same bytes, so that a prompt cache finds it: with the ids of results where each of
-    // them is a call's, and no two are the same.
-    const parts = (body["contents"] as ReadonlyArray<{ readonly parts: ReadonlyArray<JsonRecord> }>)
-      .flatMap(({ parts }) => parts)
-    const heads = (kind: string): ReadonlyArray<string> =>
-      parts.flatMap((part) => {
+    // them is that of a call in the turn before, and no two are the same.
+    const heads = (content: { readonly parts: ReadonlyArray<JsonRecord> } | undefined, kind: string) =>
+      (content?.parts ?? []).flatMap((part) => {
         const { id, name } = (part[kind] ?? {}) as JsonRecord
-        return part[kind] === undefined ? [] : [`${String(id)} ${String(name)}`]
+        return part[kind] === undefined ? [] : [id === undefined ? `no id in ${kind}` : `${String(id)} ${String(name)}`]
       })
-    const results = heads("functionResponse")
-    const told = new Set(results).size === results.length &&
-      results.every((one) => heads("functionCall").includes(one) && !one.startsWith("undefined"))
+    const contents = body["contents"] as ReadonlyArray<{ readonly parts: ReadonlyArray<JsonRecord> }>
+    const told = contents.every((content, index) => {
+      const results = heads(content, "functionResponse")
+      const calls = heads(contents[index - 1], "functionCall")
+      return new Set(results).size === results.length && results.every((result) => calls.includes(result))
+    })
     const bytes = (body: JsonRecord): string =>
       told ? JSON.stringify(body) : JSON.stringify(body).replaceAll(/("functionResponse":\{)"id":"\d",/g, "$1")
     assert.strictEqual(bytes(encode(decoded)), bytes(body))
