@@ -1,26 +1,8 @@
 /**
- * Makes JSON Schemas (draft 2020-12) into what providers take.
+ * JSON Schemas (draft 2020-12) as `response_format` takes them. Source: OpenAI, "Structured model outputs".
  */
+import * as Result from "effect/Result"
 import { array, isObject, type JsonRecord, object, string } from "./json.ts"
-
-const mapValues = <A>(record: unknown, f: (value: unknown) => A): Readonly<Record<string, A>> =>
-  Object.fromEntries(Object.entries(object(record)).map(([key, value]) => [key, f(value)]))
-
-const omit = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
-  Object.fromEntries(Object.entries(node).filter(([key]) => !keys.includes(key)))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Structured output: Anthropic and OpenAI
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Rules {
-  /** Every property is required, and an object names its properties, as OpenAI's strict mode wants it. */
-  readonly requireAll: boolean
-  /** Whether a reference may stand beside other keywords. */
-  readonly referenceSiblings: boolean
-  /** Keywords that the provider refuses. */
-  readonly refused: (key: string, value: unknown) => boolean
-}
 
 // What a schema demands beyond what the provider can enforce is told to the model in words.
 const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, unknown]>): JsonRecord => {
@@ -30,54 +12,219 @@ const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, un
   return { description: description === undefined ? demands : `${description}\n\n${demands}` }
 }
 
-const rewriteObject = (rules: Rules, node: JsonRecord): JsonRecord => {
-  const go = (value: unknown): unknown => isObject(value) ? rewriteObject(rules, value) : value
-  const definitions = Object.fromEntries(
-    ["$defs", "definitions"].flatMap((key) => isObject(node[key]) ? [[key, mapValues(node[key], go)]] : [])
-  )
-  if (string(node["$ref"]) !== undefined) {
-    return { ...(rules.referenceSiblings ? node : { $ref: node["$ref"] }), ...definitions }
+// ---------------------------------------------------------------------------------------------------------------------
+// Definitions
+// ---------------------------------------------------------------------------------------------------------------------
+
+const definitionKeys = ["$defs", "definitions"] as const
+
+const omit = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
+  Object.fromEntries(Object.entries(node).filter(([key]) => !keys.includes(key)))
+
+// A step of a JSON pointer in a URL.
+const decodeStep = (step: string): string =>
+  Result.getOrElse(Result.try(() => decodeURIComponent(step)), () => step).replaceAll("~1", "/").replaceAll("~0", "~")
+
+const stepsOf = (reference: string): ReadonlyArray<string> => reference.split("/").slice(1).map(decodeStep)
+
+// The value that a reference points to inside of a schema.
+const resolve = (root: JsonRecord, reference: string): unknown =>
+  reference.startsWith("#")
+    ? stepsOf(reference).reduce<unknown>(
+      (at, step) =>
+        Array.isArray(at) ? at[Number(step)] : Object.hasOwn(object(at), step) ? object(at)[step] : undefined,
+      root
+    )
+    : undefined
+
+// What these hold is a value, and no schema.
+const literals: ReadonlySet<string> = new Set(["const", "enum", "default", "examples", "example"])
+
+// The keys of what these hold are names, and no keywords.
+const byName: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependentSchemas", ...definitionKeys])
+
+/**
+ * A schema without the definitions that nothing in it refers to: a Schema with a name comes with one of its root, which
+ * would be sent twice.
+ */
+const withoutUnused = (schema: JsonRecord): JsonRecord => {
+  const references = new Set<string>()
+  const follow = (value: unknown): void => {
+    if (Array.isArray(value)) return value.forEach(follow)
+    for (const [key, inner] of Object.entries(object(value))) {
+      if (key === "$ref" && typeof inner === "string") {
+        if (references.has(inner)) continue
+        references.add(inner)
+        follow(resolve(schema, inner))
+      } else if (byName.has(key)) Object.values(object(inner)).forEach(follow)
+      else if (!literals.has(key)) follow(inner)
+    }
   }
-  const { oneOf, ...rest } = node
-  const refused = Object.entries(rest).filter(([key, value]) => rules.refused(key, value))
-  const kept = omit(rest, refused.map(([key]) => key))
-  const isObjectSchema = kept["type"] === "object" || kept["properties"] !== undefined
-  const properties = kept["properties"] ?? (isObjectSchema && rules.requireAll ? {} : undefined)
-  const unions = [...array(kept["anyOf"]), ...array(oneOf)]
-  return {
-    ...kept,
-    ...described(kept, refused),
-    ...(properties !== undefined && { properties: mapValues(properties, go) }),
-    ...(rules.requireAll && isObject(properties) && { required: Object.keys(properties) }),
-    ...(isObjectSchema && { additionalProperties: kept["additionalProperties"] ?? false }),
-    ...(kept["items"] !== undefined && { items: go(kept["items"]) }),
-    ...(unions.length > 0 && { anyOf: unions.map(go) }),
-    ...(Array.isArray(kept["allOf"]) && { allOf: kept["allOf"].map(go) }),
-    ...definitions
-  }
+  const root = omit(schema, definitionKeys)
+  follow(root)
+  const used = new Set([...references].map((reference) => stepsOf(reference)[1]))
+  const kept = definitionKeys.map((key) =>
+    [key, Object.entries(object(schema[key])).filter(([name]) => used.has(name))] as const
+  ).filter(([, entries]) => entries.length > 0)
+  return { ...root, ...Object.fromEntries(kept.map(([key, entries]) => [key, Object.fromEntries(entries)])) }
 }
 
-// Source: Anthropic, "Structured outputs", "JSON Schema limitations".
-const refusedByAnthropic = new Set([
+// ---------------------------------------------------------------------------------------------------------------------
+// Strict mode
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Source: OpenAI, "Structured model outputs", "Supported schemas".
+const kept = new Set([
+  "$ref",
+  "type",
+  "title",
+  "description",
+  "enum",
+  "const",
+  "pattern",
+  "format",
+  "multipleOf",
   "minimum",
   "maximum",
   "exclusiveMinimum",
   "exclusiveMaximum",
-  "multipleOf",
-  "minLength",
-  "maxLength",
-  "maxItems",
-  "uniqueItems"
+  "minItems",
+  "maxItems"
 ])
 
-/** A schema whose objects are closed, without the limits that Anthropic refuses. */
-export const closed = (schema: JsonRecord): JsonRecord =>
-  rewriteObject({
-    requireAll: false,
-    referenceSiblings: true,
-    refused: (key, value) => refusedByAnthropic.has(key) || (key === "minItems" && value !== 0 && value !== 1)
-  }, schema)
+// Left out, and told in words.
+const told = new Set(["minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"])
 
-/** A schema for OpenAI's strict mode: objects are closed, and every property is required. */
-export const strict = (schema: JsonRecord): JsonRecord =>
-  rewriteObject({ requireAll: true, referenceSiblings: false, refused: () => false }, schema)
+// Left out: they say nothing of what an answer may be.
+const annotating = new Set([
+  "$schema",
+  "$id",
+  "$anchor",
+  "$comment",
+  "default",
+  "example",
+  "examples",
+  "deprecated",
+  "readOnly",
+  "writeOnly"
+])
+
+const formats = new Set(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
+
+// A schema together with all that it must be as well, where no two of them say different things of one keyword.
+const flattened = (node: JsonRecord): JsonRecord | undefined => {
+  const { allOf, ...own } = node
+  if (allOf === undefined) return node
+  const merged: Record<string, unknown> = { ...own }
+  for (const member of array(allOf)) {
+    const flat = isObject(member) ? flattened(member) : undefined
+    if (flat === undefined) return undefined
+    for (const [key, value] of Object.entries(flat)) {
+      if (merged[key] !== undefined && JSON.stringify(merged[key]) !== JSON.stringify(value)) {
+        if (key !== "title" && key !== "description") return undefined
+      } else merged[key] = value
+    }
+  }
+  return merged
+}
+
+const admitsNull = (schema: unknown): boolean =>
+  isObject(schema)
+  && (schema["type"] === "null" || schema["const"] === null || array(schema["type"]).includes("null") ||
+    array(schema["enum"]).includes(null)
+    || array(schema["anyOf"]).some(admitsNull))
+
+// What may be absent is there, and null.
+const nullable = (schema: unknown): unknown => admitsNull(schema) ? schema : { anyOf: [schema, { type: "null" }] }
+
+type Strict = JsonRecord | undefined
+
+// All of some schemas in the strict form; undefined when one of them has none.
+const allStrict = (schemas: ReadonlyArray<unknown>): ReadonlyArray<JsonRecord> | undefined => {
+  const rewritten = schemas.map(strictly)
+  return rewritten.every((schema) => schema !== undefined) ? rewritten : undefined
+}
+
+const strictRecord = (record: unknown): Readonly<Record<string, JsonRecord>> | undefined => {
+  const entries = Object.entries(object(record))
+  const schemas = allStrict(entries.map(([, schema]) => schema))
+  return schemas && Object.fromEntries(entries.map(([key], index) => [key, schemas[index]!]))
+}
+
+const strictObject = (node: JsonRecord): Strict => {
+  const { additionalProperties, properties } = node
+  // What may hold any property cannot be closed.
+  if (additionalProperties === undefined ? !isObject(properties) : additionalProperties !== false) return undefined
+  const schemas = strictRecord(properties)
+  const required = array(node["required"])
+  return schemas && {
+    properties: Object.fromEntries(
+      Object.entries(schemas).map(([key, schema]) => [key, required.includes(key) ? schema : nullable(schema)])
+    ),
+    required: Object.keys(schemas),
+    additionalProperties: false
+  }
+}
+
+const structural = ["anyOf", "oneOf", "items", "properties", "required", "additionalProperties", ...definitionKeys]
+
+// The strict form of a schema: undefined when it has none.
+const strictly = (schema: unknown): Strict => {
+  const node = isObject(schema) ? flattened(schema) : undefined
+  // A schema without any keyword admits everything, which strict mode does not know.
+  if (node === undefined || Object.keys(node).every((key) => annotating.has(key) || key === "description")) {
+    return undefined
+  }
+  const reference = string(node["$ref"])
+  if (reference !== undefined) return { $ref: reference }
+  const isObjectSchema = node["type"] === "object" || array(node["type"]).includes("object")
+    || node["properties"] !== undefined
+  const isArraySchema = node["type"] === "array" || array(node["type"]).includes("array") || node["items"] !== undefined
+  const keys = Object.keys(node)
+  if (!keys.every((key) => kept.has(key) || told.has(key) || annotating.has(key) || structural.includes(key))) {
+    return undefined
+  }
+  const unions = [...array(node["anyOf"]), ...array(node["oneOf"])]
+  const union = allStrict(unions)
+  const fields = isObjectSchema ? strictObject(node) : {}
+  const items = isArraySchema ? strictly(node["items"]) : undefined
+  if (union === undefined || fields === undefined || (isArraySchema && items === undefined)) return undefined
+  const inWords = Object.entries(node).filter(([key, value]) =>
+    told.has(key) || (key === "format" && !formats.has(String(value)))
+  )
+  const dropped = inWords.map(([key]) => key)
+  const kinds = omit(node, keys.filter((key) => !kept.has(key) || dropped.includes(key)))
+  return {
+    ...kinds,
+    ...described(node, inWords),
+    ...fields,
+    ...(items && { items }),
+    ...(union.length > 0 && { anyOf: union })
+  }
+}
+
+// The schema that a reference at the root stands for, since providers want an object there.
+const atRoot = (schema: JsonRecord): JsonRecord => {
+  const reference = string(schema["$ref"])
+  const target = reference === undefined || reference === "#" ? undefined : resolve(schema, reference)
+  return isObject(target) && target["$ref"] === undefined
+    ? { ...target, ...omit(schema, ["$ref"]) }
+    : schema
+}
+
+/**
+ * A schema as `response_format` takes it. Where OpenAI's strict mode can say it, its objects are closed and every property
+ * is required, those that may be absent as null; else it goes as it is, and the model is asked to follow it.
+ */
+export const structured = (schema: JsonRecord): { readonly strict: boolean; readonly schema: JsonRecord } => {
+  const whole = withoutUnused(atRoot(schema))
+  const root = strictly(whole)
+  const definitions = definitionKeys.map((key) => [key, strictRecord(whole[key])] as const)
+  if (root === undefined || definitions.some(([, record]) => record === undefined)) {
+    return { strict: false, schema: whole }
+  }
+  return {
+    strict: true,
+    schema: { ...root, ...Object.fromEntries(definitions.filter(([key]) => whole[key] !== undefined)) }
+  }
+}
