@@ -21,6 +21,7 @@
  * below `Retry` and `Throttle`: then every attempt is a call of its own, and one that waits has reserved nothing. What
  * each way to end costs, and how far a ceiling can be overrun, is in `docs/limits.md`.
  */
+
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -20,6 +20,7 @@
  * code `circuit_open`. `make` gives a handle that says which circuits are open; `layerStore` shares them between
  * processes. What counts as a failure and what the defaults cost is in `docs/limits.md`.
  */
+
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"

@@ -20,6 +20,7 @@
  * `throttled` and `retryable: false`. `layer` counts in this process, `layerStore` in a store that several processes
  * share: see `docs/limits.md`.
  */
+
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
