@@ -40,7 +40,7 @@ export const answerDifferences = (
   const { choice, cost, finishReason, id, model, stopSequence, usage } = expected
   const calls = choice.filter((content) => content["_tag"] === "ToolCall")
   const ids = ours.toolCalls.map((call) => call.id)
-  // What the vocabulary has no place for has tests of its own.
+  // What has no place in the vocabulary is each wire's own.
   const { metadata: _, passes: __, warnings: ___, ...said } = ours
   return [
     ...differences(

@@ -59,18 +59,25 @@ const isEmpty = (part: CompletionPart.CompletionPart): boolean =>
 /** Where parts break the rules that hold for every stream. */
 const broken = (parts: Parts): ReadonlyArray<string> => {
   const finishes = parts.filter(({ _tag }) => _tag === "Finish").length
-  const begun: Array<number> = []
+  const calls = new Set<number>()
+  const ended = new Set<number>()
+  const seen = new Set<number>()
+  let latest = -1
   return parts.flatMap((part, at) => {
     const last = at === parts.length - 1
-    if (part._tag === "Finish" && (!last || finishes > 1)) return [`part ${at}: Finish is not once and last`]
     if ((part._tag === "Start") !== (at === 0)) return [`part ${at}: Start is not once and first`]
+    if (part._tag === "Finish" && (!last || finishes > 1)) return [`part ${at}: Finish is not once and last`]
+    if (part._tag === "Start" || part._tag === "Finish") return []
+    const { index } = part
     if (isEmpty(part)) return [`part ${at}: an empty ${part._tag}`]
-    if (part._tag === "ToolCallDelta" && !begun.includes(part.index)) return [`part ${at}: a delta before its call`]
-    // Contents without deltas come when they are whole.
-    if ("index" in part && part._tag !== "ContentEnd" && !begun.includes(part.index)) {
-      if (begun.some((index) => index > part.index)) return [`part ${at}: content ${part.index} out of order`]
-      begun.push(part.index)
-    }
+    if (ended.has(index)) return [`part ${at}: content ${index} had come to its end`]
+    if (part._tag === "ContentEnd") ended.add(index)
+    if (part._tag === "ToolCallStart") calls.add(index)
+    if (part._tag === "ToolCallDelta" && !calls.has(index)) return [`part ${at}: a delta before its call`]
+    const known = seen.has(index)
+    seen.add(index)
+    if (!known && index < latest) return [`part ${at}: content ${index} out of order`]
+    latest = Math.max(latest, index)
     return []
   })
 }
@@ -87,20 +94,18 @@ const partDifferences = (
   return [
     ...broken(parts),
     ...differences(expected, said, "said"),
-    ...(answer === undefined || parts.at(-1)?._tag !== "Finish"
-      ? []
-      : differences(answer.choice, ends.map(({ content }) => content), "contents that ended")),
     ...(answer === undefined ? [] : [
       ...differences(
         answer.choice.flatMap((content) => content._tag === "Text" ? [content.text] : []).join(""),
         said.text,
         "text of the answer"
       ),
+      ...differences(answer.choice, ends.map(({ content }) => content), "contents"),
       ...answer.toolCalls.flatMap((call) => {
-        const begun = said.calls[starts.findIndex(({ id }) => id === call.id)]
+        const index = starts.findIndex(({ id }) => id === call.id)
         return differences(
           { name: call.name, arguments: call.arguments },
-          { name: begun?.name, arguments: parsed(begun?.arguments ?? "")?.value ?? {} },
+          { name: said.calls[index]?.name, arguments: parsed(said.calls[index]?.arguments ?? "")?.value ?? {} },
           `call ${call.id}`
         )
       })
