@@ -111,6 +111,36 @@ const requestTooLarge: MessageRule = {
 
 const freeModels: MessageRule = { pattern: /free-models-per-day/, verdict: client("DailyQuota"), statuses: [429] }
 
+/** Words for a setting or a content that the model does not take. */
+const unsupported: MessageRule = {
+  pattern:
+    /\bnot supported (?:for|with|by|on) (?:this|the|that) model\b|\brole '?\w{1,20}'? is not supported\b|function tools with reasoning_effort|\bunsupported (?:parameter|value): '/i,
+  verdict: client("Unsupported"),
+  statuses: [400, 422]
+}
+
+/** How servers that give no code say that a conversation is too long for the model. */
+const tooLong: MessageRule = {
+  pattern: new RegExp(
+    [
+      "exceeds the context window",
+      "maximum prompt length is",
+      "reduce the length of the messages",
+      "exceeds the available context size",
+      "greater than the context length",
+      "exceeded model token limit",
+      "too large for model with .{0,40}maximum context length",
+      "is longer than the model's context length",
+      "exceeded .{0,40}context length",
+      "range of input length should be",
+      "context window exceeds limit"
+    ].join("|"),
+    "is"
+  ),
+  verdict: client("ContextWindow"),
+  statuses: [400, 413, 422, undefined]
+}
+
 const shared: Partial<Failures> = {
   prefixes: [["billing_", client("Quota")]],
   errorIn,
@@ -141,11 +171,31 @@ const words: Failures["words"] = {
   project_spend_limit_exceeded: client("Quota"),
   credit_balance_exhausted: client("Quota"),
   provider_overloaded: overloaded,
+  unsupported_value: client("Unsupported"),
+  unsupported_parameter: client("Unsupported"),
+  unknown_parameter: client("Unsupported"),
+  bio_policy: client("ContentFilter"),
+  cyber_policy: client("ContentFilter"),
+  misalignment_policy_violation: client("ContentFilter"),
+  image_content_policy_violation: client("ContentFilter"),
   authentication: client("Authentication"),
   API_KEY_INVALID: client("Authentication")
 }
 
 /** OpenAI and all that are compatible with it. */
-export const failures: Failures = make({ ...shared, words, messages: [requestTooLarge] })
+export const failures: Failures = make({ ...shared, words, messages: [requestTooLarge, tooLong, unsupported] })
 
-export const openRouterFailures: Failures = make({ ...shared, words, messages: [freeModels] })
+// Source: OpenRouter, "Errors and debugging", the values of `error_type`; `unmapped` leaves it to the status.
+const routerWords: Failures["words"] = {
+  ...words,
+  max_tokens_exceeded: client("ContextWindow"),
+  token_limit_exceeded: client("ContextWindow"),
+  string_too_long: client("ContextWindow"),
+  refusal: client("ContentFilter")
+}
+
+export const openRouterFailures: Failures = make({
+  ...shared,
+  words: routerWords,
+  messages: [freeModels, tooLong, unsupported]
+})
