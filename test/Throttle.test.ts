@@ -888,7 +888,12 @@ describe("a store", () => {
   it.effect("far away is asked for all limits in one round trip, by many calls at a time", () =>
     Effect.gen(function*() {
       const limits = { requestsPerMinute: 100, inputTokensPerMinute: 1e6, outputTokensPerMinute: 1e6 }
-      const { calls, client } = yield* stored({ ...limits, concurrency: 10 }, taking("3 seconds"))
+      // More than was estimated: the store is to be told.
+      const used = answer({ inputTokens: 5000, outputTokens: 5000 })
+      const { calls, client } = yield* stored(
+        { ...limits, concurrency: 10 },
+        () => Effect.delay(Effect.succeed(used), "3 seconds")
+      )
       const fibers = yield* startAll(client, named(20))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(calls.map(({ name }) => name), named(10))
