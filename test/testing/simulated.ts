@@ -5,19 +5,17 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Anthropic from "../../src/Anthropic.ts"
-import type { Completion } from "../../src/Completion.ts"
-import type { CompletionPart } from "../../src/CompletionPart.ts"
 import * as Gemini from "../../src/Gemini.ts"
 import * as LLMClient from "../../src/LLMClient.ts"
-import type { LLMError } from "../../src/LLMError.ts"
 import * as OpenAi from "../../src/OpenAi.ts"
 import * as OpenRouter from "../../src/OpenRouter.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
+
+export { hear, type Heard } from "./hear.ts"
 
 export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
 
@@ -62,21 +60,3 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effec
   while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("5 seconds")
   return yield* Fiber.join(fiber)
 })
-
-/** What a stream emitted, and what it failed with. */
-export interface Heard {
-  readonly parts: ReadonlyArray<CompletionPart>
-  readonly error: LLMError | undefined
-}
-
-export const hear = (client: LLMClient.Service, completion: Completion): Effect.Effect<Heard> =>
-  Effect.suspend(() => {
-    const parts: Array<CompletionPart> = []
-    return client.stream(completion).pipe(
-      Stream.runForEach((part) => Effect.sync(() => parts.push(part))),
-      Effect.match({
-        onFailure: (error): Heard => ({ parts, error }),
-        onSuccess: (): Heard => ({ parts, error: undefined })
-      })
-    )
-  })
