@@ -20,158 +20,21 @@
  * )
  * ```
  */
-import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { CompletionResponse } from "./CompletionResponse.ts"
 import { defined, type Optional } from "./fields.ts"
-import { RateLimits } from "./RateLimits.ts"
+import { ClientError, EmptyResponse, type fields, LLMError, RateLimit, Transient } from "./outcome.ts"
 
-export const RateLimitReason = Schema.Literals(["Requests", "Tokens", "Capacity", "Unknown"])
-export type RateLimitReason = typeof RateLimitReason.Type
-
-export const TransientReason = Schema.Literals(["Overloaded", "Server", "Network", "Timeout", "Truncated", "Malformed"])
-export type TransientReason = typeof TransientReason.Type
-
-export const EmptyResponseReason = Schema.Literals(["NoContent", "MalformedToolCall", "MalformedOutput"])
-export type EmptyResponseReason = typeof EmptyResponseReason.Type
-
-export const ClientErrorReason = Schema.Literals([
-  "InvalidRequest",
-  "Authentication",
-  "Permission",
-  "NotFound",
-  "TooLarge",
-  "Quota",
-  "DailyQuota",
-  "ContextWindow",
-  "ContentFilter",
-  "OutputBudget",
-  "Unsupported",
-  "Budget"
-])
-export type ClientErrorReason = typeof ClientErrorReason.Type
-
-const fields = {
-  /** The provider that failed, by the name of its instance: "anthropic", "openai", "my-vllm". */
-  provider: Schema.String,
-  /** The model that was asked for; empty when none was. */
-  model: Schema.String,
-  /** What was wrong, in words: the provider's own where it sent some, without secrets. */
-  description: Schema.String,
-  /** The HTTP status, or the code that stood for one in the body. */
-  status: Schema.optionalKey(Schema.Int),
-  /** The provider's own code or type of the error. */
-  code: Schema.optionalKey(Schema.String),
-  /** The provider's id of the request, to quote to its support. */
-  requestId: Schema.optionalKey(Schema.String),
-  /** How long the provider asks to wait (milliseconds in JSON). */
-  retryAfter: Schema.optionalKey(Schema.DurationFromMillis),
-  /** Only when the provider, a breaker or a throttle says so itself. */
-  retryable: Schema.optionalKey(Schema.Boolean),
-  rateLimits: Schema.optionalKey(RateLimits),
-  /** The body of the failure, at most 8 KiB of it, without secrets. */
-  body: Schema.optionalKey(Schema.String),
-  /** The answer as far as it had come, with its usage. */
-  partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
-  /** The failures before this one, oldest first, with their usage, in one flat list. */
-  attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
-  /** What lies below, without secrets. */
-  cause: Schema.optionalKey(Schema.Defect())
-}
-
-const message = (error: LLMError): string => {
-  const source = [error.provider, error.model, error.status, error.code].filter((part) =>
-    part !== undefined && part !== ""
-  )
-  return `${error._tag}: ${source.join(" ")}`
-    + (error.code === undefined ? ` ${error.reason}` : "")
-    + (error.retryAfter === undefined ? "" : `, retry after ${Duration.format(error.retryAfter)}`)
-    + (error.description === "" ? "" : `: ${error.description}`)
-    + (error.requestId === undefined ? "" : ` (${error.requestId})`)
-}
-
-/** The provider refuses for now: too many requests or tokens, or no capacity for us. */
-export class RateLimit extends Schema.TaggedError<RateLimit>("effect-llm/RateLimit")("RateLimit", {
-  reason: RateLimitReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-/** The provider or the network failed in a way that usually passes. */
-export class Transient extends Schema.TaggedError<Transient>("effect-llm/Transient")("Transient", {
-  reason: TransientReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-/** The provider answered with nothing of use; its answer, with the usage it cost, is in `partial`. */
-export class EmptyResponse extends Schema.TaggedError<EmptyResponse>("effect-llm/EmptyResponse")("EmptyResponse", {
-  reason: EmptyResponseReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return true
-  }
-}
-
-// Whether another provider or model may do what this one would not.
-const fallbackable: Record<ClientErrorReason, boolean> = {
-  InvalidRequest: false,
-  Authentication: true,
-  Permission: true,
-  NotFound: true,
-  TooLarge: true,
-  Quota: true,
-  DailyQuota: true,
-  ContextWindow: true,
-  ContentFilter: true,
-  OutputBudget: false,
-  Unsupported: true,
-  Budget: false
-}
-
-/** The request cannot succeed as it is, however often it is sent. */
-export class ClientError extends Schema.TaggedError<ClientError>("effect-llm/ClientError")("ClientError", {
-  reason: ClientErrorReason,
-  ...fields
-}) {
-  override get message(): string {
-    return message(this)
-  }
-  override toString(): string {
-    return this.message
-  }
-  get isFallbackable(): boolean {
-    return fallbackable[this.reason]
-  }
-}
-
-export type LLMError = RateLimit | ClientError | EmptyResponse | Transient
-export const LLMError = Schema.Union([RateLimit, ClientError, EmptyResponse, Transient])
+export {
+  ClientError,
+  ClientErrorReason,
+  EmptyResponse,
+  EmptyResponseReason,
+  LLMError,
+  RateLimit,
+  RateLimitReason,
+  Transient,
+  TransientReason
+} from "./outcome.ts"
 
 /** Tells an `LLMError` from any other value. */
 export const isLLMError: (u: unknown) => u is LLMError = Schema.is(LLMError)

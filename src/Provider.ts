@@ -27,7 +27,7 @@ import { type Auth, type Endpoint, unfit } from "./transport/exchange.ts"
 import { unsendable } from "./transport/headers.ts"
 import * as secrets from "./transport/secrets.ts"
 import type { Limits } from "./transport/sizes.ts"
-import type { Timeouts } from "./transport/timeouts.ts"
+import type { Given } from "./transport/timeouts.ts"
 import type { Wire } from "./wire/Wire.ts"
 
 export type { Auth } from "./transport/exchange.ts"
@@ -55,22 +55,27 @@ export type {
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How long one attempt may take; what is left out keeps its default. */
+/** How long one attempt may take; what is left out keeps its default. An infinite duration turns a clock off. */
 export interface TimeoutOptions {
-  /** Until the first part of a streamed answer; 5 minutes unless set. */
-  readonly firstPart?: Duration.Input
-  /** Between two parts of a streamed answer; 2 minutes unless set. */
-  readonly idle?: Duration.Input
-  /** For the whole answer, streamed or not; 30 minutes unless set. */
-  readonly total?: Duration.Input
+  /**
+   * Until anything arrives, pings and comments included, counted from the headers. One minute where the provider pings
+   * while a model thinks (Anthropic, OpenRouter), else as `progress`, since silence is legal there.
+   */
+  readonly bytes?: Duration.Input | undefined
+  /** Until an event that changes the answer. 5 minutes, or 10 at effort high and above, unless set. */
+  readonly progress?: Duration.Input | undefined
+  /** Until the first part of the answer. As `progress` unless set. */
+  readonly firstPart?: Duration.Input | undefined
+  /** For the whole answer. 60 minutes, or 10 for one that is not read as a stream, unless set. */
+  readonly total?: Duration.Input | undefined
 }
 
 /** How much of what comes back for one request is taken in; what is left out keeps its default. */
 export interface LimitOptions {
-  /** A whole body, streamed or not, in bytes once it is decompressed; "128 MiB" unless set. */
-  readonly body?: ByteSize.Input
+  /** A whole body, streamed or not, in bytes once it is decompressed; "64 MiB" unless set. */
+  readonly body?: ByteSize.Input | undefined
   /** One event of a streamed answer, in characters, a number or a size such as "1 MiB"; "32 MiB" unless set. */
-  readonly event?: ByteSize.Input
+  readonly event?: ByteSize.Input | undefined
 }
 
 /** The options that every provider has. */
@@ -92,6 +97,12 @@ export interface CommonOptions {
   readonly timeouts?: TimeoutOptions | false | undefined
   /** How large an answer may be; one that is larger fails as `Transient · Malformed`, and the connection closes. */
   readonly limits?: LimitOptions | undefined
+  /**
+   * Whether `completion` reads a stream underneath, so that a whole answer has a stream's clocks and partial output and
+   * outlives idle proxies. `"auto"` (the default) does so at the vendor's own address and below a `Fallback`, unless
+   * `maxTokens` is at most 1,024. A server that refuses to stream is asked again, and that is remembered.
+   */
+  readonly whole?: "stream" | "unary" | "auto" | undefined
   /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */
   readonly tracePropagation?: boolean | undefined
 }
@@ -104,6 +115,7 @@ const commonNames = {
   headers: true,
   timeouts: true,
   limits: true,
+  whole: true,
   tracePropagation: true
 } satisfies Record<keyof CommonOptions, true>
 
@@ -157,18 +169,17 @@ const parseUrl = (text: string, suffix: RegExp | undefined): Result.Result<URL, 
 // Endpoints
 // ---------------------------------------------------------------------------------------------------------------------
 
-const defaults = { firstPart: "5 minutes", idle: "2 minutes", total: "30 minutes" } as const
+const clocks = ["bytes", "progress", "firstPart", "total"] as const
 
-const clocks = ["firstPart", "idle", "total"] as const
+const off: Given = { bytes: Infinity, progress: Infinity, firstPart: Infinity, total: Infinity }
 
-const toTimeouts = (options: TimeoutOptions | false | undefined): Timeouts | undefined =>
-  options === false ? undefined : {
-    firstPart: Duration.fromInputUnsafe(options?.firstPart ?? defaults.firstPart),
-    idle: Duration.fromInputUnsafe(options?.idle ?? defaults.idle),
-    total: Duration.fromInputUnsafe(options?.total ?? defaults.total)
-  }
+const toTimeouts = (options: TimeoutOptions | false = {}): Given =>
+  options === false ? off : Object.fromEntries(clocks.flatMap((name) => {
+    const given = options[name]
+    return given === undefined ? [] : [[name, Duration.toMillis(Duration.fromInputUnsafe(given))]]
+  }))
 
-const sizes = { body: 128 << 20, event: 32 << 20 } as const
+const sizes = { body: 64 << 20, event: 32 << 20 } as const
 
 const toSize = (input: ByteSize.Input): number | undefined =>
   Option.getOrUndefined(
@@ -234,6 +245,9 @@ const toEndpoint = <Options extends CommonOptions>(
     const headers = { ...present(definition.headers?.(options) ?? {}), ...options.headers }
     const wrong = unsendable(headers)
     if (wrong !== undefined) return yield* Result.fail(problem("Option")(`headers: ${unfit(wrong)}`))
+    if (options.whole !== undefined && !["stream", "unary", "auto"].includes(options.whole)) {
+      return yield* Result.fail(problem("Option")(`whole: give "stream", "unary" or "auto"`))
+    }
     if (options.name === "") return yield* Result.fail(problem("Option")("name: give a text that is not empty"))
     const given = options.timeouts === false ? {} : options.timeouts ?? {}
     const clock = clocks.find((name) => given[name] !== undefined && !Check.isWait(given[name]))
@@ -258,6 +272,8 @@ const toEndpoint = <Options extends CommonOptions>(
       ],
       timeouts: toTimeouts(options.timeouts),
       limits,
+      whole: options.whole ?? "auto",
+      own: isOwn(definition.baseUrl, baseUrl),
       tracePropagation: options.tracePropagation ?? false
     }
   })

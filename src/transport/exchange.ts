@@ -21,7 +21,7 @@ import { mergeHeaders, unsendable } from "./headers.ts"
 import { type Attempt, toError } from "./judge.ts"
 import * as secrets from "./secrets.ts"
 import { failureLimit, type Limits, readText } from "./sizes.ts"
-import type { Timeouts } from "./timeouts.ts"
+import type { Given } from "./timeouts.ts"
 
 /** Puts credentials on a request: a key into a header, a signature over the request, a token that expires. */
 export type Auth = (
@@ -38,8 +38,13 @@ export interface Endpoint {
   readonly auth: Auth
   /** The secrets that `auth` is known to put on requests. */
   readonly secrets: ReadonlyArray<string>
-  readonly timeouts: Timeouts | undefined
+  /** The clocks that are set. */
+  readonly timeouts: Given
   readonly limits: Limits
+  /** Whether `completion` reads a stream underneath. */
+  readonly whole: "stream" | "unary" | "auto"
+  /** Whether this is the vendor's own address. */
+  readonly own: boolean
   readonly tracePropagation: boolean
 }
 

@@ -9,7 +9,7 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, parseJson } from "../wire/json.ts"
 import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/Wire.ts"
-import { exceeded, type Limits } from "./sizes.ts"
+import { exceeded, hasTooManyValues, type Limits, tooManyValues } from "./sizes.ts"
 
 export interface Session {
   /** Takes in chunks of the body, as the network gives them. */
@@ -24,6 +24,8 @@ export interface Session {
   readonly failure: () => Signal | undefined
   /** Whether the last part was given. */
   readonly finished: () => boolean
+  /** How many events have changed the answer; pings, comments and empty deltas do not. */
+  readonly changes: () => number
   /** The answer as far as it came. */
   readonly partial: () => CompletionResponse | undefined
 }
@@ -47,6 +49,7 @@ export const make = (options: {
   let finished = false
   let ended = false
   let events = 0
+  let shown = 0
   let size = 0
   const plain: Array<string> = []
   let plainAnswer: Answer | undefined
@@ -105,6 +108,7 @@ export const make = (options: {
       if (decoder.complete()) finishStream()
       return
     }
+    if (hasTooManyValues(data)) return breakOff(tooManyValues)
     const event = parseJson(data)
     if (event === undefined) {
       if (data.trim() === "") return
@@ -121,7 +125,10 @@ export const make = (options: {
     if (events++ === 0) plain.length = 0
     const from = parts.length
     decoder.event(event, parts)
-    if (parts.length > from) complement(from)
+    if (parts.length > from) {
+      shown++
+      complement(from)
+    }
     if (decoder.done() && decoder.complete()) finishStream()
   }
 
@@ -139,6 +146,10 @@ export const make = (options: {
   // A body that is one JSON text: an error, or the answer of a server that does not stream.
   const finishPlain = (): void => {
     const text = plain.join("")
+    if (hasTooManyValues(text)) {
+      failure = tooManyValues
+      return
+    }
     const body = parseJson(text)
     plainAnswer = isObject(body) ? readAnswer(() => wire.response(body, mintId)) : undefined
     if (failures.errorIn(body) !== undefined) {
@@ -188,6 +199,7 @@ export const make = (options: {
     },
     failure: () => failure,
     finished: () => finished,
+    changes: () => shown + (decoder.changes?.() ?? 0),
     partial: () => {
       const whole = events === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)

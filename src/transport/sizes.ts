@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { Signal } from "../wire/failure.ts"
 
 export interface Limits {
-  /** Bytes of a whole body, streamed or not. */
+  /** Bytes of a whole body, streamed or not, once it is decompressed. */
   readonly body: number
   /** Characters of one event of a stream. */
   readonly event: number
@@ -24,8 +24,39 @@ const what = { body: "the body", event: "an event of the stream" } as const
 export const exceeded = (limits: Limits, name: keyof Limits, text = ""): Signal => ({
   _tag: "Malformed",
   text,
-  description: `${what[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`
+  description: `${what[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`,
+  final: true
 })
+
+// A parsed value takes up to forty times the memory of its text.
+const mostValues = 1_000_000
+
+/** Why a JSON text is not parsed: it holds more values than the memory of a caller should. */
+export const tooManyValues: Signal = {
+  _tag: "Malformed",
+  text: "",
+  description: `the answer holds more than ${mostValues.toLocaleString("en")} JSON values`,
+  final: true
+}
+
+/** Whether a JSON text holds more values than are taken in; counted by the marks that begin or separate them. */
+export const hasTooManyValues = (text: string): boolean => {
+  // A value and what separates it from the next have two characters at least.
+  if (text.length < 2 * mostValues) return false
+  let values = 0
+  let quoted = false
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (quoted) {
+      if (code === 0x5c) index++
+      else if (code === 0x22) quoted = false
+    } else if (code === 0x22) quoted = true
+    else if (code === 0x2c || code === 0x5b || code === 0x7b) {
+      if (++values > mostValues) return true
+    }
+  }
+  return false
+}
 
 // Smaller pieces are put together before they become text: strings of a few bytes each take many times what they hold.
 const together = 1 << 12

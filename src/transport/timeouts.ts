@@ -1,5 +1,5 @@
 /**
- * The clocks of a stream: one watchdog fiber for all of them, not a timer for each part.
+ * The clocks of an attempt: one watchdog fiber for all of them, not a timer for each part.
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
@@ -9,17 +9,50 @@ import * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 
-/** How long one attempt may take. */
+/** How long one attempt may take, in milliseconds; infinite where a clock is off. */
 export interface Timeouts {
-  /** Until the first part of a streamed answer. */
-  readonly firstPart: Duration.Duration
-  /** Between two parts of a streamed answer. */
-  readonly idle: Duration.Duration
-  /** For the whole answer, streamed or not: wall clock, the consumer's time included. */
-  readonly total: Duration.Duration
+  /** Until the first event that changes the answer, as a Fallback above wants it. */
+  readonly firstByte: number
+  /** Until anything arrives, pings included; counted from the headers. */
+  readonly bytes: number
+  /** Until an event arrives that changes the answer. */
+  readonly progress: number
+  /** Until the first part. */
+  readonly firstPart: number
+  /** For the whole answer: wall clock, the consumer's time included. */
+  readonly total: number
+}
+
+export type ClockName = keyof Timeouts
+
+/** When something last came of an attempt, in milliseconds of the clock; written by whoever reads the body. */
+export interface Marks {
+  /** Anything at all; undefined until the headers are there. */
+  bytes: number | undefined
+  /** An event that changed the answer; undefined until there was one. */
+  progress: number | undefined
 }
 
 type Parts<A> = Arr.NonEmptyReadonlyArray<A>
+
+/** The clock of an attempt that runs out first, and when. */
+export const deadline = (
+  timeouts: Timeouts,
+  marks: Marks,
+  times: { readonly started: number; readonly since: number; readonly begun: boolean }
+): readonly [ClockName, number] => {
+  const { begun, since, started } = times
+  const last = (mark: number | undefined): number => Math.max(since, mark ?? started)
+  let found: readonly [ClockName, number] = ["total", started + timeouts.total]
+  const consider = (name: ClockName, at: number): void => {
+    if (at < found[1]) found = [name, at]
+  }
+  consider("progress", last(marks.progress) + timeouts.progress)
+  if (marks.bytes !== undefined) consider("bytes", last(marks.bytes) + timeouts.bytes)
+  if (!begun) consider("firstPart", started + timeouts.firstPart)
+  if (marks.progress === undefined) consider("firstByte", started + timeouts.firstByte)
+  return found
+}
 
 /**
  * Watches the pull of a stream. When a clock runs out, what the pull waits for is interrupted, and the stream goes on
@@ -29,14 +62,14 @@ export const watch = <A, E>(
   pull: Pull.Pull<Parts<A>, E>,
   scope: Scope.Scope,
   timeouts: Timeouts,
+  marks: Marks,
   isLast: (parts: Parts<A>) => boolean,
-  expire: (clock: keyof Timeouts, after: Duration.Duration, now: number) => Pull.Pull<Parts<A>, E>
+  expire: (clock: ClockName, after: Duration.Duration) => Pull.Pull<Parts<A>, E>
 ): Effect.Effect<Pull.Pull<Parts<A>, E>> =>
   Effect.clockWith((clock) => {
-    const firstPart = Duration.toMillis(timeouts.firstPart)
-    const idle = Duration.toMillis(timeouts.idle)
-    const ends = clock.currentTimeMillisUnsafe() + Duration.toMillis(timeouts.total)
-    let which: "firstPart" | "idle" = "firstPart"
+    const started = clock.currentTimeMillisUnsafe()
+    const shortest = Math.min(...Object.values<number>({ ...timeouts }))
+    let begun = false
     // When the wait began that goes on now; undefined while the consumer works.
     let since: number | undefined
     // What the stream goes on with once nothing more is waited for.
@@ -57,7 +90,7 @@ export const watch = <A, E>(
     // One fiber pulls for the whole stream, not one for each pull, and can be interrupted while the consumer goes on.
     const pumping: Pull.Pull<never, E> = Effect.flatMap(demand, () =>
       Effect.flatMap(pull, (parts) => {
-        which = "idle"
+        begun = true
         if (isLast(parts)) rest = pull
         give(Effect.succeed(parts))
         return pumping
@@ -69,20 +102,17 @@ export const watch = <A, E>(
     )
     const stop = Effect.suspend(() => pumpFiber === undefined ? Effect.void : Fiber.interrupt(pumpFiber))
 
-    const deadline = (now: number): readonly [keyof Timeouts, number] => {
-      const at = (since ?? now) + (which === "firstPart" ? firstPart : idle)
-      return at < ends ? [which, at] : ["total", ends]
-    }
+    const ends = (now: number) => deadline(timeouts, marks, { started, since: since ?? now, begun })
     const watchdog = Effect.gen(function*() {
       while (true) {
         const before = clock.currentTimeMillisUnsafe()
-        // Never asleep for longer than the shorter limit, so that a deadline that is set later is not missed.
-        yield* Effect.sleep(Math.max(1, Math.min(firstPart, idle, deadline(before)[1] - before)))
+        // Never asleep for longer than the shortest limit, so that a deadline that is set later is not missed.
+        yield* Effect.sleep(Math.max(1, Math.min(shortest, ends(before)[1] - before)))
         const now = clock.currentTimeMillisUnsafe()
-        const [name, at] = deadline(now)
+        const [name, at] = ends(now)
         if (rest !== undefined) return
         if (since === undefined || now < at) continue
-        rest = expire(name, timeouts[name], now)
+        rest = expire(name, Duration.millis(timeouts[name]))
         return yield* stop
       }
     })
@@ -97,7 +127,34 @@ export const watch = <A, E>(
       if (rest !== undefined) return rest
       const now = clock.currentTimeMillisUnsafe()
       since = now
-      return now >= ends ? rest = expire("total", timeouts.total, now) : parts
+      return now >= started + timeouts.total ? rest = expire("total", Duration.millis(timeouts.total)) : parts
     })
     return Effect.as(Effect.andThen(start, Effect.forkIn(watchdog, scope)), next)
   })
+
+/** The clocks that are set, in milliseconds; `Infinity` turns one off. */
+export type Given = Partial<Omit<Timeouts, "firstByte">>
+
+const minute = 60_000
+
+/** The clocks of one attempt: those that are set, and for the rest what is known of the provider and the model. */
+export const resolve = (
+  given: Given,
+  known: {
+    /** Whether the provider keeps the connection alive while a model thinks. */
+    readonly pings: boolean
+    /** Whether the model thinks for long. */
+    readonly long: boolean
+    readonly firstByte: number
+    readonly streamed: boolean
+  }
+): Timeouts => {
+  const progress = given.progress ?? (known.long ? 10 * minute : 5 * minute)
+  return {
+    firstByte: known.firstByte,
+    bytes: given.bytes ?? (known.pings ? minute : progress),
+    progress,
+    firstPart: given.firstPart ?? progress,
+    total: given.total ?? (known.streamed ? 60 * minute : 10 * minute)
+  }
+}

@@ -102,6 +102,8 @@ export interface StreamDecoder {
   readonly complete: () => boolean
   /** Ends the contents that are whole and have not ended yet; called once, when the answer is complete. */
   readonly close: (parts: Array<CompletionPart>) => void
+  /** How many events have changed the answer without a part, such as a signature, or the beginning of hidden reasoning. */
+  readonly changes?: () => number
   /** Who answers, as far as that is known. */
   readonly head: () => { readonly id?: string | undefined; readonly model?: string | undefined }
   /** What the answer says as far as it came; undefined when it lacks what every answer has. */
@@ -212,6 +214,13 @@ export interface Wire {
   readonly accepts: Accepts
   readonly framing: Framing
   readonly failures: Failures
+  /** The provider sends something at least every minute while a model thinks; elsewhere silence says nothing. */
+  readonly pings?: true
+  /**
+   * How a model thinks at the effort of a request, its default effort included: `long` at effort high and above;
+   * `silent` when nothing may come for as long as it thinks.
+   */
+  readonly thinking?: (completion: Completion, model: string) => { readonly long: boolean; readonly silent: boolean }
   /**
    * The request for a completion, made to fit its model. `model` is resolved, and the completion was found fit to be
    * sent as far as `accepts` says.

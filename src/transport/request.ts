@@ -1,0 +1,81 @@
+/**
+ * Makes what is sent of a completion: the wire's request, with the caller's own parameters merged over it.
+ */
+import * as Result from "effect/Result"
+import type { Completion } from "../Completion.ts"
+import type { Warning } from "../CompletionResponse.ts"
+import type { Signal } from "../wire/failure.ts"
+import { array, type JsonRecord, merge } from "../wire/json.ts"
+import type { Wire } from "../wire/Wire.ts"
+import { invalid } from "./exchange.ts"
+
+/** A request, ready to be sent. */
+export interface Encoded {
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>> | undefined
+  readonly text: string
+  readonly warnings: ReadonlyArray<Warning> | undefined
+}
+
+// What the caller adds wins, except for tools, which are added to those of the completion.
+const mergeParams = (body: JsonRecord, params: JsonRecord | undefined): JsonRecord => {
+  if (params === undefined) return body
+  const tools = [...array(body["tools"]), ...array(params["tools"])]
+  return { ...merge(body, params), ...(tools.length > 0 && { tools }) }
+}
+
+/** The caller's own parameters for a wire, in the order in which they are merged. */
+const paramsOf = ({ name, vendor }: Wire, { additionalParams, providerParams = {} }: Completion) => [
+  additionalParams,
+  ...(name === vendor ? [vendor] : [vendor, name]).map((key) =>
+    Object.hasOwn(providerParams, key) ? providerParams[key] : undefined
+  )
+]
+
+/** Whether the caller asks by parameters for an answer that is not streamed. */
+export const asksWhole = (wire: Wire, completion: Completion): boolean =>
+  paramsOf(wire, completion).some((params) => params?.["stream"] === false)
+
+const unwritable = invalid(
+  "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its additionalParams,"
+    + " providerParams, schemas, tool arguments and tool results"
+)
+
+const otherwise = invalid(
+  "stream in additionalParams or providerParams is not what was called: leave it out, and call LLMClient.stream for a"
+    + " stream, LLMClient.completion for a whole answer"
+)
+
+/** The request for a completion, or why it cannot be sent. */
+export const encode = (
+  wire: Wire,
+  completion: Completion,
+  model: string,
+  streamed: boolean
+): Result.Result<Encoded, Signal> => {
+  const written = Result.try((): Encoded | Signal => {
+    const request = wire.request(completion, model, streamed)
+    if ("_tag" in request) return request
+    const body = paramsOf(wire, completion).reduce(mergeParams, request.body)
+    const { stream } = body
+    if (stream !== undefined && (stream ?? false) !== streamed) return otherwise
+    return { path: request.path, headers: request.headers, text: JSON.stringify(body), warnings: request.warnings }
+  })
+  if (Result.isFailure(written)) return Result.fail(unwritable)
+  if ("_tag" in written.success) return Result.fail(written.success)
+  // What has a `toJSON` of its own may be written as anything, even as nothing.
+  return String(written.success.text).startsWith("{") ? Result.succeed(written.success) : Result.fail(unwritable)
+}
+
+// A name that users choose goes into keys, logs and paths.
+const longestModel = 512
+
+/** Why a model's name cannot be sent. */
+export const checkModel = (model: string): Signal | undefined =>
+  model.trim() === ""
+    ? invalid("no model: set it on the completion, or as the layer's default")
+    : model.length > longestModel
+    ? invalid(`the model's name has ${model.length} characters: give one of at most ${longestModel}`)
+    : /(^|\/)\.{1,2}(\/|$)/.test(model)
+    ? invalid("the model's name leads to another path: give the name of a model")
+    : undefined
