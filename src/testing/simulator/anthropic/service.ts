@@ -1,11 +1,11 @@
 /** Anthropic Messages, `POST …/v1/messages`. */
 import * as Result from "effect/Result"
-import type { Body } from "./anthropicBody.ts"
-import * as Rules from "./anthropicRules.ts"
-import { bearer, type Call, type Dialect, type Rejection, wholeSeconds } from "./exchange.ts"
-import { idOf, type Json, textOf, tokensOf } from "./json.ts"
-import type { Ask, Choice, Finish, Reply } from "./reply.ts"
-import { dataEvent, pieces } from "./wire.ts"
+import type { Body } from "./body.ts"
+import * as Rules from "./rules.ts"
+import { bearer, type Call, type Dialect, type Rejection, wholeSeconds } from "../exchange.ts"
+import { idOf, type Json, textOf, tokensOf } from "../json.ts"
+import type { Ask, Choice, Finish, Reply } from "../decide.ts"
+import { dataEvent, pieces } from "../events.ts"
 
 const choiceOf = (choice: Body["tool_choice"]): Choice => {
   if (choice === undefined || choice.type === "auto") return "auto"

@@ -1,7 +1,7 @@
 /** OpenAI Chat Completions, `POST …/chat/completions`, and the same as OpenRouter speaks it. */
 import * as Result from "effect/Result"
-import { type Body, decode } from "./chatBody.ts"
-import * as Rules from "./chatRules.ts"
+import { type Body, decode } from "./body.ts"
+import * as Rules from "./rules.ts"
 import {
   bearer,
   type Call,
@@ -10,11 +10,11 @@ import {
   isUnknownModel,
   type Rejection,
   wholeSeconds
-} from "./exchange.ts"
-import { idOf, isObject, type Json, textOf, tokensOf } from "./json.ts"
-import type { Ask, Choice, Finish, Reply } from "./reply.ts"
-import * as Shape from "./shape.ts"
-import { dataEvent, pieces } from "./wire.ts"
+} from "../exchange.ts"
+import { idOf, isObject, type Json, textOf, tokensOf } from "../json.ts"
+import type { Ask, Choice, Finish, Reply } from "../decide.ts"
+import * as Shape from "../shape.ts"
+import { dataEvent, pieces } from "../events.ts"
 
 /** Answers are dated by one fixed second, so that they can be compared. */
 const created = 1_767_225_600

@@ -1,11 +1,11 @@
 /** Gemini generateContent and streamGenerateContent, `POST …/v1beta/models/{model}:generateContent`. */
 import * as Result from "effect/Result"
-import { bearer, type Call, type Dialect, gatewayPage, isUnknownModel, type Rejection } from "./exchange.ts"
-import type { Body } from "./geminiBody.ts"
-import * as Rules from "./geminiRules.ts"
-import { idOf, isObject, type Json, textOf, tokensOf } from "./json.ts"
-import type { Ask, Choice, Finish, Reply } from "./reply.ts"
-import { dataEvent, pieces } from "./wire.ts"
+import { bearer, type Call, type Dialect, gatewayPage, isUnknownModel, type Rejection } from "../exchange.ts"
+import type { Body } from "./body.ts"
+import * as Rules from "./rules.ts"
+import { idOf, isObject, type Json, textOf, tokensOf } from "../json.ts"
+import type { Ask, Choice, Finish, Reply } from "../decide.ts"
+import { dataEvent, pieces } from "../events.ts"
 
 const choiceOf = (config: Body["toolConfig"]): Choice => {
   const { allowedFunctionNames = [], mode } = config?.functionCallingConfig ?? {}

@@ -2,10 +2,10 @@
  * What Chat Completions accepts beyond the shape of the body, in OpenAI's own wording. OpenRouter hands the same
  * refusals on from its upstream, without OpenAI's rules for single models.
  */
-import type { Body } from "./chatBody.ts"
-import { firstRejection, isUnknownModel, type Rejection, type Rule } from "./exchange.ts"
-import { firstDuplicate, isObject, type JsonObject } from "./json.ts"
-import * as Shape from "./shape.ts"
+import type { Body } from "./body.ts"
+import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
+import * as Shape from "../shape.ts"
 
 const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
   status: 400,
