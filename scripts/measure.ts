@@ -21,7 +21,7 @@ const turn = (index: number): ReadonlyArray<Message.Message> =>
       Message.assistant([
         Message.toolCall({ id: `call_${index}`, name: "tool_1", arguments: { path: "/a", depth: 2 } })
       ]),
-      Message.toolResult({ id: `call_${index}`, name: "tool_1", content: sentence.repeat(4) })
+      Message.user(Message.toolResult({ id: `call_${index}`, name: "tool_1", content: sentence.repeat(4) }))
     ]
     : [Message.assistant(sentence.repeat(2)), Message.user(sentence)]
 

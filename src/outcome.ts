@@ -98,7 +98,7 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   /** The texts, one directly behind the other; where there is a final answer, commentary is left out. */
   get text(): string {
     const texts = this.choice.filter((content) => content._tag === "Text")
-    const final = texts.some(({ phase }) => phase === "final_answer")
+    const final = texts.some(({ phase, text }) => phase === "final_answer" && text !== "")
     return texts.map(({ phase, text }) => final && phase === "commentary" ? "" : text).join("")
   }
   /** Every complete tool call, in order. */

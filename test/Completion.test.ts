@@ -42,8 +42,31 @@ describe("make", () => {
   })
 
   it("takes a message as the prompt as it is", () => {
-    const prompt = Message.toolResult({ id: "1", name: "f", content: "42" })
+    const prompt = Message.user(Message.toolResult({ id: "1", name: "f", content: "42" }))
     assert.strictEqual(Completion.make({ prompt }).prompt, prompt)
+  })
+
+  it("takes all messages in one list, whose last is the prompt", () => {
+    const [hi, hello] = [Message.user("Hi"), Message.assistant("Hello!")]
+    assertSame(
+      Completion.make({ messages: [hi, hello, "And now?"], maxTokens: 5 }),
+      Completion.make({ history: [hi, hello], prompt: "And now?", maxTokens: 5 })
+    )
+    assertSame(Completion.messages(Completion.make({ messages: [hi] })), [hi])
+    // Without any message the prompt is empty, which is refused when the request is run.
+    assertSame(Completion.make({ messages: [] }).prompt, Message.user(""))
+  })
+
+  it("takes options that are undefined for absent", () => {
+    const given = {
+      model: undefined,
+      history: undefined,
+      tools: undefined,
+      maxTokens: undefined,
+      outputSchema: undefined,
+      reasoning: undefined
+    }
+    assertSame(Completion.make({ prompt: "Hello", ...given }), Completion.make({ prompt: "Hello" }))
   })
 
   it("takes every field", () => {
@@ -166,6 +189,10 @@ describe("building never throws", () => {
     toolChoice: Completion.toolChoice,
     maxTokens: Completion.maxTokens,
     temperature: Completion.temperature,
+    topP: Completion.topP,
+    seed: Completion.seed,
+    parallelToolCalls: Completion.parallelToolCalls,
+    reasoning: Completion.reasoning,
     stopSequences: Completion.stopSequences,
     outputSchema: Completion.outputSchema,
     additionalParams: Completion.additionalParams,

@@ -7,6 +7,7 @@ import * as Completion from "../src/Completion.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
+import * as Attempts from "../src/middleware/attempts.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 
 // The same cases in every run.
@@ -45,7 +46,7 @@ const make = (choice: ReadonlyArray<Message.AssistantContent>, more: Partial<Res
   })
 
 const failed = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "anthropic", model: "m", description: "no", reason, ...more })
+  LLMError.make(tag, { provider: "anthropic", model: "m", description: "no", reason: reason as never, ...more })
 
 const assertSame = (actual: unknown, expected: unknown) =>
   // Not by chai, which does not compare prototypes, nor errors by their fields.
@@ -57,16 +58,21 @@ const assertNothingUndefined = (value: unknown): void => {
 }
 
 describe("text", () => {
-  it("joins the texts by a newline, and nothing else", () => {
+  it("joins the texts with nothing between them", () => {
     const block: Message.ProviderBlock = { _tag: "ProviderBlock", provider: "anthropic", block: { type: "x" } }
     const thought = reasoning({ _tag: "Text", text: "Hm" })
-    assert.strictEqual(make([Message.text("One"), thought, call("1"), block, Message.text("two")]).text, "One\ntwo")
-    assert.strictEqual(make([Message.text("One\n"), Message.text("two")]).text, "One\n\ntwo")
-    // What holds nothing but a signature is no text of the answer.
+    assert.strictEqual(make([Message.text("One"), thought, call("1"), block, Message.text(", two")]).text, "One, two")
     assert.strictEqual(make([Message.text("One"), Message.text("", { signature: "s" })]).text, "One")
     assert.strictEqual(make([Message.text("alone")]).text, "alone")
     assert.strictEqual(make([]).text, "")
     assert.strictEqual(make([call("1")]).text, "")
+  })
+
+  it("leaves commentary out where there is a final answer, and only there", () => {
+    const commentary = Message.text("Let me look.", { phase: "commentary" })
+    assert.strictEqual(make([commentary, Message.text("Blue.", { phase: "final_answer" })]).text, "Blue.")
+    assert.strictEqual(make([commentary, Message.text("Blue.")]).text, "Let me look.Blue.")
+    assert.strictEqual(make([commentary]).text, "Let me look.")
   })
 })
 
@@ -127,19 +133,19 @@ describe("withAttempts", () => {
   const [a, b, c] = [failed("Transient", "Server"), failed("RateLimit", "Tokens"), failed("Transient", "Network")]
 
   it("puts failures before those that the answer has", () => {
-    const response = CompletionResponse.withAttempts(CompletionResponse.withAttempts(make([]), [c]), [a, b])
+    const response = Attempts.ofResponse(Attempts.ofResponse(make([]), [c]), [a, b])
     assert.instanceOf(response, CompletionResponse.CompletionResponse)
     assertSame(response.attempts, [a, b, c])
   })
 
   it("of none is the answer itself", () => {
     const response = make([])
-    assert.strictEqual(CompletionResponse.withAttempts(response, []), response)
+    assert.strictEqual(Attempts.ofResponse(response, []), response)
   })
 
   it("leaves the answer that it is given alone", () => {
     const response = make([Message.text("Hello")])
-    const more = CompletionResponse.withAttempts(response, [a])
+    const more = Attempts.ofResponse(response, [a])
     assert.isFalse("attempts" in response)
     assertSame({ ...more }, { ...response, attempts: [a] })
   })
@@ -159,13 +165,13 @@ describe("JSON", () => {
 
   it("survives it with failed attempts that hold partial answers, which hold failed attempts", () => {
     const inner = failed("EmptyResponse", "NoContent", { partial: make([], { cost: 0.25 }) })
-    const partial = CompletionResponse.withAttempts(make([Message.text("Hel")]), [inner])
+    const partial = Attempts.ofResponse(make([Message.text("Hel")]), [inner])
     const outer = failed("Transient", "Truncated", {
       partial,
       attempts: [failed("RateLimit", "Requests", { retryAfter: Duration.millis(1500.5), status: 429 })],
       rateLimits: { requests: { limit: 10, remaining: 0, resetAfter: Duration.minutes(1) } }
     })
-    const response = CompletionResponse.withAttempts(
+    const response = Attempts.ofResponse(
       make([Message.text("Hello"), call("1")], {
         finishReason: { _tag: "Other", reason: "odd" },
         model: "claude",

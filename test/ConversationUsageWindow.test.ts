@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as ConversationUsageWindow from "../src/ConversationUsageWindow.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 
@@ -77,6 +78,7 @@ describe("ConversationUsageWindow", () => {
         totalTokens: 100_000,
         cachedInputTokens: 30_000,
         cacheWriteTokens: 0,
+        longCacheWriteTokens: 0,
         reasoningTokens: 10_000
       })
     }))
@@ -99,4 +101,51 @@ describe("ConversationUsageWindow", () => {
       })
       assert.strictEqual((yield* window.usage).totalTokens, records.reduce((sum, tokens) => sum + tokens, 0))
     }), { arbitrary: { runs: 30 } })
+
+  const answer = (usage: TokenUsage.TokenUsage, passes?: CompletionResponse.CompletionResponse["passes"]) =>
+    CompletionResponse.make({
+      choice: [],
+      finishReason: { _tag: "Stop" },
+      usage,
+      provider: "test",
+      passes
+    })
+
+  const tokens = (inputTokens: number) => TokenUsage.make({ inputTokens })
+
+  it.effect("the context is what the last answer filled of the window, not the sum", () =>
+    Effect.gen(function*() {
+      const window = yield* ConversationUsageWindow.make({ contextThreshold: 900 })
+      assert.strictEqual(yield* window.context, 0)
+      for (const total of [300, 500, 700]) yield* window.record(answer(tokens(total)))
+      assert.strictEqual(yield* window.context, 700)
+      assert.strictEqual((yield* window.usage).totalTokens, 1500)
+      assert.isFalse(yield* window.shouldCompact)
+      yield* window.record(answer(tokens(900)))
+      assert.isTrue(yield* window.shouldCompact)
+      yield* window.reset
+      assert.strictEqual(yield* window.context, 0)
+      assert.isFalse(yield* window.shouldCompact)
+    }))
+
+  it.effect("the context is the last pass alone, where an answer took several", () =>
+    Effect.gen(function*() {
+      const window = yield* ConversationUsageWindow.make({ contextThreshold: 1000 })
+      yield* window.record(answer(tokens(55_196), [
+        { kind: "compaction", usage: tokens(54_976) },
+        { kind: "message", usage: tokens(220) }
+      ]))
+      assert.strictEqual(yield* window.context, 220)
+      assert.strictEqual((yield* window.usage).totalTokens, 55_196)
+      assert.isFalse(yield* window.shouldCompact)
+    }))
+
+  it.effect("either threshold is enough", () =>
+    Effect.gen(function*() {
+      const window = yield* ConversationUsageWindow.make({ compactThreshold: 1000, contextThreshold: 900 })
+      yield* window.record(tokens(500))
+      assert.isFalse(yield* window.shouldCompact)
+      yield* window.record(tokens(500))
+      assert.isTrue(yield* window.shouldCompact)
+    }))
 })

@@ -575,7 +575,9 @@ describe("a conversation that changes its provider", () => {
 
   const resultsOf = ({ toolCalls }: CompletionResponse.CompletionResponse) =>
     Message.user(
-      toolCalls.flatMap(({ id, name }) => Message.toolResult({ id, name, content: `${name} says 7` }).content)
+      toolCalls.flatMap(({ id, name }) =>
+        Message.user(Message.toolResult({ id, name, content: `${name} says 7` })).content
+      )
     )
 
   for (const [way, call] of Object.entries(ways)) {
@@ -655,7 +657,7 @@ describe("a conversation that changes its provider", () => {
         const call = turn.content.find((content) => content._tag === "ToolCall")!
         const response = yield* client.completion(Completion.make({
           history: [Message.user("The weather?"), turn],
-          prompt: Message.toolResult({ ...call, content: "warm" }),
+          prompt: Message.user(Message.toolResult({ ...call, content: "warm" })),
           tools
         }))
         assert.include(response.text, "warm")

@@ -8,6 +8,7 @@ import { inspect, isDeepStrictEqual } from "node:util"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
+import * as Attempts from "../src/middleware/attempts.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 
 // The same cases in every run.
@@ -39,7 +40,13 @@ const signals = Object.entries(reasons).flatMap(([tag, reasons]) =>
 )
 
 const make = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "anthropic", model: "claude-sonnet-4-6", description: "", reason, ...more })
+  LLMError.make(tag, {
+    provider: "anthropic",
+    model: "claude-sonnet-4-6",
+    description: "",
+    reason: reason as never,
+    ...more
+  })
 
 const partial = CompletionResponse.make({
   choice: [Message.text("Hel")],
@@ -119,7 +126,7 @@ describe("message", () => {
 })
 
 describe("isFallbackable", () => {
-  const never = ["InvalidRequest", "TooLarge", "OutputBudget", "Budget"]
+  const never = ["InvalidRequest", "OutputBudget", "Budget"]
   it.each(signals)("of %s · %s is as the table of failures has it", (tag, reason) => {
     assert.strictEqual(make(tag, reason).isFallbackable, tag !== "ClientError" || !never.includes(reason))
   })
@@ -174,7 +181,7 @@ describe("withAttempts", () => {
   it("puts failures before those that the error has, and keeps all else", () => {
     const cause = new Error("below")
     const error = make("ClientError", "ContentFilter", { status: 400, partial, cause, attempts: [third] })
-    const more = LLMError.withAttempts(error, [first, second])
+    const more = Attempts.ofError(error, [first, second])
     assert.instanceOf(more, LLMError.ClientError)
     assertSame(Object.fromEntries(Object.entries(more)), {
       ...Object.fromEntries(Object.entries(error)),
@@ -186,20 +193,20 @@ describe("withAttempts", () => {
   })
 
   it("of none is the error itself", () => {
-    assert.isTrue(LLMError.withAttempts(first, []) === first)
+    assert.isTrue(Attempts.ofError(first, []) === first)
   })
 
   it("of the error itself makes no cycle", () => {
-    const error = LLMError.withAttempts(first, [first, first])
+    const error = Attempts.ofError(first, [first, first])
     assert.isFalse(error === first)
     assert.isUndefined(error.attempts?.[0]?.attempts)
     assertSame(throughJson(error), error)
   })
 
   it("is one list of all failures, in their order, even of failures that had some before them", () => {
-    const inner = LLMError.withAttempts(second, [first])
+    const inner = Attempts.ofError(second, [first])
     const nested = make("Transient", "Overloaded", { attempts: [third, inner] })
-    const more = LLMError.withAttempts(make("RateLimit", "Requests", { attempts: [third] }), [nested, first])
+    const more = Attempts.ofError(make("RateLimit", "Requests", { attempts: [third] }), [nested, first])
     const reasons: ReadonlyArray<string> = more.attempts!.map(({ reason }) => reason)
     assert.deepStrictEqual(reasons, ["Network", "Server", "Tokens", "Overloaded", "Server", "Network"])
     assert.isTrue(more.attempts!.every(({ attempts }) => attempts === undefined))
@@ -210,10 +217,10 @@ describe("withAttempts", () => {
     "keeps everything but the attempts, whatever the error",
     { error: errors, before: errors },
     ({ before, error }) => {
-      const more = LLMError.withAttempts(error, [before])
+      const more = Attempts.ofError(error, [before])
       assert.strictEqual(more.constructor, error.constructor)
       assert.strictEqual(more.message, error.message)
-      assertSame(more.attempts, LLMError.flatten([before, ...(error.attempts ?? [])]))
+      assertSame(more.attempts, Attempts.flatten([before, ...(error.attempts ?? [])]))
       const { attempts: _, ...kept } = encode(more) as Record<string, unknown>
       const { attempts: __, ...had } = encode(error) as Record<string, unknown>
       assertSame(kept, had)

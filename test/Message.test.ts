@@ -111,7 +111,7 @@ describe("assistant", () => {
 
 describe("toolResult", () => {
   it("is the user message that answers a call", () => {
-    assert.deepStrictEqual(Message.toolResult({ id: "1", name: "f", content: "42" }), {
+    assert.deepStrictEqual(Message.user(Message.toolResult({ id: "1", name: "f", content: "42" })), {
       _tag: "User",
       content: [{ _tag: "ToolResult", id: "1", name: "f", content: [Message.text("42")] }]
     })
@@ -119,7 +119,7 @@ describe("toolResult", () => {
 
   it("takes one content or several, and says whether the tool failed", () => {
     const json = Message.json({ degrees: 21 })
-    const message = Message.toolResult({ id: "1", name: "f", content: ["It is", json], isError: true })
+    const message = Message.user(Message.toolResult({ id: "1", name: "f", content: ["It is", json], isError: true }))
     assert.deepStrictEqual(message.content[0], {
       _tag: "ToolResult",
       id: "1",
@@ -128,8 +128,8 @@ describe("toolResult", () => {
       isError: true
     })
     assert.deepStrictEqual(
-      Message.toolResult({ id: "1", name: "f", content: json }),
-      Message.toolResult({ id: "1", name: "f", content: [json] })
+      Message.user(Message.toolResult({ id: "1", name: "f", content: json })),
+      Message.user(Message.toolResult({ id: "1", name: "f", content: [json] }))
     )
   })
 })

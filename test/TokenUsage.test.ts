@@ -50,6 +50,7 @@ describe("make", () => {
         outputTokens: 20,
         cachedInputTokens: 60,
         cacheWriteTokens: 30,
+        longCacheWriteTokens: 20,
         reasoningTokens: 5
       }),
       {
@@ -58,6 +59,7 @@ describe("make", () => {
         totalTokens: 120,
         cachedInputTokens: 60,
         cacheWriteTokens: 30,
+        longCacheWriteTokens: 20,
         reasoningTokens: 5
       }
     )
@@ -77,6 +79,7 @@ describe("make", () => {
       outputTokens: 3,
       cachedInputTokens: 8,
       cacheWriteTokens: 8,
+      longCacheWriteTokens: 0,
       reasoningTokens: 4
     })
     assert.deepInclude(usage, { cachedInputTokens: 8, cacheWriteTokens: 2, reasoningTokens: 3 })

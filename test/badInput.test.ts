@@ -67,7 +67,7 @@ const cases: {
   ],
   "a tool name that is too long": [Completion.tools([tool("a".repeat(129))])(question), "no provider takes"],
   "a tool result without an id": [
-    Completion.prompt(Message.toolResult({ id: "", name: "a", content: "b" }))(question),
+    Completion.prompt(Message.user(Message.toolResult({ id: "", name: "a", content: "b" })))(question),
     "a tool result has no id",
     "the id of the call"
   ],
@@ -120,7 +120,7 @@ const cases: {
         Message.user("a"),
         Message.assistant(Message.toolCall({ id: "1", name: "a", arguments: {} }))
       ]),
-      Completion.prompt(Message.toolResult({ id: "1", name: "a", content: Message.json(cyclic) }))
+      Completion.prompt(Message.user(Message.toolResult({ id: "1", name: "a", content: Message.json(cyclic) })))
     ),
     "a cycle",
     "tool results"

@@ -27,7 +27,7 @@ export const answer = (
   })
 
 export const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
-  LLMError.make(tag, { provider: "test", model: "", reason, description: "", ...more })
+  LLMError.make(tag, { provider: "test", model: "", reason: reason as never, description: "", ...more })
 
 /** The text of a request, by which a test tells calls apart. */
 export const nameOf = ({ prompt }: Completion.Completion): string =>
@@ -46,7 +46,7 @@ export const noting = (answerWith: Answer, provider = "test") => {
     completion: called,
     stream: (completion) =>
       Stream.concat(
-        Stream.make({ _tag: "TextDelta", text: "Hi!" } as const),
+        Stream.make({ _tag: "TextDelta", index: 0, text: "Hi!" } as const),
         Stream.fromEffect(Effect.map(called(completion), (response) => ({ _tag: "Finish", response }) as const))
       )
   }

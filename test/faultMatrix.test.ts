@@ -35,7 +35,14 @@ import { inThread } from "./clients.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 const fail = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
-  LLMError.make(tag, { provider: "main", model: "m", description: "told to", status: 500, reason, ...more })
+  LLMError.make(tag, {
+    provider: "main",
+    model: "m",
+    description: "told to",
+    status: 500,
+    reason: reason as never,
+    ...more
+  })
 
 const faults = {
   rateLimit: fail("RateLimit", "Requests"),
@@ -83,7 +90,7 @@ const told = (name: string, acts: ReadonlyArray<Act>) => {
   const rest = (act: Act): Stream.Stream<CompletionPart, LLMError.LLMError> => {
     const response = answerOf(name)
     const parts: ReadonlyArray<CompletionPart> = [
-      { _tag: "TextDelta", text: " answers" },
+      { _tag: "TextDelta", index: 0, text: " answers" },
       { _tag: "Finish", response }
     ]
     if (typeof act === "string") return Stream.fromIterable(parts)
@@ -95,7 +102,7 @@ const told = (name: string, acts: ReadonlyArray<Act>) => {
     stream: () =>
       Stream.unwrap(Effect.map(Effect.acquireRelease(next, () => ended), (act) =>
         Stream.concat(
-          Stream.fromEffect(Effect.as(opened(act), { _tag: "TextDelta", text: name } as const)),
+          Stream.fromEffect(Effect.as(opened(act), { _tag: "TextDelta", index: 0, text: name } as const)),
           Stream.unwrap(Effect.as(Effect.sleep("1 second"), rest(act)))
         )))
   }

@@ -112,7 +112,7 @@ export const redactor = (secrets: Iterable<string>): (text: string) => string =>
   if (found.length === 0) return (text) => text
   const oneOf = (spellings: ReadonlyArray<RegExp>) => `(?:${spellings.map(({ source }) => source).join("|")})`
   const begin = new RegExp(found.map((secret) => secret.slice(0, prefix).map(oneOf).join("")).join("|"), "gi")
-  return (text) => {
+  const scan = (text: string): string => {
     let redacted = ""
     let rest = 0
     begin.lastIndex = 0
@@ -127,6 +127,21 @@ export const redactor = (secrets: Iterable<string>): (text: string) => string =>
     }
     return redacted + text.slice(rest)
   }
+  return (text) => withoutRuns(text, scan)
+}
+
+// No escape has as many backslashes, of which each would be held against every secret.
+const run = 32
+
+// Scans a text without what of its long runs of backslashes cannot belong to a secret.
+const withoutRuns = (text: string, scan: (text: string) => string): string => {
+  if (!text.includes("\\".repeat(run))) return scan(text)
+  const pieces = text.split(/(\\{32,})/)
+  return pieces.map((piece, index) => {
+    if (index % 2 === 1) return piece.slice(0, -run / 2)
+    const before = pieces[index - 1]
+    return scan(before === undefined ? piece : before.slice(-run / 2) + piece)
+  }).join("")
 }
 
 // No error that a provider means is nested more deeply, and what is may not even be walked through.

@@ -64,17 +64,31 @@ export const fitIds = (
   )
   // The ids that no further call may have.
   const seen = new Set<string>()
-  // The ids that stand for an id in the turn that last used it, in the order of its calls.
-  const current = new Map<string, Array<string>>()
+  // How many names were tried for an id: those stay taken.
+  const tried = new Map<string, number>()
+  // The ids that stand for an id in the turn that last used it, in the order of its calls, and how many have a result.
+  const current = new Map<string, { readonly names: Array<string>; answered: number }>()
 
   const nameOf = (id: string, own: boolean): string => {
     const again = seen.has(id)
     seen.add(id)
     if (form.fits(id, own) && !again) return id
-    let name = short(id)
-    for (let round = 1; taken.has(name); round++) name = short(`${id} ${round}`)
+    let round = tried.get(id) ?? 0
+    let name = ""
+    do name = short(round === 0 ? id : `${id} ${round}`)
+    while (++round && taken.has(name))
+    tried.set(id, round)
     taken.add(name)
     return name
+  }
+
+  // Further results of a call answer its last one.
+  const answerOf = (id: string): string => {
+    const turn = current.get(id)
+    if (turn === undefined) return id
+    const { answered, names } = turn
+    if (answered < names.length - 1) turn.answered++
+    return names[answered]!
   }
 
   return messages.map((message) => {
@@ -84,11 +98,9 @@ export const fitIds = (
       case "User":
         return {
           ...message,
-          content: message.content.map((content) => {
-            if (content._tag !== "ToolResult") return content
-            const names = current.get(content.id) ?? [content.id]
-            return { ...content, id: (names.length > 1 ? names.shift() : names[0])! }
-          }) as ReadonlyArray<Message.UserContent> as Message.User["content"]
+          content: message.content.map((content) =>
+            content._tag === "ToolResult" ? { ...content, id: answerOf(content.id) } : content
+          ) as ReadonlyArray<Message.UserContent> as Message.User["content"]
         }
       case "Assistant": {
         const inTurn = new Map<string, Array<string>>()
@@ -96,10 +108,12 @@ export const fitIds = (
         const content = message.content.map((content) => {
           if (!isCall(content)) return content
           const id = nameOf(content.id, isOwn(message, provider))
-          inTurn.set(content.id, [...inTurn.get(content.id) ?? [], id])
+          const names = inTurn.get(content.id)
+          if (names === undefined) inTurn.set(content.id, [id])
+          else names.push(id)
           return { ...content, id }
         })
-        for (const [id, names] of inTurn) current.set(id, names)
+        for (const [id, names] of inTurn) current.set(id, { names, answered: 0 })
         return { ...message, content }
       }
     }

@@ -1,30 +1,8 @@
 /**
- * Makes JSON Schemas (draft 2020-12) into what providers take.
+ * JSON Schemas (draft 2020-12) as `response_format` takes them. Source: OpenAI, "Structured model outputs".
  */
 import * as Result from "effect/Result"
 import { array, isObject, type JsonRecord, object, string } from "./json.ts"
-
-const mapValues = <A>(record: unknown, f: (value: unknown) => A): Readonly<Record<string, A>> =>
-  Object.fromEntries(Object.entries(object(record)).map(([key, value]) => [key, f(value)]))
-
-const pick = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
-  Object.fromEntries(keys.flatMap((key) => node[key] === undefined ? [] : [[key, node[key]]]))
-
-const omit = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
-  Object.fromEntries(Object.entries(node).filter(([key]) => !keys.includes(key)))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Structured output: Anthropic and OpenAI
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Rules {
-  /** Every property is required, and an object names its properties, as OpenAI's strict mode wants it. */
-  readonly requireAll: boolean
-  /** Whether a reference may stand beside other keywords. */
-  readonly referenceSiblings: boolean
-  /** Keywords that the provider refuses. */
-  readonly refused: (key: string, value: unknown) => boolean
-}
 
 // What a schema demands beyond what the provider can enforce is told to the model in words.
 const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, unknown]>): JsonRecord => {
@@ -34,263 +12,219 @@ const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, un
   return { description: description === undefined ? demands : `${description}\n\n${demands}` }
 }
 
-const rewriteObject = (rules: Rules, node: JsonRecord): JsonRecord => {
-  const go = (value: unknown): unknown => isObject(value) ? rewriteObject(rules, value) : value
-  const definitions = Object.fromEntries(
-    ["$defs", "definitions"].flatMap((key) => isObject(node[key]) ? [[key, mapValues(node[key], go)]] : [])
-  )
-  if (string(node["$ref"]) !== undefined) {
-    return { ...(rules.referenceSiblings ? node : { $ref: node["$ref"] }), ...definitions }
-  }
-  const { oneOf, ...rest } = node
-  const refused = Object.entries(rest).filter(([key, value]) => rules.refused(key, value))
-  const kept = omit(rest, refused.map(([key]) => key))
-  const isObjectSchema = kept["type"] === "object" || kept["properties"] !== undefined
-  const properties = kept["properties"] ?? (isObjectSchema && rules.requireAll ? {} : undefined)
-  const unions = [...array(kept["anyOf"]), ...array(oneOf)]
-  return {
-    ...kept,
-    ...described(kept, refused),
-    ...(properties !== undefined && { properties: mapValues(properties, go) }),
-    ...(rules.requireAll && isObject(properties) && { required: Object.keys(properties) }),
-    ...(isObjectSchema && { additionalProperties: kept["additionalProperties"] ?? false }),
-    ...(kept["items"] !== undefined && { items: go(kept["items"]) }),
-    ...(unions.length > 0 && { anyOf: unions.map(go) }),
-    ...(Array.isArray(kept["allOf"]) && { allOf: kept["allOf"].map(go) }),
-    ...definitions
-  }
-}
-
-// Source: Anthropic, "Structured outputs", "JSON Schema limitations".
-const refusedByAnthropic = new Set([
-  "minimum",
-  "maximum",
-  "exclusiveMinimum",
-  "exclusiveMaximum",
-  "multipleOf",
-  "minLength",
-  "maxLength",
-  "maxItems",
-  "uniqueItems"
-])
-
-/** A schema whose objects are closed, without the limits that Anthropic refuses. */
-export const closed = (schema: JsonRecord): JsonRecord =>
-  rewriteObject({
-    requireAll: false,
-    referenceSiblings: true,
-    refused: (key, value) => refusedByAnthropic.has(key) || (key === "minItems" && value !== 0 && value !== 1)
-  }, schema)
-
-/** A schema for OpenAI's strict mode: objects are closed, and every property is required. */
-export const strict = (schema: JsonRecord): JsonRecord =>
-  rewriteObject({ requireAll: true, referenceSiblings: false, refused: () => false }, schema)
-
 // ---------------------------------------------------------------------------------------------------------------------
-// Function declarations: Gemini
+// Definitions
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Which keywords go with which type. Source: Google AI for Developers, "Schema". All others are refused by the API.
-const geminiTypes = {
-  STRING: ["minLength", "maxLength", "pattern"],
-  NUMBER: ["minimum", "maximum"],
-  INTEGER: ["minimum", "maximum"],
-  BOOLEAN: [],
-  ARRAY: ["minItems", "maxItems"],
-  OBJECT: ["minProperties", "maxProperties", "propertyOrdering"],
-  NULL: []
-} as const
+const definitionKeys = ["$defs", "definitions"] as const
 
-type GeminiType = keyof typeof geminiTypes
-
-const geminiFormats: { readonly [Type in GeminiType]?: ReadonlyArray<string> } = {
-  STRING: ["enum", "date-time"],
-  NUMBER: ["float", "double"],
-  INTEGER: ["int32", "int64"]
-}
-
-/** A schema as Gemini's function declarations take it. */
-export interface GeminiSchema extends GeminiAnnotations, GeminiLimits {
-  readonly type?: GeminiType
-  readonly nullable?: boolean
-  readonly format?: string
-  readonly enum?: ReadonlyArray<string>
-  readonly properties?: Readonly<Record<string, GeminiSchema>>
-  readonly required?: ReadonlyArray<string>
-  readonly items?: GeminiSchema
-  readonly anyOf?: ReadonlyArray<GeminiSchema>
-}
-
-interface GeminiAnnotations {
-  readonly title?: string
-  readonly description?: string
-  readonly default?: unknown
-  readonly example?: unknown
-}
-
-interface GeminiLimits {
-  readonly minLength?: number
-  readonly maxLength?: number
-  readonly pattern?: string
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly minItems?: number
-  readonly maxItems?: number
-  readonly minProperties?: number
-  readonly maxProperties?: number
-  readonly propertyOrdering?: ReadonlyArray<string>
-}
-
-const annotations = ["title", "description", "default", "example"] as const satisfies ReadonlyArray<
-  keyof GeminiAnnotations
->
-
-// References, and what stands beside a union, can double a schema at every level: what would grow beyond this many
-// nodes becomes a plain object.
-const nodeLimit = 5000
-
-const plainObject = { type: "object" }
-
-// Both of two schemas as one; where they differ, the second counts.
-const both = (a: JsonRecord, b: JsonRecord): JsonRecord => ({
-  ...a,
-  ...b,
-  ...((isObject(a["properties"]) || isObject(b["properties"])) && {
-    properties: { ...object(a["properties"]), ...object(b["properties"]) }
-  }),
-  ...((Array.isArray(a["required"]) || Array.isArray(b["required"])) && {
-    required: [...new Set([...array(a["required"]), ...array(b["required"])])]
-  })
-})
-
-const literalsOf = (node: JsonRecord): ReadonlyArray<unknown> =>
-  node["const"] === undefined ? array(node["enum"]) : [node["const"]]
-
-const isNull = (node: JsonRecord): boolean => {
-  const literals = literalsOf(node)
-  return node["type"] === "null" || (literals.length > 0 && literals.every((literal) => literal === null))
-}
-
-const literalTypes: Readonly<Record<string, GeminiType>> = { string: "STRING", boolean: "BOOLEAN" }
-
-const typeOf = (node: JsonRecord): GeminiType => {
-  const types = typeof node["type"] === "string" ? [node["type"]] : array(node["type"])
-  const named = String(types.find((type) => type !== "null") ?? types[0]).toUpperCase()
-  if (Object.hasOwn(geminiTypes, named)) return named as GeminiType
-  const literals = literalsOf(node).filter((literal) => literal !== null)
-  if (literals.length > 0) {
-    return literals.every(Number.isInteger)
-      ? "INTEGER"
-      : literals.every((literal) => typeof literal === "number")
-      ? "NUMBER"
-      : literalTypes[typeof literals[0]] ?? "STRING"
-  }
-  return isNull(node)
-    ? "NULL"
-    : isObject(node["properties"])
-    ? "OBJECT"
-    : node["items"] !== undefined || node["prefixItems"] !== undefined
-    ? "ARRAY"
-    : "STRING"
-}
-
-// An array's items, or one of those of a tuple.
-const itemsOf = (node: JsonRecord): JsonRecord => {
-  const items = [node["items"]].flat().filter(isObject)
-  const all = [...array(node["prefixItems"]), ...items]
-  return all.length > 1 ? { anyOf: all } : object(all[0])
-}
+const omit = (node: JsonRecord, keys: ReadonlyArray<string>): JsonRecord =>
+  Object.fromEntries(Object.entries(node).filter(([key]) => !keys.includes(key)))
 
 // A step of a JSON pointer in a URL.
 const decodeStep = (step: string): string =>
   Result.getOrElse(Result.try(() => decodeURIComponent(step)), () => step).replaceAll("~1", "/").replaceAll("~0", "~")
 
+const stepsOf = (reference: string): ReadonlyArray<string> => reference.split("/").slice(1).map(decodeStep)
+
 // The value that a reference points to inside of a schema.
 const resolve = (root: JsonRecord, reference: string): unknown =>
   reference.startsWith("#")
-    ? reference.split("/").slice(1).map(decodeStep).reduce<unknown>(
+    ? stepsOf(reference).reduce<unknown>(
       (at, step) =>
         Array.isArray(at) ? at[Number(step)] : Object.hasOwn(object(at), step) ? object(at)[step] : undefined,
       root
     )
     : undefined
 
+// What these hold is a value, and no schema.
+const literals: ReadonlySet<string> = new Set(["const", "enum", "default", "examples", "example"])
+
+// The keys of what these hold are names, and no keywords.
+const byName: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependentSchemas", ...definitionKeys])
+
 /**
- * A schema as Gemini's function declarations take it: references are replaced by what they refer to, with recursion cut
- * at a plain object; null becomes `nullable`; unions stay `anyOf`.
+ * A schema without the definitions that nothing in it refers to: a Schema with a name comes with one of its root, which
+ * would be sent twice.
  */
-export const gemini = (schema: JsonRecord): GeminiSchema => {
-  let nodes = 0
-
-  // A node together with what it refers to and all that it has to be as well, and the references on the way to it.
-  const flatten = (value: unknown, path: ReadonlyArray<string>): readonly [JsonRecord, ReadonlyArray<string>] => {
-    const { $ref, allOf, ...own } = object(value)
-    const reference = string($ref)
-    if (reference === undefined && allOf === undefined) return [own, path]
-    if (nodes++ >= nodeLimit) return [plainObject, path]
-    const target = reference === undefined || path.includes(reference) ? undefined : resolve(schema, reference)
-    const inner = target === undefined || reference === undefined ? path : [...path, reference]
-    const referred = reference === undefined ? [] : [target ?? plainObject]
-    const parts = [...referred, ...array(allOf)].map((part) => flatten(part, inner))
-    return [
-      both(parts.map(([node]) => node).reduce(both, {}), own),
-      [...new Set([...inner, ...parts.flatMap(([, path]) => path)])]
-    ]
-  }
-
-  const convert = (value: unknown, above: ReadonlyArray<string>): GeminiSchema => {
-    if (nodes++ >= nodeLimit) return { type: "OBJECT" }
-    const [node, path] = flatten(value, above)
-    const { anyOf, enum: literals, nullable, oneOf, type, ...rest } = node
-    const types = array(type).filter((type) => type !== "null")
-    const alternatives = [...array(anyOf), ...array(oneOf)].map(object)
-    const members = alternatives.length > 0
-      ? alternatives.filter((member) => !isNull(member))
-      : types.length > 1
-      ? types.map((type) => ({ type }))
-      : []
-    const common = {
-      ...pick(node, annotations) as GeminiAnnotations,
-      ...((nullable === true || array(type).includes("null") || array(literals).includes(null)
-        || (members.length > 0 && members.length < alternatives.length)) && { nullable: true })
-    }
-    if (members.length === 0) {
-      return { ...common, ...leaf(alternatives.length > 0 ? both(node, { type: "null" }) : node, path) }
-    }
-    // What stands beside a union holds for each of its members.
-    const beside = {
-      ...omit(rest, annotations),
-      ...(literals !== undefined && { enum: literals }),
-      ...(typeof type === "string" && { type })
-    }
-    const converted = members.map((member) => convert(both(beside, member), path))
-    const distinct = [...new Map(converted.map((member) => [JSON.stringify(member), member])).values()]
-    return distinct.length === 1 ? { ...distinct[0], ...common } : { ...common, anyOf: distinct }
-  }
-
-  const leaf = (node: JsonRecord, path: ReadonlyArray<string>): GeminiSchema => {
-    const type = typeOf(node)
-    const format = string(node["format"])
-    // The API refuses an empty text among the literals.
-    const literals = type === "STRING" ? literalsOf(node).flatMap((literal) => string(literal) ?? []) : []
-    // `false` stands for a property that may not be there.
-    const wanted = Object.entries(object(node["properties"])).filter(([, property]) => property !== false)
-    const properties = type === "OBJECT"
-      ? mapValues(Object.fromEntries(wanted), (property) => convert(property, path))
-      : {}
-    const required = array(node["required"]).flatMap((name) => string(name) ?? []).filter((name) =>
-      Object.hasOwn(properties, name)
-    )
-    return {
-      type,
-      ...pick(node, geminiTypes[type]) as GeminiLimits,
-      ...(format !== undefined && geminiFormats[type]?.includes(format) === true && { format }),
-      ...(literals.length > 0 && { enum: literals }),
-      ...(Object.keys(properties).length > 0 && { properties }),
-      ...(required.length > 0 && { required }),
-      ...(type === "ARRAY" && { items: convert(itemsOf(node), path) })
+const withoutUnused = (schema: JsonRecord): JsonRecord => {
+  const references = new Set<string>()
+  const follow = (value: unknown): void => {
+    if (Array.isArray(value)) return value.forEach(follow)
+    for (const [key, inner] of Object.entries(object(value))) {
+      if (key === "$ref" && typeof inner === "string") {
+        if (references.has(inner)) continue
+        references.add(inner)
+        follow(resolve(schema, inner))
+      } else if (byName.has(key)) Object.values(object(inner)).forEach(follow)
+      else if (!literals.has(key)) follow(inner)
     }
   }
+  const root = omit(schema, definitionKeys)
+  follow(root)
+  const used = new Set([...references].map((reference) => stepsOf(reference)[1]))
+  const kept = definitionKeys.map((key) =>
+    [key, Object.entries(object(schema[key])).filter(([name]) => used.has(name))] as const
+  ).filter(([, entries]) => entries.length > 0)
+  return { ...root, ...Object.fromEntries(kept.map(([key, entries]) => [key, Object.fromEntries(entries)])) }
+}
 
-  return convert(schema, ["#"])
+// ---------------------------------------------------------------------------------------------------------------------
+// Strict mode
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Source: OpenAI, "Structured model outputs", "Supported schemas".
+const kept = new Set([
+  "$ref",
+  "type",
+  "title",
+  "description",
+  "enum",
+  "const",
+  "pattern",
+  "format",
+  "multipleOf",
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "minItems",
+  "maxItems"
+])
+
+// Left out, and told in words.
+const told = new Set(["minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"])
+
+// Left out: they say nothing of what an answer may be.
+const annotating = new Set([
+  "$schema",
+  "$id",
+  "$anchor",
+  "$comment",
+  "default",
+  "example",
+  "examples",
+  "deprecated",
+  "readOnly",
+  "writeOnly"
+])
+
+const formats = new Set(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
+
+// A schema together with all that it must be as well, where no two of them say different things of one keyword.
+const flattened = (node: JsonRecord): JsonRecord | undefined => {
+  const { allOf, ...own } = node
+  if (allOf === undefined) return node
+  const merged: Record<string, unknown> = { ...own }
+  for (const member of array(allOf)) {
+    const flat = isObject(member) ? flattened(member) : undefined
+    if (flat === undefined) return undefined
+    for (const [key, value] of Object.entries(flat)) {
+      if (merged[key] !== undefined && JSON.stringify(merged[key]) !== JSON.stringify(value)) {
+        if (key !== "title" && key !== "description") return undefined
+      } else merged[key] = value
+    }
+  }
+  return merged
+}
+
+const admitsNull = (schema: unknown): boolean =>
+  isObject(schema)
+  && (schema["type"] === "null" || schema["const"] === null || array(schema["type"]).includes("null") ||
+    array(schema["enum"]).includes(null)
+    || array(schema["anyOf"]).some(admitsNull))
+
+// What may be absent is there, and null.
+const nullable = (schema: unknown): unknown => admitsNull(schema) ? schema : { anyOf: [schema, { type: "null" }] }
+
+type Strict = JsonRecord | undefined
+
+// All of some schemas in the strict form; undefined when one of them has none.
+const allStrict = (schemas: ReadonlyArray<unknown>): ReadonlyArray<JsonRecord> | undefined => {
+  const rewritten = schemas.map(strictly)
+  return rewritten.every((schema) => schema !== undefined) ? rewritten : undefined
+}
+
+const strictRecord = (record: unknown): Readonly<Record<string, JsonRecord>> | undefined => {
+  const entries = Object.entries(object(record))
+  const schemas = allStrict(entries.map(([, schema]) => schema))
+  return schemas && Object.fromEntries(entries.map(([key], index) => [key, schemas[index]!]))
+}
+
+const strictObject = (node: JsonRecord): Strict => {
+  const { additionalProperties, properties } = node
+  // What may hold any property cannot be closed.
+  if (additionalProperties === undefined ? !isObject(properties) : additionalProperties !== false) return undefined
+  const schemas = strictRecord(properties)
+  const required = array(node["required"])
+  return schemas && {
+    properties: Object.fromEntries(
+      Object.entries(schemas).map(([key, schema]) => [key, required.includes(key) ? schema : nullable(schema)])
+    ),
+    required: Object.keys(schemas),
+    additionalProperties: false
+  }
+}
+
+const structural = ["anyOf", "oneOf", "items", "properties", "required", "additionalProperties", ...definitionKeys]
+
+// The strict form of a schema: undefined when it has none.
+const strictly = (schema: unknown): Strict => {
+  const node = isObject(schema) ? flattened(schema) : undefined
+  // A schema without any keyword admits everything, which strict mode does not know.
+  if (node === undefined || Object.keys(node).every((key) => annotating.has(key) || key === "description")) {
+    return undefined
+  }
+  const reference = string(node["$ref"])
+  if (reference !== undefined) return { $ref: reference }
+  const isObjectSchema = node["type"] === "object" || array(node["type"]).includes("object")
+    || node["properties"] !== undefined
+  const isArraySchema = node["type"] === "array" || array(node["type"]).includes("array") || node["items"] !== undefined
+  const keys = Object.keys(node)
+  if (!keys.every((key) => kept.has(key) || told.has(key) || annotating.has(key) || structural.includes(key))) {
+    return undefined
+  }
+  const unions = [...array(node["anyOf"]), ...array(node["oneOf"])]
+  const union = allStrict(unions)
+  const fields = isObjectSchema ? strictObject(node) : {}
+  const items = isArraySchema ? strictly(node["items"]) : undefined
+  if (union === undefined || fields === undefined || (isArraySchema && items === undefined)) return undefined
+  const inWords = Object.entries(node).filter(([key, value]) =>
+    told.has(key) || (key === "format" && !formats.has(String(value)))
+  )
+  const dropped = inWords.map(([key]) => key)
+  const kinds = omit(node, keys.filter((key) => !kept.has(key) || dropped.includes(key)))
+  return {
+    ...kinds,
+    ...described(node, inWords),
+    ...fields,
+    ...(items && { items }),
+    ...(union.length > 0 && { anyOf: union })
+  }
+}
+
+// The schema that a reference at the root stands for, since providers want an object there.
+const atRoot = (schema: JsonRecord): JsonRecord => {
+  const reference = string(schema["$ref"])
+  const target = reference === undefined || reference === "#" ? undefined : resolve(schema, reference)
+  return isObject(target) && target["$ref"] === undefined
+    ? { ...target, ...omit(schema, ["$ref"]) }
+    : schema
+}
+
+/**
+ * A schema as `response_format` takes it. Where OpenAI's strict mode can say it, its objects are closed and every property
+ * is required, those that may be absent as null; else it goes as it is, and the model is asked to follow it.
+ */
+export const structured = (schema: JsonRecord): { readonly strict: boolean; readonly schema: JsonRecord } => {
+  const whole = withoutUnused(atRoot(schema))
+  const root = strictly(whole)
+  const definitions = definitionKeys.map((key) => [key, strictRecord(whole[key])] as const)
+  if (root === undefined || definitions.some(([, record]) => record === undefined)) {
+    return { strict: false, schema: whole }
+  }
+  return {
+    strict: true,
+    schema: { ...root, ...Object.fromEntries(definitions.filter(([key]) => whole[key] !== undefined)) }
+  }
 }

@@ -75,7 +75,7 @@ export const answerOf = (
 
 /** The provider layer for a recording: the one of its provider, or OpenAI's at the address of a compatible server. */
 const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient> => {
-  const options = { apiKey: Redacted.make("key") }
+  const options = { apiKey: Redacted.make("key"), whole: "unary" } as const
   const path = recording.exchanges[0]?.request.path ?? ""
   switch (recording.api) {
     case "anthropic-messages":

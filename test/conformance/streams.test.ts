@@ -137,7 +137,9 @@ const eachStream = <A>(
         [...recording.exchanges.entries()].filter(([, exchange]) => isStream(exchange)),
         ([index, exchange]) => {
           const afterToolResult = conversation(recording.api, exchange.request.body, []).endsWithResult
-          const prompt = afterToolResult ? Message.toolResult({ id: "1", name: "tool", content: "done" }) : "Begin."
+          const prompt = afterToolResult
+            ? Message.user(Message.toolResult({ id: "1", name: "tool", content: "done" }))
+            : "Begin."
           const completion = Completion.make({ model: modelOf(exchange), prompt })
           return use({
             name: `${recording.id} #${index}`,

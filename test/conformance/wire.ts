@@ -320,11 +320,11 @@ export const conversation = (
     } else {
       const results = turn.results.map((result) => {
         const call = take(open, result)
-        return Message.toolResult({
+        return Message.user(Message.toolResult({
           id: call?.id ?? text(result.id),
           name: call?.name ?? text(result.name),
           content: resultContent(result.content)
-        })
+        }))
       })
       const rest = turn.rest.length === 0 ? [] : [Message.user(turn.rest)]
       messages.push(

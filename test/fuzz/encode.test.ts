@@ -109,11 +109,11 @@ const user = (random: Random): Message.UserContent =>
     () => Message.video(source(random)),
     () => Message.document(source(random)),
     () =>
-      Message.toolResult({
+      Message.user(Message.toolResult({
         id: text(random),
         name: text(random),
         content: [text(random), Message.json(odd(random)), Message.image(source(random))].slice(random.below(3))
-      }).content[0]
+      })).content[0]
   ])()
 
 const assistant = (random: Random): Message.AssistantContent =>

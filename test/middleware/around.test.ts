@@ -23,8 +23,8 @@ const response = CompletionResponse.make({
 const error = LLMError.make("Transient", { provider: "test", model: "", reason: "Server", description: "" })
 
 const deltas: Array<CompletionPart.CompletionPart> = [
-  { _tag: "TextDelta", text: "abc" },
-  { _tag: "ReasoningDelta", text: "de" },
+  { _tag: "TextDelta", index: 0, text: "abc" },
+  { _tag: "ReasoningDelta", index: 1, text: "de" },
   { _tag: "ToolCallDelta", index: 0, arguments: "{}" }
 ]
 

@@ -43,13 +43,16 @@ export interface Exchange {
 
 type ProviderLayer<E = never> = Layer.Layer<LLMClient.LLMClient, E, HttpClient.HttpClient>
 
+// Whole answers are asked for as such: what is read of a stream underneath has tests of its own.
+const options = { apiKey: Redacted.make("key"), whole: "unary" } as const
+
 /** The layer of a provider, by our name for it; `compatible` is OpenAI's at another address. */
 export const layers = {
-  anthropic: Anthropic.layer({ apiKey: Redacted.make("key") }),
-  openai: OpenAi.layer({ apiKey: Redacted.make("key") }),
-  compatible: OpenAi.layer({ apiKey: Redacted.make("key"), baseUrl: "https://llm.example.com/v1" }),
-  gemini: Gemini.layer({ apiKey: Redacted.make("key") }),
-  openrouter: OpenRouter.layer({ apiKey: Redacted.make("key") })
+  anthropic: Anthropic.layer(options),
+  openai: OpenAi.layer(options),
+  compatible: OpenAi.layer({ ...options, baseUrl: "https://llm.example.com/v1" }),
+  gemini: Gemini.layer(options),
+  openrouter: OpenRouter.layer(options)
 } as const satisfies { readonly [name: string]: ProviderLayer }
 
 export type Name = keyof typeof layers

@@ -290,7 +290,7 @@ it.effect("ids that Anthropic refuses are written in its letters, the same in ca
     const call = Message.toolCall({ id: "functions.w:0", name: "w", arguments: {} })
     yield* LLMClient.completion(Completion.make({
       history: [Message.user("a"), Message.assistant(call, { provider: "openrouter" })],
-      prompt: Message.toolResult({ ...call, content: "b" })
+      prompt: Message.user(Message.toolResult({ ...call, content: "b" }))
     })).pipe(
       Effect.exit,
       Effect.provide(Layer.provide(layers.anthropic, Layer.succeed(HttpClient.HttpClient, http)))

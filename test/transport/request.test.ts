@@ -124,7 +124,7 @@ describe("contents", () => {
         Message.user("a"),
         Message.assistant(Message.toolCall({ id: "1", name: "look", arguments: {} }))
       ]),
-      Completion.prompt(Message.toolResult({ id: "1", name: "look", content: image }))
+      Completion.prompt(Message.user(Message.toolResult({ id: "1", name: "look", content: image })))
     )
 
   const data = Message.image(Message.base64("AAAA", "image/png"))
@@ -352,7 +352,7 @@ describe("any completion", () => {
               ...texts.flatMap((text) => [Message.user(text), Message.assistant(text)]),
               Message.user("go"),
               Message.assistant(unique.map((id) => Message.toolCall({ id, name: "t", arguments: {} }))),
-              ...unique.map((id) => Message.toolResult({ id, name: "t", content: "r" }))
+              ...unique.map((id) => Message.user(Message.toolResult({ id, name: "t", content: "r" })))
             ],
             prompt: "end"
           }))
@@ -392,12 +392,12 @@ describe("a long conversation", () => {
     ], { provider: "anthropic" }),
     Message.user("And the weather, and the time?"),
     Message.assistant(["Let me see.", call("call_1", "weather"), call("call_2", "now")], { provider: "gemini" }),
-    Message.toolResult({ id: "call_1", name: "weather", content: Message.json({ sky: "blue" }) }),
-    Message.toolResult({ id: "call_2", name: "now", content: "no clock", isError: true }),
+    Message.user(Message.toolResult({ id: "call_1", name: "weather", content: Message.json({ sky: "blue" }) })),
+    Message.user(Message.toolResult({ id: "call_2", name: "now", content: "no clock", isError: true })),
     Message.assistant([], { provider: "anthropic" }),
     Message.user("Go on."),
     Message.assistant(call("call_3", "now"), { provider: "openai" }),
-    Message.toolResult({ id: "call_3", name: "now", content: "" }),
+    Message.user(Message.toolResult({ id: "call_3", name: "now", content: "" })),
     Message.assistant("Noon.", { provider: "openrouter" })
   ]
   const completion = Completion.make({

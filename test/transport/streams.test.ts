@@ -185,7 +185,7 @@ describe("the same events, written in another way, make the same answer", () => 
       Effect.gen(function*() {
         for (const body of [JSON.stringify(answers[name]), JSON.stringify(answers[name], undefined, 2)]) {
           const streamed = yield* streamText(name, body)
-          assert.deepStrictEqual(streamed.deltas, [{ _tag: "TextDelta", text: "Hello" }])
+          assert.deepStrictEqual(streamed.deltas, [{ _tag: "TextDelta", index: 0, text: "Hello" }])
           assert.strictEqual(streamed.answer?.text, "Hello")
         }
       }))
@@ -279,7 +279,7 @@ describe("an error in a stream", () => {
       Effect.gen(function*() {
         const { deltas, error } = yield* streamText(name, begun[name] + event(failures[name]) + event("[DONE]"))
         assert.deepInclude(error, overloaded)
-        assert.deepStrictEqual(deltas, [{ _tag: "TextDelta", text: "Hel" }])
+        assert.deepStrictEqual(deltas, [{ _tag: "TextDelta", index: 0, text: "Hel" }])
         assert.strictEqual(error?.partial?.text, "Hel")
       }))
 
@@ -724,7 +724,7 @@ describe("Anthropic", () => {
           ...anthropicEnd("novel_reason")
         )
       )
-      assert.deepStrictEqual(streamed.deltas, [{ _tag: "TextDelta", text: "Hello" }])
+      assert.deepStrictEqual(streamed.deltas, [{ _tag: "TextDelta", index: 0, text: "Hello" }])
       assert.deepStrictEqual(streamed.answer?.choice, [
         { _tag: "ProviderBlock", provider: "anthropic", block: novel },
         {

@@ -10,7 +10,7 @@ const asks = (provider: string, ...ids: ReadonlyArray<string>) =>
   Message.assistant(ids.map((id) => Message.toolCall({ id, name: "get", arguments: {} })), { provider })
 
 const answers = (...ids: ReadonlyArray<string>) =>
-  Message.user(ids.flatMap((id) => Message.toolResult({ id, name: "get", content: id }).content))
+  Message.user(ids.flatMap((id) => Message.user(Message.toolResult({ id, name: "get", content: id })).content))
 
 /** The ids of calls and of the results that answer them, message by message. */
 const idsOf = (messages: ReadonlyArray<Message.Message>): ReadonlyArray<ReadonlyArray<string>> =>

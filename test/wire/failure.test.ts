@@ -157,7 +157,7 @@ const http = (respond: () => Response) =>
 const question = Completion.make({ prompt: "What is the weather in Paris?" })
 
 const afterToolResult = Completion.make({
-  prompt: Message.toolResult({ id: "call_1", name: "weather", content: "sunny" }),
+  prompt: Message.user(Message.toolResult({ id: "call_1", name: "weather", content: "sunny" })),
   history: [
     Message.user("What is the weather in Paris?"),
     Message.assistant(Message.toolCall({ id: "call_1", name: "weather", arguments: { city: "Paris" } }))
@@ -2234,13 +2234,13 @@ describe("isFallbackable", () => {
       Truncated: true,
       Malformed: true
     },
-    EmptyResponse: { NoContent: true, MalformedToolCall: true },
+    EmptyResponse: { NoContent: true, MalformedToolCall: true, MalformedOutput: true },
     ClientError: {
       InvalidRequest: false,
       Authentication: true,
       Permission: true,
       NotFound: true,
-      TooLarge: false,
+      TooLarge: true,
       Quota: true,
       DailyQuota: true,
       ContextWindow: true,
@@ -2258,7 +2258,12 @@ describe("isFallbackable", () => {
   for (const tag of ["RateLimit", "Transient", "EmptyResponse", "ClientError"] as const) {
     for (const [reason, expected] of Object.entries(reasons[tag])) {
       it(`${tag} · ${reason}: ${expected ? "another provider may do it" : "no other provider would"}`, () => {
-        const error = LLMError.make(tag, { reason, provider: "openai", model: "gpt-5", description: "no" })
+        const error = LLMError.make(tag, {
+          reason: reason as never,
+          provider: "openai",
+          model: "gpt-5",
+          description: "no"
+        })
         assert.strictEqual(error.isFallbackable, expected)
       })
     }

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Completion, Message, Tool } from "../../src/index.ts"
-import { at, bodyTo, type Json, readBy, refusal, sendTo } from "../transport/exchange.ts"
+import { answers, at, bodyTo, exchange, type Json, layers, readBy, refusal, sendTo } from "../transport/exchange.ts"
 
 const body = bodyTo("gemini")
 const question = Completion.make({ model: "gemini-3-flash", prompt: "Hi" })
@@ -15,8 +16,9 @@ const weather = Tool.make("weather", {
 
 const call = (id: string, city = "Rome") => Message.toolCall({ id, name: "weather", arguments: { city } })
 const called = (...ids: ReadonlyArray<string>) => Message.assistant(ids.map((id) => call(id)), { provider: "gemini" })
-const result = (id: string, content: string | ReadonlyArray<Message.ToolResultContent> = "sunny") =>
+const given = (id: string, content: string | ReadonlyArray<Message.ToolResultContent> = "sunny") =>
   Message.toolResult({ id, name: "weather", content })
+const result = (id: string) => Message.user(given(id))
 
 const sentContents = (history: ReadonlyArray<Message.Message>, prompt: string | Message.Message) =>
   Effect.map(
@@ -112,7 +114,7 @@ describe("request", () => {
       Effect.gen(function*() {
         const sent = yield* sentContents(
           [Message.user("a"), called("1", "2"), result("1"), Message.user("by the way")],
-          Message.user([...result("2").content, "and now?"])
+          Message.user([given("2"), "and now?"])
         )
         assert.deepStrictEqual(sent[2], {
           role: "user",
@@ -132,14 +134,14 @@ describe("request", () => {
         const sent = yield* sentContents(
           [Message.user("a"), called("1", "2", "3", "4", "5", "6")],
           Message.user([
-            ...result("1", '{"a":1}').content,
-            ...result("2", [Message.json({ a: 1 })]).content,
-            ...result("3", [
+            given("1", '{"a":1}'),
+            given("2", [Message.json({ a: 1 })]),
+            given("3", [
               Message.text("x"),
               Message.json([1]),
               Message.image(Message.base64("AAAA", "image/png"))
-            ]).content,
-            ...result("4", []).content,
+            ]),
+            given("4", []),
             { ...failed, id: "5", content: [Message.text("no such city")] },
             { ...failed, id: "6", content: [] }
           ])
@@ -168,7 +170,7 @@ describe("request", () => {
         const sent = yield* sentContents([
           Message.user("a"),
           Message.assistant([call(minted), call("theirs")], { provider: "gemini" }),
-          Message.user([...result(minted).content, ...result("theirs").content]),
+          Message.user([given(minted), given("theirs")]),
           Message.assistant([call("toolu_1")], { provider: "anthropic" })
         ], result("toolu_1"))
         const ids = sent.flatMap(({ parts }) => parts as ReadonlyArray<Json>).map((part) =>
@@ -235,7 +237,7 @@ describe("request", () => {
         const older = Message.assistant([call("1"), call("2")], { provider: "gemini" })
         const signed = Message.assistant([{ ...call("3"), signature: "s" }, call("4")], { provider: "gemini" })
         const byHand = Message.assistant([call("5")])
-        const results = (...ids: ReadonlyArray<string>) => Message.user(ids.flatMap((id) => result(id).content))
+        const results = (...ids: ReadonlyArray<string>) => Message.user(ids.map((id) => given(id)))
         const contents = yield* sentContents([
           Message.user("a"),
           older,
@@ -293,20 +295,32 @@ describe("request", () => {
     }
   })
 
-  it.effect("defines tools in Google's own schema, and leaves out that of no arguments", () =>
+  it.effect("defines tools with their JSON Schema as it is, and leaves out that of no arguments", () =>
     Effect.gen(function*() {
       const bare = Tool.make("now", { description: "The time.", parameters: Schema.Struct({}) })
       const empty = { name: "empty", description: "", parameters: { type: "object", properties: {}, required: [] } }
-      assert.deepStrictEqual((yield* body(Completion.tools([weather, bare, empty])(question)))["tools"], [
+      const any = {
+        name: "any",
+        description: "",
+        parameters: { type: "object", additionalProperties: { type: "string" } }
+      }
+      const tree = {
+        name: "tree",
+        description: "",
+        parameters: {
+          $ref: "#/$defs/Tree",
+          $defs: { Tree: { type: "object", properties: { of: { $ref: "#/$defs/Tree" } } } }
+        }
+      }
+      const sent = yield* body(Completion.tools([weather, bare, empty, any, tree])(question))
+      assert.deepStrictEqual(sent["tools"], [
         {
           functionDeclarations: [
-            {
-              name: "weather",
-              description: "The weather of a city.",
-              parameters: { type: "OBJECT", properties: { city: { type: "STRING" } }, required: ["city"] }
-            },
+            { name: "weather", description: "The weather of a city.", parametersJsonSchema: weather.parameters },
             { name: "now", description: "The time." },
-            { name: "empty", description: "" }
+            { name: "empty", description: "" },
+            { name: "any", description: "", parametersJsonSchema: any.parameters },
+            { name: "tree", description: "", parametersJsonSchema: tree.parameters }
           ]
         }
       ])
@@ -353,6 +367,48 @@ describe("request", () => {
         responseJsonSchema: schema
       })
       assert.notProperty(yield* body(Completion.stopSequences([])(question)), "generationConfig")
+    }))
+
+  it.effect("sends the other settings", () =>
+    Effect.gen(function*() {
+      const asked = question.pipe(Completion.topP(0.5), Completion.seed(7), Completion.parallelToolCalls(true))
+      assert.deepStrictEqual((yield* body(asked))["generationConfig"], { topP: 0.5, seed: 7 })
+    }))
+
+  it.effect("says that it cannot be held to one call", () =>
+    Effect.gen(function*() {
+      const warnings = (completion: Completion.Completion) =>
+        Effect.map(exchange(layers.gemini, completion, answers.gemini), ({ result }) =>
+          Result.getOrThrow(result).warnings?.map(({ field }) => field))
+      const single = Completion.parallelToolCalls(false)
+      assert.deepStrictEqual(yield* warnings(single(Completion.tools([weather])(question))), ["parallelToolCalls"])
+      assert.isUndefined(yield* warnings(single(question)))
+    }))
+
+  it.effect("takes documents in results: texts as texts, others beside them", () =>
+    Effect.gen(function*() {
+      const sent = yield* sentContents(
+        [Message.user("a"), called("1")],
+        Message.user(given("1", [
+          Message.document(Message.base64("R3LDvMOfZQ==", "text/markdown")),
+          Message.document(Message.base64("AAAA", "application/pdf"), { title: "T" })
+        ]))
+      )
+      assert.deepStrictEqual(at(sent, 2, "parts", 0, "functionResponse"), {
+        id: "1",
+        name: "weather",
+        response: { result: "Grüße" },
+        parts: [{ inlineData: { mimeType: "application/pdf", data: "AAAA" } }]
+      })
+      const error = yield* refusal("gemini")(Completion.make({
+        model: "gemini-3-flash",
+        messages: [
+          "a",
+          called("1"),
+          Message.user(given("1", [Message.document(Message.base64("A", "application/zip"))]))
+        ]
+      }))
+      assert.strictEqual(error.reason, "Unsupported")
     }))
 
   it.effect("keeps the parts of the generation config that are not known here", () =>
@@ -415,6 +471,7 @@ describe("answer", () => {
         totalTokens: 160,
         cachedInputTokens: 80,
         cacheWriteTokens: 0,
+        longCacheWriteTokens: 0,
         reasoningTokens: 30
       })
     }))
@@ -495,6 +552,58 @@ describe("answer", () => {
         assert.deepStrictEqual(response.finishReason, reason)
       }))
   }
+
+  for (
+    const [what, args, expected] of [
+      ["an object", { a: 1 }, { a: 1 }],
+      ["the text of one", '{"a":1}', { a: 1 }],
+      ["nothing", undefined, {}],
+      ["null", null, {}],
+      ["a list", [1], undefined],
+      ["a text that is none", "{", undefined],
+      ["a number", 1, undefined]
+    ] as const
+  ) {
+    it.effect(`with a call whose arguments are ${what} is ${expected === undefined ? "malformed" : "one"}`, () =>
+      Effect.gen(function*() {
+        const result = yield* Effect.result(read(answer([{ functionCall: { name: "weather", args } }])))
+        if (Result.isSuccess(result)) assert.deepStrictEqual(result.success.toolCalls[0]?.arguments, expected)
+        else assert.deepStrictEqual([result.failure.reason, expected], ["MalformedToolCall", undefined])
+      }))
+  }
+
+  it.effect("keeps what has no place of its own", () =>
+    Effect.gen(function*() {
+      const response = yield* read(answer(
+        [{ text: "x" }],
+        { groundingMetadata: { webSearchQueries: ["q"] }, avgLogprobs: -0.5, safetyRatings: [{ category: "C" }] },
+        {
+          candidates: [
+            {
+              content: { parts: [{ text: "x" }] },
+              finishReason: "STOP",
+              avgLogprobs: -0.5,
+              logprobsResult: { a: [1] }
+            },
+            { content: { parts: [{ text: "y" }] }, finishReason: "STOP" }
+          ],
+          usageMetadata: { promptTokenCount: 1, serviceTier: "standard" },
+          modelStatus: { modelStage: "LEGACY" },
+          promptFeedback: { safetyRatings: [] }
+        }
+      ))
+      assert.deepStrictEqual(response.metadata, {
+        gemini: {
+          avgLogprobs: -0.5,
+          logprobsResult: { a: [1] },
+          candidates: [{ index: 1, finishReason: "STOP", content: { parts: [{ text: "y" }] } }],
+          usageMetadata: { serviceTier: "standard" },
+          modelStatus: { modelStage: "LEGACY" },
+          promptFeedback: { safetyRatings: [] }
+        }
+      })
+      assert.isUndefined((yield* read(answer([{ text: "x" }]))).metadata)
+    }))
 
   it.effect("may be empty right after a tool result", () =>
     Effect.gen(function*() {

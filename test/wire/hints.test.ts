@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { goDuration, rateLimits, retryHint } from "../../src/wire/hints.ts"
+import { failures as anthropic } from "../../src/wire/anthropic/failure.ts"
+import { failures as chat } from "../../src/wire/chat/failure.ts"
+import { classify } from "../../src/wire/failure.ts"
+import { goDuration } from "../../src/wire/hints.ts"
 
 // 2026-01-15T12:00:00Z
 const now = 1_768_478_400_000
@@ -9,10 +12,17 @@ const now = 1_768_478_400_000
 type Headers = Readonly<Record<string, string>>
 type Json = Readonly<Record<string, unknown>>
 
+const isAnthropic = (headers: Headers): boolean => Object.keys(headers).some((name) => name.startsWith("anthropic-"))
+
+// Each wire reads its own headers; chat's reads all that may stand in an error.
+const wireOf = (headers: Headers) => isAnthropic(headers) ? anthropic : chat
+
 const millis = (headers: Headers, error: Json = {}): number | undefined => {
-  const hint = retryHint(headers, error, now)
-  return hint && Duration.toMillis(hint)
+  const { retryAfter } = classify(wireOf(headers), { _tag: "Failed", text: "", body: { error } }, { headers, now })
+  return retryAfter && Duration.toMillis(retryAfter)
 }
+
+const rateLimits = (headers: Headers, now: number) => wireOf(headers).rateLimits(headers, now)
 
 const retryInfo = (retryDelay: unknown): Json => ({
   details: [
@@ -124,14 +134,13 @@ hints("X-RateLimit-Reset", [
   ["no number", undefined, { "x-ratelimit-reset": "soon" }]
 ])
 
-// Every source with a hint of its own, in the order in which they count.
+// Every source of Chat Completions with a hint of its own, in the order in which they count.
 const sources: ReadonlyArray<readonly [string, number, Headers, Json]> = [
   ["retry-after-ms", 1000, { "retry-after-ms": "1000" }, {}],
   ["retry-after", 2000, { "retry-after": "2" }, {}],
   ["RetryInfo", 3000, {}, retryInfo("3s")],
   ["availability", 4000, {}, { availability: { retry_after: 4 } }],
   ["metadata.headers", 5000, {}, { metadata: { headers: { "retry-after": "5" } } }],
-  ["Anthropic's reset", 6000, anthropicReset("tokens", "2026-01-15T12:00:06Z"), {}],
   ["OpenAI's reset", 7000, openAiReset("tokens", "7s"), {}],
   ["X-RateLimit-Reset", 8000, { "x-ratelimit-reset": String(now + 8000) }, {}]
 ]
@@ -142,6 +151,12 @@ const together = (these: typeof sources): readonly [Headers, Json] => [
 ]
 
 describe("precedence", () => {
+  it("retry-after counts before Anthropic's reset", () => {
+    const reset = anthropicReset("tokens", "2026-01-15T12:00:06Z")
+    assert.strictEqual(millis({ "retry-after": "2", ...reset }), 2000)
+    assert.strictEqual(millis(reset), 6000)
+  })
+
   sources.forEach(([name, expected], index) => {
     it(`${name} counts before what follows it`, () =>
       assert.strictEqual(millis(...together(sources.slice(index))), expected))
@@ -153,10 +168,7 @@ describe("precedence", () => {
       assert.strictEqual(millis({ "retry-after-ms": nonsense, "retry-after": "2" }), 2000)
       assert.strictEqual(millis({ "retry-after": nonsense }, retryInfo("3s")), 3000)
       assert.strictEqual(millis({}, { ...retryInfo(nonsense), availability: { retry_after: 4 } }), 4000)
-      assert.strictEqual(
-        millis({ ...anthropicReset("tokens", nonsense), ...openAiReset("requests", "7s") }),
-        7000
-      )
+      assert.isUndefined(millis(anthropicReset("tokens", nonsense)))
       assert.strictEqual(
         millis({ ...openAiReset("tokens", nonsense), "x-ratelimit-reset": String(now + 8000) }),
         8000

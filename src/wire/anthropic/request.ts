@@ -1,57 +1,22 @@
 /**
- * Anthropic Messages. Source: Anthropic API reference, "Messages", "Tool use", "Extended thinking", "Prompt caching".
+ * A request in Anthropic's words. Source: Anthropic API reference, "Messages", "Tool use", "Extended thinking", "Prompt
+ * caching", "Structured outputs".
  */
 import * as Completion from "../../Completion.ts"
 import type * as Message from "../../Message.ts"
-import * as TokenUsage from "../../TokenUsage.ts"
 import type { ToolChoice } from "../../Tool.ts"
-import { type CallIds, fitIds } from "../callIds.ts"
-import { cacheControl, callArguments, decodeText, present, resultText, toolChoiceOf, verbatim } from "../encode.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, string } from "../json.ts"
-import { closed } from "../jsonSchema.ts"
-import { finishReason, type FinishReasons, type Protocol } from "../Wire.ts"
-import { anthropicStream } from "./stream.ts"
-
-const provider = "anthropic"
+import { fitIds } from "../callIds.ts"
+import { cacheControl, callArguments, decodeText, hasOtherTools, present, resultText, verbatim } from "../encode.ts"
+import type { Wire } from "../Wire.ts"
+import { fit, type Fitted, type Options } from "./rules.ts"
+import { closed } from "./schema.ts"
+import { callIds, type imageTypes, isBlank, path, vendor } from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Request
+// Contents
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The most tokens that an answer may have, by the beginning of the model's name; the first match counts.
-const outputLimits = [
-  ["claude-opus-4-8", 128_000],
-  ["claude-opus-4-7", 128_000],
-  ["claude-opus-4-6", 128_000],
-  ["claude-opus-4-5", 64_000],
-  ["claude-opus-4", 32_000],
-  ["claude-sonnet-4", 64_000],
-  ["claude-haiku-4", 64_000],
-  ["claude-3-7-sonnet", 64_000],
-  ["claude-3-5", 8192],
-  ["claude-3", 4096],
-  ["claude-2", 4096],
-  // Every later Claude takes at least this much.
-  ["claude-", 64_000]
-] as const satisfies ReadonlyArray<readonly [string, number]>
-
-// What any server that speaks this protocol takes.
-const fallbackLimit = 4096
-
-// Gateways put vendors and regions before the name, and some write 4.6 for 4-6.
-const baseName = (model: string): string => model.slice(Math.max(0, model.indexOf("claude-"))).replaceAll(".", "-")
-
-/** `max_tokens` for a request that does not set it, by the model of the request. */
-export const defaultMaxTokens = (model: string): number => {
-  const name = baseName(model)
-  return outputLimits.find(([start]) => name.startsWith(start))?.[1] ?? fallbackLimit
-}
-
-const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
-
-const documentTypes = ["application/pdf", "text/plain"] as const
-
-// The types of media were held against the tables above before.
+// The types of media were held against what is accepted before.
 const source = <MediaType extends string>(source: Message.Source) => {
   switch (source._tag) {
     case "Url":
@@ -68,10 +33,11 @@ const documentSource = (from: Message.Source) =>
     ? { type: "text", media_type: "text/plain", data: decodeText(from.data) } as const
     : source<"application/pdf">(from)
 
-const text = (content: Message.Text, native = true) => ({
+// Citations are the provider's own, and belong to its answers alone.
+const text = (content: Message.Text, cited: boolean) => ({
   type: "text",
   text: content.text,
-  ...(native && present("citations", content.citations && verbatim(content.citations))),
+  ...(cited && present("citations", content.citations && verbatim(content.citations))),
   ...cacheControl(content)
 } as const)
 
@@ -89,17 +55,17 @@ const document = (content: Message.Document) => ({
   ...cacheControl(content)
 } as const)
 
-// The provider refuses texts of nothing but white space, although its models write them.
-const isBlank = (text: string): boolean => text.trim() === ""
-
-const callIds: CallIds = { fits: (id) => /^[a-zA-Z0-9_-]+$/.test(id), unique: true }
-
-const resultBlock = (item: Message.ToolResultContent) =>
-  item._tag === "Image"
-    ? [image(item)]
-    : isBlank(resultText(item))
-    ? []
-    : [{ type: "text", text: resultText(item) } as const]
+const resultBlock = (item: Message.ToolResultContent) => {
+  switch (item._tag) {
+    case "Image":
+      return [image(item)]
+    case "Document":
+      return [document(item)]
+    case "Text":
+    case "Json":
+      return isBlank(resultText(item)) ? [] : [{ type: "text", text: resultText(item) } as const]
+  }
+}
 
 const toolResult = (result: Message.ToolResult) => {
   const content = result.content.map(resultBlock).flat()
@@ -115,7 +81,7 @@ const toolResult = (result: Message.ToolResult) => {
 const userBlock = (content: Message.UserContent) => {
   switch (content._tag) {
     case "Text":
-      return isBlank(content.text) ? [] : [text(content)]
+      return isBlank(content.text) ? [] : [text(content, false)]
     case "Image":
       return [image(content)]
     case "Document":
@@ -145,7 +111,7 @@ const reasoningBlock = (part: Message.ReasoningPart) => {
   }
 }
 
-const assistantBlock = (native: boolean) => (content: Message.AssistantContent) => {
+const assistantBlock = (name: string, native: boolean) => (content: Message.AssistantContent) => {
   switch (content._tag) {
     case "Text":
       return isBlank(content.text) ? [] : [text(content, native)]
@@ -162,7 +128,7 @@ const assistantBlock = (native: boolean) => (content: Message.AssistantContent) 
     case "Reasoning":
       return native ? content.content.map(reasoningBlock).flat() : []
     case "ProviderBlock":
-      return content.provider === provider ? [verbatim(content.block)] : []
+      return content.provider === name ? [verbatim(content.block)] : []
     // Refused before.
     case "Image":
       return []
@@ -174,6 +140,10 @@ const systemBlock = (content: string, marked: { readonly cache?: Message.CacheHi
   text: content,
   ...cacheControl(marked)
 } as const)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Conversation
+// ---------------------------------------------------------------------------------------------------------------------
 
 type SystemBlock = ReturnType<typeof systemBlock>
 type UserBlock = ReturnType<typeof userBlock>[number]
@@ -187,34 +157,29 @@ type Turn =
 const resultsFirst = (a: UserBlock, b: UserBlock): number =>
   Number(b.type === "tool_result") - Number(a.type === "tool_result")
 
-// Models from Opus 4.8 take system text in the middle of a conversation, after a user's turn and before the model's.
-const takesSystemAt = (
-  model: string,
-  messages: ReadonlyArray<Message.Message>,
-  index: number
-): boolean => {
+// System text stands behind a user's turn, or one that a tool of the provider ended, and before the model's.
+const standsAt = (messages: ReadonlyArray<Message.Message>, index: number): boolean => {
   const previous = messages[index - 1]
   const next = messages[index + 1]
   const last = previous?._tag === "Assistant" ? previous.content.at(-1) : undefined
-  return baseName(model).startsWith("claude-opus-4-8")
-    && (previous?._tag === "User" || last?._tag === "ProviderBlock")
+  return (previous?._tag === "User" || last?._tag === "ProviderBlock")
     && (next === undefined || next._tag === "Assistant")
 }
 
-const conversation = (completion: Completion.Completion, model: string) => {
+const conversation = (completion: Completion.Completion, name: string, systemInPlace: boolean) => {
   const system: Array<SystemBlock> = []
   const turns: Array<Turn> = []
   if (completion.preamble !== undefined && !isBlank(completion.preamble)) {
     system.push(systemBlock(completion.preamble, {}))
   }
-  const messages = fitIds(Completion.messages(completion), provider, callIds)
+  const messages = fitIds(Completion.messages(completion), name, callIds)
   messages.forEach((message, index) => {
     const last = turns.at(-1)
     switch (message._tag) {
       case "System": {
         if (isBlank(message.content)) return
         const block = systemBlock(message.content, message)
-        if (takesSystemAt(model, messages, index)) turns.push({ role: "system", content: [block] })
+        if (systemInPlace && standsAt(messages, index)) turns.push({ role: "system", content: [block] })
         else system.push(block)
         return
       }
@@ -225,8 +190,8 @@ const conversation = (completion: Completion.Completion, model: string) => {
         return
       }
       case "Assistant": {
-        const native = message.provider === undefined || message.provider === provider
-        const content = message.content.map(assistantBlock(native)).flat()
+        const native = message.provider === undefined || message.provider === name
+        const content = message.content.map(assistantBlock(name, native)).flat()
         // An empty turn, such as an empty answer to a tool result, is refused by the provider.
         if (content.length > 0) turns.push({ role: "assistant", content })
         return
@@ -238,27 +203,36 @@ const conversation = (completion: Completion.Completion, model: string) => {
   return { system, messages: turns }
 }
 
-const toolChoice = (choice: ToolChoice) => {
-  switch (choice._tag) {
+// ---------------------------------------------------------------------------------------------------------------------
+// Settings
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Whether one answer may hold several calls is a part of the choice.
+const toolChoice = (choice: ToolChoice | undefined, parallel: boolean | undefined) => {
+  const single = present("disable_parallel_tool_use", parallel === undefined ? undefined : !parallel)
+  switch (choice?._tag) {
+    case undefined:
+      return parallel === undefined ? {} : { tool_choice: { type: "auto", ...single } as const }
     case "Auto":
-      return { type: "auto" } as const
+      return { tool_choice: { type: "auto", ...single } as const }
     case "None":
-      return { type: "none" } as const
+      return { tool_choice: { type: "none" } as const }
     case "Required":
-      return { type: "any" } as const
+      return { tool_choice: { type: "any", ...single } as const }
     case "Specific":
-      return { type: "tool", name: choice.names[0]! } as const
+      return { tool_choice: { type: "tool", name: choice.names[0]!, ...single } as const }
   }
 }
 
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
-export const encode = (completion: Completion.Completion, model: string) => {
-  const { messages, system } = conversation(completion, model)
-  const { maxTokens, outputSchema, stopSequences = [], temperature, tools } = completion
-  const choice = toolChoiceOf(completion, provider)
+export const encode = (fitted: Fitted, model: string, name: string) => {
+  const { completion, effort, maxTokens, systemInPlace, thinking } = fitted
+  const { outputSchema, parallelToolCalls, stopSequences = [], temperature, tools, topP } = completion
+  const { messages, system } = conversation(completion, name, systemInPlace)
+  const format = outputSchema && ({ type: "json_schema", schema: closed(outputSchema) } as const)
   return {
     model,
-    max_tokens: maxTokens ?? defaultMaxTokens(model),
+    max_tokens: maxTokens,
     ...(system.length > 0 && { system }),
     messages,
     ...(tools.length > 0 && {
@@ -269,10 +243,15 @@ export const encode = (completion: Completion.Completion, model: string) => {
         ...cacheControl(tool)
       }))
     }),
-    ...(choice && { tool_choice: toolChoice(choice) }),
+    ...((tools.length > 0 || hasOtherTools(completion, vendor, name))
+      && toolChoice(completion.toolChoice, parallelToolCalls)),
     ...present("temperature", temperature),
+    ...present("top_p", topP),
     ...(stopSequences.length > 0 && { stop_sequences: stopSequences }),
-    ...(outputSchema && { output_config: { format: { type: "json_schema", schema: closed(outputSchema) } as const } })
+    ...present("thinking", thinking),
+    ...((format !== undefined || effort !== undefined) && {
+      output_config: { ...present("effort", effort), ...present("format", format) }
+    })
   }
 }
 
@@ -282,118 +261,20 @@ const isFile = (content: Message.UserContent | Message.ToolResultContent): boole
     : content._tag === "ToolResult" && content.content.some(isFile)
 
 // Uploaded files are a feature in beta, which has to be asked for.
-const betas = (completion: Completion.Completion): Readonly<Record<string, string>> =>
+const fileBetas = (completion: Completion.Completion): ReadonlyArray<string> =>
   Completion.messages(completion).some((message) => message._tag === "User" && message.content.some(isFile))
-    ? { "anthropic-beta": "files-api-2025-04-14" }
-    : {}
+    ? ["files-api-2025-04-14"]
+    : []
 
-const request: Protocol["request"] = (completion, model, streamed) => ({
-  path: "/v1/messages",
-  headers: betas(completion),
-  body: { ...encode(completion, model), ...(streamed && { stream: true }) }
-})
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Response
-// ---------------------------------------------------------------------------------------------------------------------
-
-const finishReasons = {
-  end_turn: "Stop",
-  stop_sequence: "Stop",
-  max_tokens: "MaxTokens",
-  model_context_window_exceeded: "MaxTokens",
-  tool_use: "ToolUse",
-  refusal: "ContentFilter"
-} satisfies FinishReasons
-
-/** Usage: `input_tokens` is only what was neither read from the cache nor written to it. */
-export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
-  const read = number(usage["cache_read_input_tokens"]) ?? 0
-  const written = number(usage["cache_creation_input_tokens"]) ?? 0
-  return TokenUsage.make({
-    inputTokens: (number(usage["input_tokens"]) ?? 0) + read + written,
-    outputTokens: number(usage["output_tokens"]) ?? 0,
-    cachedInputTokens: read,
-    cacheWriteTokens: written,
-    reasoningTokens: number(object(usage["output_tokens_details"])["thinking_tokens"]) ?? 0
-  })
-}
-
-// A stream brings the input as a JSON text.
-const inputOf = (block: JsonRecord): unknown => {
-  const json = string(block["partial_json"])
-  return json === undefined ? callArguments(block["input"]) : parseJson(json)
-}
-
-/** One block of an answer. */
-const decodeBlock = (block: JsonRecord, mint: () => string): ReadonlyArray<Message.AssistantContent> => {
-  switch (block["type"]) {
-    case "text": {
-      const citations = array(block["citations"]) as NonNullable<Message.Text["citations"]>
-      const text = string(block["text"])
-      return text === undefined
-        ? []
-        : [{ _tag: "Text", text, ...(citations.length > 0 && { citations }) }]
-    }
-    case "tool_use": {
-      const name = string(block["name"])
-      const input = inputOf(block)
-      // A call without a name cannot be run, nor one whose input is not JSON.
-      return name === undefined || input === undefined ? [] : [{
-        _tag: "ToolCall",
-        id: string(block["id"]) ?? mint(),
-        name,
-        arguments: input as Message.ToolCall["arguments"]
-      }]
-    }
-    case "thinking":
-      return [{
-        _tag: "Reasoning",
-        content: [{
-          _tag: "Text",
-          text: string(block["thinking"]) ?? "",
-          ...present("signature", string(block["signature"]))
-        }]
-      }]
-    case "redacted_thinking":
-      return [{ _tag: "Reasoning", content: [{ _tag: "Redacted", data: string(block["data"]) ?? "" }] }]
-    default:
-      return [{ _tag: "ProviderBlock", provider, block: block as Message.ProviderBlock["block"] }]
-  }
-}
-
-const response: Protocol["response"] = (body, mintId) => {
-  if (!Array.isArray(body["content"])) return undefined
-  const blocks = body["content"].filter(isObject)
-  const finish = string(body["stop_reason"])
-  // The block that the limit cut is the last one; a call in it is not whole, even if what there is of it parses.
-  const reason = finishReason(finishReasons, finish)
-  const cut = reason._tag === "MaxTokens" && blocks.at(-1)?.["type"] === "tool_use"
-  const whole = cut ? blocks.slice(0, -1) : blocks
-  const malformed = whole.find((block) => block["type"] === "tool_use" && inputOf(block) === undefined)
+/** The request function of an instance. */
+export const request = (name: string, options?: Options): Wire["request"] => (completion, model, streamed) => {
+  const fitted = fit(completion, model, name, options)
+  if ("_tag" in fitted) return fitted
+  const betas = [...fileBetas(completion), ...fitted.betas]
   return {
-    choice: whole.flatMap((block, index) => decodeBlock(block, () => mintId(index))),
-    malformedCall: malformed && `the arguments of the call of ${String(malformed["name"])} are not JSON`,
-    finishReason: reason,
-    finish,
-    stopSequence: string(body["stop_sequence"]),
-    filter: string(object(body["stop_details"])["category"]) ?? string(object(body["stop_details"])["explanation"]),
-    usage: usage(object(body["usage"])),
-    id: string(body["id"]),
-    model: string(body["model"])
+    path,
+    ...(betas.length > 0 && { headers: { "anthropic-beta": betas.join(",") } }),
+    body: { ...encode(fitted, model, name), ...(streamed && { stream: true }) },
+    ...(fitted.warnings.length > 0 && { warnings: fitted.warnings })
   }
-}
-
-export const anthropicMessages: Protocol = {
-  provider,
-  accepts: {
-    user: {
-      Image: { Url: true, Base64: imageTypes, FileId: true },
-      Document: { Url: true, Base64: documentTypes, FileId: true }
-    },
-    toolResult: { Url: true, Base64: imageTypes, FileId: true }
-  },
-  request,
-  response,
-  stream: anthropicStream
 }

@@ -1,198 +1,309 @@
 /**
- * The chunks of a Chat Completions stream, put together to the body that the call without streaming gives. Sources:
- * OpenAI API reference, "Chat streaming"; OpenRouter API reference, "Streaming", "Reasoning tokens".
+ * The chunks of a Chat Completions stream, put together to what the call without streaming says. Sources: OpenAI API
+ * reference, "Chat streaming"; OpenRouter API reference, "Streaming", "Reasoning tokens".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
-import { array, isObject, type JsonRecord, number, object, parseJson, put, string } from "../json.ts"
-import type { StreamDecoder } from "../Wire.ts"
+import type * as Message from "../../Message.ts"
+import { present } from "../encode.ts"
+import { array, isObject, type JsonRecord, object, put, string } from "../json.ts"
+import { type Answer, sound, type StreamDecoder } from "../Wire.ts"
+import { type Call, fragmentsOf, indexOf, isEmpty, isWhole, make as makeCalls } from "./calls.ts"
+import { gather, gatherChoices } from "./gather.ts"
+import {
+  argumentsOf,
+  audioOf,
+  cost,
+  ending,
+  imageOf,
+  metadataOf,
+  notJson,
+  otherParts,
+  otherWord,
+  reasoningOf,
+  thinkingTexts,
+  unread,
+  unreadUsage,
+  usage
+} from "./response.ts"
+import { reasoningFields } from "./shape.ts"
 
-interface Call {
-  id: string | undefined
-  name: string
-  arguments: string
-  /** Which of the answer's calls this is; a call without a name is none. */
-  number: number | undefined
-}
+/** A content of the answer as far as it came; its place among them is its index. */
+type Item =
+  | { readonly _tag: "Reasoning"; readonly message: Record<string, unknown>; readonly details: Details }
+  | { readonly _tag: "Thinking"; text: string }
+  | { readonly _tag: "Text"; text: string }
+  | { readonly _tag: "Call"; readonly call: Call }
+  | { readonly _tag: "Image"; readonly image: unknown }
+  | { readonly _tag: "Audio"; readonly audio: Record<string, unknown> }
 
-// Servers write arguments as pieces of a text, as the whole value, or as null for none.
-const argumentsText = (value: unknown): string =>
-  typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value)
-
-const isWhole = (args: string): boolean => args.endsWith("}") && parseJson(args) !== undefined
-
-// Some gateways give every call of a turn the same index: a new id together with a new start is a new call. Others give
-// every fragment of one call a new id, which is not. Where there are no ids, a call is new when the one before is whole.
-const isNewCall = (call: Call, id: string | undefined, name: string | undefined, args: string): boolean =>
-  name !== undefined && (id === undefined
-    ? args !== "" && isWhole(call.arguments)
-    : id !== call.id && (name !== call.name || args === "" || isWhole(call.arguments)))
+type Details = Map<string, Record<string, unknown>>
 
 const detailKey = (detail: JsonRecord): string =>
-  `${String(detail["type"])}:${String(number(detail["index"]) ?? string(detail["id"]) ?? "")}`
+  `${String(detail["type"])}:${String(indexOf(detail["index"]) ?? string(detail["id"]) ?? "")}`
 
-const concatenated = ["text", "summary", "data"]
+const concatenated: ReadonlySet<string> = new Set(["text", "summary", "data"])
 
-export const chatStream = (mintId: (index: number) => string): StreamDecoder => {
+// Details of one kind and place are pieces of one.
+const addDetail = (details: Details, detail: JsonRecord): void => {
+  const key = detailKey(detail)
+  const before = details.get(key)
+  if (before === undefined) {
+    details.set(key, { ...detail })
+    return
+  }
+  for (const name in detail) {
+    const value = detail[name]
+    if (value === null || value === undefined) continue
+    put(before, name, concatenated.has(name) ? `${string(before[name]) ?? ""}${String(value)}` : value)
+  }
+}
+
+const addAudio = (audio: Record<string, unknown>, delta: JsonRecord): void => {
+  for (const name in delta) {
+    const value = delta[name]
+    const before = audio[name]
+    put(audio, name, typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value)
+  }
+}
+
+/** A decoder of one stream of the instance `name`. */
+export const stream = (name: string) => (mintId: (index: number) => string): StreamDecoder => {
   let id: string | undefined
   let model: string | undefined
-  let usage: JsonRecord | undefined
+  let reported: JsonRecord | undefined
   let finish: string | undefined
   let native: string | undefined
-  let text = ""
-  let refusal = ""
-  let thinking = ""
-  let reasoning = ""
-  let field: string | undefined
   let hasChoice = false
+  let hasText = false
   let done = false
-  const details = new Map<string, Record<string, unknown>>()
-  const images: Array<unknown> = []
-  const audio: Record<string, unknown> = {}
-  const calls: Array<Call> = []
-  const slots = new Map<number, number>()
-  let started = 0
+  const items: Array<Item> = []
+  const places: { [Tag in Item["_tag"]]?: number | undefined } = {}
+  const starts = new Map<Call, { readonly index: number; started: boolean }>()
+  const ended = new Map<number, Message.AssistantContent>()
+  const calls = makeCalls()
+  let current: Call | undefined
+  const body: Record<string, unknown> = {}
+  const rest: Record<string, unknown> = {}
+  const refusals: Array<string> = []
+  const others = gatherChoices()
 
-  const addText = (piece: string | undefined, parts: Array<CompletionPart>): void => {
-    if (piece === undefined) return
-    text += piece
-    parts.push({ _tag: "TextDelta", text: piece })
+  // The item of a kind that pieces are added to, and its index.
+  const itemOf = <Tag extends Item["_tag"]>(
+    tag: Tag,
+    create: () => Extract<Item, { readonly _tag: Tag }>
+  ): readonly [Extract<Item, { readonly _tag: Tag }>, number] => {
+    const index = places[tag] ??= items.push(create()) - 1
+    return [items[index] as Extract<Item, { readonly _tag: Tag }>, index]
   }
 
-  const addThinking = (piece: string, parts: Array<CompletionPart>): void => {
-    if (piece === "") return
-    thinking += piece
-    parts.push({ _tag: "ReasoningDelta", text: piece })
+  const addText = (text: string | undefined, parts: Array<CompletionPart>): void => {
+    if (text === undefined) return
+    // Text behind reasoning of the same list is another content than text before it.
+    places.Thinking = undefined
+    const [item, index] = itemOf("Text", () => ({ _tag: "Text", text: "" }))
+    item.text += text
+    parts.push({ _tag: "TextDelta", index, text })
+  }
+
+  const addThinking = (text: string, parts: Array<CompletionPart>): void => {
+    if (text === "") return
+    places.Text = undefined
+    const [item, index] = itemOf("Thinking", () => ({ _tag: "Thinking", text: "" }))
+    item.text += text
+    parts.push({ _tag: "ReasoningDelta", index, text })
   }
 
   const addContent = (content: unknown, parts: Array<CompletionPart>): void => {
-    if (typeof content === "string") return addText(string(content), parts)
+    if (typeof content === "string") {
+      if (content !== "") hasText = true
+      return addText(string(content), parts)
+    }
+    let textBefore = false
     for (const part of array(content).map(object)) {
       if (part["type"] === "thinking") {
-        for (const item of array(part["thinking"])) addThinking(string(object(item)["text"]) ?? "", parts)
-      } else addText(string(part["text"]), parts)
+        for (const text of thinkingTexts(part)) addThinking(text, parts)
+        continue
+      }
+      const text = string(part["text"]) ?? string(part["refusal"])
+      if (text === undefined) continue
+      hasText = true
+      // Of one list, each text is a content of its own.
+      if (textBefore) places.Text = undefined
+      textBefore = true
+      addText(text, parts)
     }
+    gather(rest, { content: otherParts(content) })
   }
 
   const addReasoning = (delta: JsonRecord, parts: Array<CompletionPart>): void => {
-    const name = string(delta["reasoning_content"]) !== undefined ? "reasoning_content" : "reasoning"
-    const plain = string(delta[name])
-    let fromDetails = ""
-    if (plain !== undefined) {
-      field = name
-      reasoning += plain
-    }
-    for (const detail of array(delta["reasoning_details"]).filter(isObject)) {
-      fromDetails += string(detail["text"]) ?? string(detail["summary"]) ?? ""
-      const key = detailKey(detail)
-      const before = details.get(key)
-      if (before === undefined) details.set(key, { ...detail })
-      else {
-        for (const name in detail) {
-          const value = detail[name]
-          if (value === null || value === undefined) continue
-          put(before, name, concatenated.includes(name) ? `${string(before[name]) ?? ""}${String(value)}` : value)
-        }
-      }
-    }
-    // Details repeat what the plain text says.
-    const piece = plain ?? fromDetails
-    if (piece !== "") parts.push({ _tag: "ReasoningDelta", text: piece })
+    const field = reasoningFields.find((name) => string(delta[name]) !== undefined)
+    const plain = field && string(delta[field])
+    const given = array(delta["reasoning_details"]).filter(isObject)
+    if (plain === undefined && given.length === 0) return
+    const [{ details, message }, index] = itemOf("Reasoning", () => ({
+      _tag: "Reasoning",
+      message: {},
+      details: new Map()
+    }))
+    if (field !== undefined && plain !== undefined) message[field] = `${string(message[field]) ?? ""}${plain}`
+    for (const detail of given) addDetail(details, detail)
+    // Details repeat what the plain text says, or said.
+    const said = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
+    const text = said ?? given.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
+    if (text !== "") parts.push({ _tag: "ReasoningDelta", index, text })
+  }
+
+  const addRefusal = (delta: JsonRecord, parts: Array<CompletionPart>): void => {
+    const refusal = string(delta["refusal"])
+    if (refusal === undefined) return
+    refusals.push(refusal)
+    // Beside a text, it is not said a second time.
+    if (!hasText) addText(refusal, parts)
   }
 
   const addCall = (fragment: JsonRecord, parts: Array<CompletionPart>): void => {
-    const slot = number(fragment["index"]) ?? 0
-    const id = string(fragment["id"])
-    const made = object(fragment["function"])
-    const name = string(made["name"])
-    const piece = argumentsText(made["arguments"])
-    let index = slots.get(slot)
-    if (index === undefined || isNewCall(calls[index]!, id, name, piece)) {
-      index = calls.push({ id, name: "", arguments: "", number: undefined }) - 1
-      slots.set(slot, index)
+    const added = calls.add(fragment)
+    if (added === undefined) return
+    const { call, isNew, piece } = added
+    if (isNew) {
+      // What went before is whole by now, if its text says so; others may go on behind it.
+      if (current !== undefined && isWhole(current) && calls.certain()) end(starts.get(current)!.index, parts)
+      starts.set(call, { index: items.push({ _tag: "Call", call }) - 1, started: false })
     }
-    const call = calls[index]!
-    call.id ??= id
-    if (call.name === "" && name !== undefined) call.name = name
-    // A literal null stands for no arguments, or for arguments that are still to come.
-    call.arguments = call.arguments === "null" ? piece : call.arguments + piece
-    if (call.name === "") return
-    const fresh = call.number === undefined ? call.arguments : piece
-    if (call.number === undefined) {
-      call.number = started++
-      parts.push({ _tag: "ToolCallStart", index: call.number, id: call.id ??= mintId(index), name: call.name })
+    current = call
+    const place = starts.get(call)!
+    if (call.name === "" || call.ended) return
+    const fresh = place.started ? piece : call.arguments
+    if (!place.started) {
+      place.started = true
+      call.id ??= mintId(call.position)
+      parts.push({
+        _tag: "ToolCallStart",
+        index: place.index,
+        id: call.id,
+        name: call.name,
+        ...present("signature", call.signature)
+      })
     }
-    if (fresh !== "" && call.arguments !== "null") {
-      parts.push({ _tag: "ToolCallDelta", index: call.number, arguments: fresh })
-    }
-  }
-
-  const addAudio = (delta: JsonRecord): void => {
-    for (const name in delta) {
-      const value = delta[name]
-      const before = audio[name]
-      put(
-        audio,
-        name,
-        typeof value === "string" && typeof before === "string" && name !== "id" ? before + value : value
-      )
+    if (fresh !== "" && !isEmpty(call)) {
+      parts.push({ _tag: "ToolCallDelta", index: place.index, arguments: fresh })
     }
   }
 
   const complete = (): boolean => finish !== undefined || done
 
-  const message = (): JsonRecord => ({
-    content: thinking === ""
-      ? text
-      : [
-        { type: "thinking", thinking: [{ type: "text", text: thinking }] },
-        ...(text === "" ? [] : [{ type: "text", text }])
-      ],
-    refusal,
-    ...(field !== undefined && { [field]: reasoning }),
-    reasoning_details: [...details.values()],
-    // A call that the stream broke off in is none, even if nothing of its arguments had come, or only what may stand for
-    // arguments that are still to come.
-    tool_calls: calls.filter((call) => complete() || (call.arguments !== "" && call.arguments !== "null"))
-      .map(({ arguments: args, id, name }) => ({ id, function: { name, arguments: args } })),
-    images,
-    ...(Object.keys(audio).length > 0 && { audio })
-  })
+  // A call that the stream broke off in is no call, and one whose name never came cannot be run.
+  const callOf = (call: Call): ReadonlyArray<Message.ToolCall> => {
+    if (call.name === "" || (isEmpty(call) && !complete())) return []
+    const value = argumentsOf(call.arguments, ending(finish, native).truncated)
+    return value === undefined ? [] : [{
+      _tag: "ToolCall",
+      id: call.id ??= mintId(call.position),
+      name: call.name,
+      arguments: value as Message.ToolCall["arguments"],
+      ...present("signature", call.signature)
+    }]
+  }
+
+  const contentOf = (item: Item): ReadonlyArray<Message.AssistantContent> => {
+    switch (item._tag) {
+      case "Reasoning":
+        return reasoningOf({ ...item.message, reasoning_details: [...item.details.values()] })
+      case "Thinking":
+        return [{ _tag: "Reasoning", content: [{ _tag: "Text", text: item.text }] }]
+      case "Text":
+        return [{ _tag: "Text", text: item.text }]
+      case "Call":
+        return callOf(item.call)
+      case "Image":
+        return imageOf(item.image)
+      case "Audio":
+        return audioOf(item.audio, name)
+    }
+  }
+
+  const contentAt = (index: number): Message.AssistantContent | undefined =>
+    ended.get(index) ?? contentOf(items[index]!)[0]
+
+  // Ends a content that is whole, and can be kept.
+  const end = (index: number, parts: Array<CompletionPart>): void => {
+    const content = contentAt(index)
+    if (content === undefined || ended.has(index) || sound(content) === undefined) return
+    ended.set(index, content)
+    const item = items[index]!
+    if (item._tag === "Call") item.call.ended = true
+    parts.push({ _tag: "ContentEnd", index, content })
+  }
+
+  const malformedCall = (truncated: boolean): string | undefined => {
+    if (truncated) return undefined
+    const broken = calls.calls.findLast(({ arguments: args, ended, name }) =>
+      !ended && name !== "" && argumentsOf(args, false) === undefined
+    )
+    return broken === undefined ? calls.doubt() : notJson(broken.name)
+  }
+
+  const addChoice = (choice: JsonRecord, parts: Array<CompletionPart>): void => {
+    hasChoice = true
+    const delta = object(choice["delta"])
+    addReasoning(delta, parts)
+    addContent(delta["content"], parts)
+    addRefusal(delta, parts)
+    for (const fragment of fragmentsOf(delta)) addCall(fragment, parts)
+    for (const image of array(delta["images"])) items.push({ _tag: "Image", image })
+    if (isObject(delta["audio"])) {
+      addAudio(itemOf("Audio", () => ({ _tag: "Audio", audio: {} }))[0].audio, delta["audio"])
+    }
+    const { refusal: _, ...more } = unread(delta, "message")
+    gather(rest, { ...unread(choice, "choice"), ...more })
+    finish = string(choice["finish_reason"]) ?? finish
+    native = string(choice["native_finish_reason"]) ?? native
+  }
+
+  const answer = (): Answer => {
+    const { truncated, ...ends } = ending(finish, native)
+    const usageGiven = reported ?? {}
+    return {
+      choice: items.flatMap((_, index) => contentAt(index) ?? []),
+      ...ends,
+      malformedCall: malformedCall(truncated),
+      absent: !hasChoice,
+      usage: usage(usageGiven),
+      cost: cost(usageGiven),
+      id,
+      model,
+      metadata: metadataOf(
+        body,
+        rest,
+        otherWord({ finish_reason: finish, native_finish_reason: native }),
+        { refusal: refusals.join(""), choices: others.choices(), usage: unreadUsage(usageGiven) }
+      )
+    }
+  }
 
   return {
     event: (event, parts) => {
       // Azure opens with an event that names neither.
       id ??= string(event["id"])
       model ??= string(event["model"])
-      if (isObject(event["usage"])) usage = event["usage"]
-      else if (isObject(object(event["x_groq"])["usage"])) usage = object(object(event["x_groq"])["usage"])
-      const choice = array(event["choices"]).find((choice) => isObject(choice) && (number(choice["index"]) ?? 0) === 0)
-      if (!isObject(choice)) return
-      hasChoice = true
-      const delta = object(choice["delta"])
-      addReasoning(delta, parts)
-      addContent(delta["content"], parts)
-      const refused = string(delta["refusal"])
-      if (refused !== undefined) {
-        refusal += refused
-        if (text === "") parts.push({ _tag: "TextDelta", text: refused })
+      if (isObject(event["usage"])) reported = event["usage"]
+      else if (isObject(object(event["x_groq"])["usage"])) reported = object(object(event["x_groq"])["usage"])
+      for (const [key, value] of Object.entries(unread(event, "body"))) put(body, key, value)
+      for (const choice of array(event["choices"]).filter(isObject)) {
+        const index = indexOf(choice["index"]) ?? 0
+        if (index === 0) addChoice(choice, parts)
+        else others.add(index, choice)
       }
-      for (const fragment of array(delta["tool_calls"])) if (isObject(fragment)) addCall(fragment, parts)
-      if (isObject(delta["function_call"])) addCall({ function: delta["function_call"] }, parts)
-      for (const image of array(delta["images"])) images.push(image)
-      if (isObject(delta["audio"])) addAudio(delta["audio"])
-      finish = string(choice["finish_reason"]) ?? finish
-      native = string(choice["native_finish_reason"]) ?? native
     },
     end: () => {
       done = true
     },
     done: () => done,
     complete,
-    body: () => ({
-      id,
-      model,
-      choices: hasChoice ? [{ index: 0, message: message(), finish_reason: finish, native_finish_reason: native }] : [],
-      ...(usage && { usage })
-    })
+    close: (parts) => {
+      items.forEach((_, index) => end(index, parts))
+    },
+    head: () => ({ id, model }),
+    answer
   }
 }

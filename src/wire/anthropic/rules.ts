@@ -1,0 +1,194 @@
+/**
+ * Makes a completion fit its model: what the model does not take is left out or changed with a warning where the meaning
+ * survives, and refused where it does not. Source: Anthropic API reference, "Migration guide" of each model, "Effort",
+ * "Adaptive thinking", "Mid-conversation system messages".
+ */
+import * as Completion from "../../Completion.ts"
+import type { Warning } from "../../CompletionResponse.ts"
+import * as Models from "../../Models.ts"
+import { hasOtherTools } from "../encode.ts"
+import { object, string } from "../json.ts"
+import type { Refused } from "../Wire.ts"
+import { problemOf } from "./schema.ts"
+import { vendor } from "./shape.ts"
+import { type SentEffort, think, type Thinking } from "./thinking.ts"
+
+/** What an instance is told of its models. */
+export interface Options {
+  /** What holds of models instead of what is known. */
+  readonly models?: Models.Overrides | undefined
+  /**
+   * What happens to thinking of the history whose conversation was changed, on models that bind it: the provider drops
+   * it, which the answer says in its warnings, or refuses the request.
+   */
+  readonly thinkingMismatch?: "drop" | "error" | undefined
+}
+
+/** What is sent besides the conversation itself. */
+export interface Fitted {
+  /** Without what the model does not take. */
+  readonly completion: Completion.Completion
+  readonly maxTokens: number
+  readonly thinking?: Thinking | undefined
+  readonly effort?: SentEffort | undefined
+  /** Whether system messages stay where they stand. */
+  readonly systemInPlace: boolean
+  readonly betas: ReadonlyArray<string>
+  readonly warnings: ReadonlyArray<Warning>
+}
+
+// What any server that speaks this wire takes.
+const fallbackLimit = 4096
+
+const refused = (description: string): Refused => ({ _tag: "Refused", reason: "Unsupported", description })
+
+// The caller's own `thinking`, which is merged over ours.
+const ownThinking = ({ additionalParams, providerParams }: Completion.Completion, name: string): string | undefined =>
+  string(
+    [providerParams?.[name], providerParams?.[vendor], additionalParams]
+      .map((params) => object(object(params)["thinking"])["type"])
+      .find((type) => type !== undefined)
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sampling
+// ---------------------------------------------------------------------------------------------------------------------
+
+// The defaults of the service, and what it takes for them.
+const isDefaultTemperature = (temperature: number): boolean => temperature === 1
+
+const isDefaultTopP = (topP: number): boolean => topP >= 0.99
+
+const sampling = (
+  { temperature, topP }: Completion.Completion,
+  rules: Models.Rules,
+  thinks: boolean,
+  warnings: Array<Warning>
+): Pick<Completion.Completion, "temperature" | "topP"> => {
+  const none = rules.sampling === "none" || (rules.sampling === "withoutThinking" && thinks)
+  const why = rules.sampling === "none" ? "the model takes no sampling settings" : "not taken while the model thinks"
+  const leave = (field: "temperature" | "topP", reason: string): void => {
+    warnings.push({ field, description: `left out: ${reason}` })
+  }
+  const keptTemperature = temperature !== undefined && !none
+  if (temperature !== undefined && none && !isDefaultTemperature(temperature)) leave("temperature", why)
+  if (topP !== undefined && none && !isDefaultTopP(topP)) leave("topP", why)
+  const both = rules.temperatureOrTopP === true && keptTemperature
+  if (topP !== undefined && !none && both) leave("topP", "the model takes it or temperature, not both")
+  return {
+    ...(keptTemperature && { temperature }),
+    ...(topP !== undefined && !none && !both && { topP })
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Tools
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Tools = Pick<Completion.Completion, "toolChoice" | "tools">
+
+const toolsOf = (
+  completion: Completion.Completion,
+  model: string,
+  name: string,
+  mayForce: boolean,
+  warnings: Array<Warning>
+): Tools | Refused => {
+  const { toolChoice, tools } = completion
+  if (toolChoice === undefined) return { tools }
+  const forced = toolChoice._tag === "Required" || toolChoice._tag === "Specific"
+  if (!forced || mayForce || (tools.length === 0 && !hasOtherTools(completion, vendor, name))) {
+    return { tools, toolChoice }
+  }
+  if (toolChoice.otherwise !== "auto") {
+    return refused(
+      `toolChoice: ${model} cannot be made to call a tool; let it choose with otherwise: "auto", or ask for the form of `
+        + "the answer with outputSchema"
+    )
+  }
+  warnings.push({ field: "toolChoice", description: `sent as Auto: ${model} cannot be made to call a tool` })
+  // Of one named tool it is at least certain that no other one is called.
+  const offered = toolChoice._tag === "Specific"
+    ? tools.filter((tool) => toolChoice.names.includes(tool.name))
+    : tools
+  return { tools: offered, toolChoice: { _tag: "Auto" } }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Conversation
+// ---------------------------------------------------------------------------------------------------------------------
+
+// Whether it ends with text of the model's that it shall go on with; a turn that the provider paused goes back as it is.
+const endsWithPrefill = (completion: Completion.Completion, name: string): boolean => {
+  const last = Completion.messages(completion).findLast((message) => message._tag !== "System")
+  if (last?._tag !== "Assistant") return false
+  const end = last.content.at(-1)
+  return !(end?._tag === "ProviderBlock" && end.provider === name)
+}
+
+// Whether thinking goes back, of which the provider may find that it belongs to another conversation.
+const holdsThinking = (completion: Completion.Completion, name: string): boolean =>
+  Completion.messages(completion).some((message) =>
+    message._tag === "Assistant" && (message.provider === undefined || message.provider === name)
+    && message.content.some((content) => content._tag === "Reasoning")
+  )
+
+const bindingBeta = "thinking-binding-controls-2026-08-01"
+
+const dropping = { block_binding: { prefix_mismatch_behavior: "drop_block" } } as const
+
+// ---------------------------------------------------------------------------------------------------------------------
+// All of it
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The completion as its model takes it, or why it cannot. */
+export const fit = (
+  completion: Completion.Completion,
+  model: string,
+  name: string,
+  { models, thinkingMismatch = "drop" }: Options = {}
+): Fitted | Refused => {
+  const rules = Models.find(vendor, model, models)
+  const maxTokens = completion.maxTokens ?? rules.defaultMaxTokens ?? fallbackLimit
+  const warnings: Array<Warning> = []
+  if (rules.prefill === false && endsWithPrefill(completion, name)) {
+    return refused(`prompt: ${model} does not continue an assistant message; end with a user message`)
+  }
+  if (completion.outputSchema !== undefined) {
+    if (rules.structuredOutput === false) return refused(`outputSchema: ${model} has no structured output`)
+    const problem = problemOf(completion.outputSchema)
+    if (problem !== undefined) return refused(`outputSchema: ${problem}`)
+  }
+  const asked = think(completion.reasoning, rules, maxTokens)
+  warnings.push(...asked.warnings)
+  const own = ownThinking(completion, name)
+  const type = own ?? asked.thinking?.type
+  const tools = toolsOf(
+    completion,
+    model,
+    name,
+    rules.forcedTools !== "no" && !(rules.forcedTools === "withoutEnabledThinking" && type === "enabled"),
+    warnings
+  )
+  if ("_tag" in tools) return tools
+  const thinks = type === undefined ? rules.thinksByDefault === true : type !== "disabled"
+  const sampled = sampling(completion, rules, thinks, warnings)
+  if (completion.seed !== undefined) {
+    warnings.push({
+      field: "seed",
+      description: "left out: Anthropic has no seed, and the answers to a request differ"
+    })
+  }
+  const drops = rules.thinkingBound === true && thinkingMismatch === "drop" && holdsThinking(completion, name)
+    && (type === undefined || type === "adaptive")
+  const { temperature: _, toolChoice: __, tools: ___, topP: ____, ...rest } = completion
+  return {
+    completion: Completion.make({ ...rest, ...sampled, ...tools }),
+    maxTokens,
+    thinking: drops ? { type: "adaptive", ...asked.thinking, ...dropping } : asked.thinking,
+    effort: asked.effort,
+    systemInPlace: rules.systemInMiddle === "yes",
+    betas: drops ? [bindingBeta] : [],
+    warnings
+  }
+}

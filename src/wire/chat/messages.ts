@@ -1,0 +1,205 @@
+/**
+ * The messages of a request. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Reasoning tokens".
+ */
+import type * as Message from "../../Message.ts"
+import { cacheControl, callArguments, decodeText, present, resultText } from "../encode.ts"
+import { object, string } from "../json.ts"
+import { audioFormats, detailsField, type Dialect, reasoningFields } from "./shape.ts"
+
+/** Who asks: a dialect, under the name of an instance. */
+export interface Speaker extends Dialect {
+  readonly name: string
+}
+
+const dataUrl = (source: Message.Base64): string => `data:${source.mediaType};base64,${source.data}`
+
+export const urlOf = (source: Message.Source): string =>
+  source._tag === "Url" ? source.url : source._tag === "Base64" ? dataUrl(source) : source.id
+
+const isPlainText = (source: Message.Source): source is Message.Base64 =>
+  source._tag === "Base64" && source.mediaType.startsWith("text/")
+
+const fileExtensions: Readonly<Record<string, string>> = { "application/pdf": "pdf" }
+
+const file = ({ source, title }: Message.Document) => {
+  if (source._tag === "FileId") return { file_id: source.id }
+  const extension = fileExtensions[source.mediaType ?? "application/pdf"]
+  return {
+    filename: title ?? (extension === undefined ? "document" : `document.${extension}`),
+    file_data: urlOf(source)
+  }
+}
+
+const inputAudio = (source: Message.Source) => {
+  // Anything but data was refused before, and so was, where it matters, any other format.
+  const { data, mediaType } = source as Message.Base64
+  return { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
+}
+
+const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => {
+  switch (content._tag) {
+    case "Text":
+      return { type: "text", text: content.text } as const
+    case "Image":
+      return {
+        type: "image_url",
+        image_url: { url: urlOf(content.source), ...present("detail", content.detail) }
+      } as const
+    case "Audio":
+      return { type: "input_audio", input_audio: inputAudio(content.source) } as const
+    case "Video":
+      return { type: "video_url", video_url: { url: urlOf(content.source) } } as const
+    case "Document":
+      return isPlainText(content.source)
+        ? { type: "text", text: decodeText(content.source.data) } as const
+        : { type: "file", file: file(content) } as const
+  }
+}
+
+type Marked = ReturnType<typeof cacheControl>
+
+/** The cache mark of a content, where the server knows them. */
+export const mark = (dialect: Dialect, content: { readonly cache?: Message.CacheHint }): Marked =>
+  dialect.cacheMarks ? cacheControl(content) : {}
+
+type TextPart = { readonly type: "text"; readonly text: string } & Marked
+
+const textPart = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }): TextPart => ({
+  type: "text",
+  text,
+  ...mark(dialect, marked)
+})
+
+// A single text without a mark goes as a plain string, which every server takes.
+const contentOf = <Part extends { readonly type: string } & Marked>(parts: ReadonlyArray<Part | TextPart>) => {
+  const [first] = parts
+  return parts.length === 1 && first?.type === "text" && "text" in first && first.cache_control === undefined
+    ? first.text
+    : parts
+}
+
+const toolMessage = (dialect: Dialect) => (result: Message.ToolResult) => {
+  // Other contents were refused before.
+  const texts = result.content.flatMap((item) => item._tag === "Text" || item._tag === "Json" ? [resultText(item)] : [])
+  return {
+    role: "tool",
+    tool_call_id: result.id,
+    content: contentOf([textPart(dialect, texts.join("\n"), result)])
+  } as const
+}
+
+/** A part of reasoning as one of the details that OpenRouter and others give and take. */
+export const reasoningDetail = (part: Message.ReasoningPart, position: number) => {
+  const common = { id: part.id ?? null, format: part.format ?? null, index: part.index ?? position }
+  switch (part._tag) {
+    case "Text":
+      return { type: "reasoning.text", text: part.text, ...present("signature", part.signature), ...common } as const
+    case "Summary":
+      return { type: "reasoning.summary", summary: part.text, ...common } as const
+    case "Encrypted":
+    case "Redacted":
+      return { type: "reasoning.encrypted", data: part.data, ...common } as const
+  }
+}
+
+/** The readable text of reasoning. */
+export const readable = (parts: ReadonlyArray<Message.ReasoningPart>): string =>
+  parts.flatMap((part) => part._tag === "Text" || part._tag === "Summary" ? [part.text] : []).join("\n")
+
+// Only details can hold a signature, or what the provider alone can read.
+const isSealed = (part: Message.ReasoningPart): boolean =>
+  part._tag === "Encrypted" || part._tag === "Redacted" || (part._tag === "Text" && part.signature !== undefined)
+
+const isNumbered = ({ format, id, index }: Message.ReasoningPart): boolean =>
+  id !== undefined || format !== undefined || index !== undefined
+
+const plainField = (reasoning: ReadonlyArray<Message.Reasoning>) =>
+  reasoningFields.find((name) => name === reasoning[0]?.field)
+
+/** Whether reasoning came as details, which say more than its text. */
+export const writesDetails = (reasoning: ReadonlyArray<Message.Reasoning>): boolean => {
+  const parts = reasoning.flatMap(({ content }) => content)
+  return reasoning[0]?.field === detailsField || parts.some(isSealed)
+    || (plainField(reasoning) === undefined && parts.some(isNumbered))
+}
+
+const reasoningOf = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>) => {
+  const reasoning = contents.filter((content) => content._tag === "Reasoning")
+  const parts = reasoning.flatMap(({ content }) => content)
+  if (dialect.reasoning === "none" || parts.length === 0) return {}
+  const plain = plainField(reasoning)
+  const inDetails = dialect.reasoning === "details" || writesDetails(reasoning)
+  const text = dialect.reasoning === "field" && (plain !== undefined || !inDetails) ? readable(parts) : ""
+  return {
+    ...(inDetails && { reasoning_details: parts.map(reasoningDetail) }),
+    ...present(plain ?? "reasoning_content", text === "" ? undefined : text)
+  }
+}
+
+// What a server's own answer held besides goes back verbatim, except for audio, of which it wants no more than the id.
+const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
+  Object.fromEntries(
+    blocks.flatMap(({ block }) => Object.entries(block)).map(([key, value]) => {
+      const id = key === "audio" ? string(object(value)["id"]) : undefined
+      return [key, id === undefined ? value : { id }]
+    })
+  )
+
+const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
+  const native = message.provider === undefined || message.provider === speaker.name
+  const parts = message.content.flatMap((content) =>
+    content._tag === "Text" && content.text !== "" ? [textPart(speaker, content.text, content)] : []
+  )
+  const calls = message.content.filter((content) => content._tag === "ToolCall")
+  const reasoning = native ? reasoningOf(speaker, message.content) : {}
+  const blocks = message.content.filter((content) => content._tag === "ProviderBlock")
+    .filter((block) => block.provider === speaker.name)
+  const encoded = {
+    role: "assistant",
+    ...(parts.length > 0 && { content: contentOf(parts) }),
+    ...reasoning,
+    ...(calls.length > 0 && {
+      tool_calls: calls.map((call) => ({
+        id: call.id,
+        type: "function",
+        function: { name: call.name, arguments: JSON.stringify(callArguments(call.arguments)) },
+        // Google's compatible server refuses a call without the signature that it gave it.
+        ...(native && call.signature !== undefined && speaker.reasoning === "field"
+          && { extra_content: { google: { thought_signature: call.signature } } })
+      } as const))
+    }),
+    ...ownFields(blocks)
+  } as const
+  // Servers refuse a message of reasoning alone.
+  return parts.length > 0 || calls.length > 0 || blocks.length > 0 ? [encoded] : []
+}
+
+const userMessages = (dialect: Dialect, message: Message.User) => {
+  const results = message.content.filter((content) => content._tag === "ToolResult")
+  const parts = message.content.flatMap((content) =>
+    content._tag === "ToolResult" || (content._tag === "Text" && content.text === "")
+      ? []
+      : [{ ...userPart(content), ...mark(dialect, content) }]
+  )
+  // The results of a turn stand directly behind its calls.
+  return [
+    ...results.map(toolMessage(dialect)),
+    ...(parts.length > 0 ? [{ role: "user", content: contentOf(parts) } as const] : [])
+  ]
+}
+
+/** System text as a message; none when it is empty. */
+export const systemMessages = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }) =>
+  text === "" ? [] : [{ role: "system", content: contentOf([textPart(dialect, text, marked)]) } as const]
+
+/** A message as the messages that say it. */
+export const messagesOf = (speaker: Speaker) => (message: Message.Message) => {
+  switch (message._tag) {
+    case "System":
+      return systemMessages(speaker, message.content, message)
+    case "User":
+      return userMessages(speaker, message)
+    case "Assistant":
+      return assistantMessages(speaker, message)
+  }
+}

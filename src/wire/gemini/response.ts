@@ -1,0 +1,237 @@
+/**
+ * What a generateContent body says, and what the events of a stream say, which are such bodies with a piece of the
+ * answer each: parts are added up, and of everything else the last word counts. Source: Google AI for Developers, Gemini
+ * API reference, "GenerateContentResponse".
+ */
+import type { CompletionPart } from "../../CompletionPart.ts"
+import type { FinishReason, Pass } from "../../CompletionResponse.ts"
+import * as TokenUsage from "../../TokenUsage.ts"
+import { array, isObject, type JsonRecord, number, object, put, string, survives } from "../json.ts"
+import { type Answer, finishReason, type Wire } from "../Wire.ts"
+import { contents } from "./contents.ts"
+import { continuation, countedFields, finishReasons } from "./shape.ts"
+
+/** Usage: thoughts stand beside the candidates, and what tools made the model read beside the prompt. */
+export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
+  const thoughts = number(usage["thoughtsTokenCount"]) ?? 0
+  return TokenUsage.make({
+    inputTokens: (number(usage["promptTokenCount"]) ?? 0) + (number(usage["toolUsePromptTokenCount"]) ?? 0),
+    outputTokens: (number(usage["candidatesTokenCount"]) ?? 0) + thoughts,
+    cachedInputTokens: number(usage["cachedContentTokenCount"]) ?? 0,
+    reasoningTokens: thoughts
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Fields that come again with every event
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Fields = Record<string, unknown>
+
+// Lists that each event has its own piece of; of everything else an event repeats the whole.
+const listed: ReadonlyArray<string> = ["logprobsResult", "citationMetadata"]
+
+// Adds the lists of a field to those that came before. They are copied once, and then grow.
+const append = (into: Fields, field: string, value: JsonRecord): void => {
+  const before = object(into[field]) as Fields
+  for (const [key, items] of Object.entries(value)) {
+    if (!Array.isArray(items)) put(before, key, items)
+    else if (Array.isArray(before[key])) { for (const item of items) (before[key] as Array<unknown>).push(item) }
+    else put(before, key, [...items])
+  }
+  into[field] = before
+}
+
+const assign = (into: Fields, fields: JsonRecord): void => {
+  for (const key of Object.keys(fields)) {
+    const value = fields[key]
+    if (listed.includes(key) && isObject(value)) append(into, key, value)
+    else put(into, key, value)
+  }
+}
+
+const without = (fields: JsonRecord, names: ReadonlyArray<string>): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => !names.includes(name)))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Candidates
+// ---------------------------------------------------------------------------------------------------------------------
+
+const position = (candidate: JsonRecord, place: number): number => {
+  const { index } = candidate
+  return number(index) ?? (typeof index === "string" && /^\d{1,6}$/.test(index) ? Number(index) : place)
+}
+
+/** A candidate that is not the answer, put together as the API writes it. */
+interface Other {
+  readonly fields: Fields
+  readonly parts: Array<Fields>
+}
+
+const continues = (before: Fields | undefined, part: JsonRecord): before is Fields =>
+  before !== undefined && typeof before["text"] === "string" && typeof part["text"] === "string"
+  && before["thought"] === part["thought"] && before["thoughtSignature"] === undefined
+
+const addOther = (other: Other, { content, ...fields }: JsonRecord): void => {
+  assign(other.fields, fields)
+  for (const part of array(object(content)["parts"])) {
+    const last = other.parts.at(-1)
+    if (!isObject(part)) continue
+    if (continues(last, part)) Object.assign(last, part, { text: `${String(last["text"])}${String(part["text"])}` })
+    else other.parts.push({ ...part })
+  }
+}
+
+// Why a filter took the prompt or the answer.
+const filterOf = (body: JsonRecord, candidate: JsonRecord): string | undefined => {
+  const feedback = object(body["promptFeedback"])
+  const reason = string(feedback["blockReason"]) ?? string(candidate["finishReason"])
+  const ratings = [...array(feedback["safetyRatings"]), ...array(candidate["safetyRatings"])].map(object)
+  const blocked = ratings.filter((rating) => rating["blocked"] === true).flatMap((rating) =>
+    string(rating["category"]) ?? []
+  )
+  const message = string(feedback["blockReasonMessage"]) ?? string(candidate["finishMessage"])
+  const parts = [reason, ...blocked, message].filter((part) => part !== undefined)
+  return parts.length === 0 ? undefined : parts.join(", ")
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Reads one answer, from one body or from many events. */
+export interface Reader {
+  readonly take: (body: JsonRecord, parts: Array<CompletionPart>) => void
+  readonly close: (parts: Array<CompletionPart>) => void
+  /** Whether the provider said how the answer ends. */
+  readonly complete: () => boolean
+  readonly head: () => { readonly id?: string | undefined; readonly model?: string | undefined }
+  readonly answer: () => Answer | undefined
+  /** The token with which a further request goes on where this one ended; what comes next is that one's. */
+  readonly next: () => string | undefined
+}
+
+/** The fields of which every answer has at least one. */
+const fields = ["candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"]
+
+// Ends after which no more of a call was to come.
+const isCut = ({ _tag }: FinishReason): boolean => _tag === "MaxTokens" || _tag === "ContentFilter"
+
+/** A reader for the instance `name`; of a `whole` body every part is a content of its own. */
+export const reader = (name: string, mintId: (index: number) => string, whole: boolean): Reader => {
+  const said = contents(name, mintId, whole)
+  const body: Fields = {}
+  let candidate: Fields = {}
+  let counts: Fields = {}
+  // What the requests before this one said, where the answer took several.
+  const hops: Array<{ readonly usage: JsonRecord; readonly fields: JsonRecord }> = []
+  const others = new Map<number, Other>()
+  let known = false
+  let candidates = false
+  let token: string | undefined
+
+  const finish = (): string | undefined => string(candidate["finishReason"])
+
+  const takeFirst = ({ content, ...rest }: JsonRecord, parts: Array<CompletionPart>): void => {
+    candidates = true
+    assign(candidate, rest)
+    token = string(rest["continuationToken"]) ?? token
+    for (const part of array(object(content)["parts"])) if (isObject(part)) said.add(part, parts)
+  }
+
+  const takeOther = (place: number, candidate: JsonRecord): void => {
+    const other = others.get(place) ?? { fields: {}, parts: [] }
+    others.set(place, other)
+    addOther(other, candidate)
+  }
+
+  const passes = (): ReadonlyArray<Pass> =>
+    [...hops.map(({ usage }) => usage), counts].map((counts) => ({ kind: "hop", usage: usage(counts) }))
+
+  const metadata = (reason: FinishReason): JsonRecord | undefined => {
+    const beyond = without(counts, countedFields)
+    const first = hops[0]
+    const shown = [
+      // The word says which filter it was.
+      ...(reason._tag === "ContentFilter" ? ["finishReason"] : []),
+      // An answer that was cut can be continued by the caller; to one that was not, a token means nothing.
+      ...(reason._tag === "MaxTokens" ? ["continuationToken"] : [])
+    ]
+    const hidden = ["index", "finishReason", "continuationToken"].filter((name) => !shown.includes(name))
+    const found: Fields = {
+      ...without(body, ["modelVersion", "responseId"]),
+      ...without(candidate, hidden),
+      ...(Object.keys(beyond).length > 0 && { usageMetadata: beyond }),
+      ...(first && {
+        initialPromptTokenCount: first.usage["promptTokenCount"],
+        hops: hops.map(({ fields, usage }) => ({ ...without(fields, ["continuationToken"]), usageMetadata: usage }))
+      }),
+      ...(others.size > 0 && {
+        candidates: [...others].map(([index, { fields, parts }]) => ({ index, ...fields, content: { parts } }))
+      })
+    }
+    // Numbers that JSON cannot hold, and depths that nothing can walk through.
+    const kept = Object.entries(found).filter(([, value]) => value !== undefined && value !== null && survives(value))
+    return kept.length === 0 ? undefined : Object.fromEntries(kept)
+  }
+
+  return {
+    take: (event, parts) => {
+      known ||= fields.some((field) => field in event)
+      const { candidates: all, usageMetadata, ...rest } = event
+      assign(body, rest)
+      assign(counts, object(usageMetadata))
+      array(all).forEach((item, place) => {
+        if (!isObject(item)) return
+        const at = whole ? place : position(item, place)
+        if (at === 0) takeFirst(item, parts)
+        else takeOther(at, item)
+      })
+    },
+    close: said.close,
+    complete: () => finish() !== undefined || string(object(body["promptFeedback"])["blockReason"]) !== undefined,
+    head: () => ({ id: string(body["responseId"]), model: string(body["modelVersion"]) }),
+    next: () => {
+      if (finish() !== continuation || token === undefined) return undefined
+      const next = token
+      hops.push({ usage: counts, fields: candidate })
+      counts = {}
+      candidate = {}
+      token = undefined
+      return next
+    },
+    answer: () => {
+      if (!known) return undefined
+      const blockReason = string(object(body["promptFeedback"])["blockReason"])
+      const word = finish()
+      const reason: FinishReason = blockReason !== undefined && word === undefined
+        ? { _tag: "ContentFilter" }
+        // A further request that has not come to its end, or never answered.
+        : word === undefined && hops.length > 0
+        ? { _tag: "MaxTokens" }
+        : finishReason(finishReasons, word)
+      const each = passes()
+      return {
+        choice: said.choice(),
+        finishReason: reason,
+        finish: word ?? blockReason,
+        filter: filterOf(body, candidate),
+        absent: !candidates,
+        usage: each.map(({ usage }) => usage).reduce(TokenUsage.add),
+        passes: hops.length > 0 ? each : undefined,
+        malformedCall: said.malformed(word !== undefined && !isCut(reason)),
+        metadata: metadata(reason),
+        id: string(body["responseId"]),
+        model: string(body["modelVersion"])
+      }
+    }
+  }
+}
+
+/** What a whole body says. */
+export const response = (name: string): Wire["response"] => (body, mintId) => {
+  const read = reader(name, mintId, true)
+  const parts: Array<CompletionPart> = []
+  read.take(body, parts)
+  return read.answer()
+}

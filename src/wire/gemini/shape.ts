@@ -1,0 +1,92 @@
+/**
+ * What a generateContent request may hold, and the words that both of its directions share. Sources: Google AI for
+ * Developers, Gemini API reference, "Generating content", "Function calling", "Thought signatures".
+ */
+import type { FinishReason } from "../../CompletionResponse.ts"
+import type { Accepts, FinishReasons } from "../Wire.ts"
+
+/** Whose `providerParams` apply. */
+export const vendor = "gemini"
+
+const imageTypes = ["image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"]
+
+const textTypes = ["text/plain", "text/html", "text/css", "text/csv", "text/xml", "text/markdown", "text/rtf"]
+
+export const accepts: Accepts = {
+  user: {
+    Image: { Url: true, Base64: imageTypes },
+    Audio: { Url: true, Base64: true },
+    Video: { Url: true, Base64: true },
+    Document: { Url: true, Base64: ["application/pdf", "application/json", ...textTypes] }
+  },
+  toolResult: {
+    Image: { Base64: ["image/png", "image/jpeg", "image/webp"] },
+    Document: { Base64: ["application/pdf", ...textTypes] }
+  },
+  assistant: { Url: true, Base64: imageTypes },
+  severalToolNames: true,
+  urlWithoutMediaType: ["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"]
+}
+
+/** Whether data of this type goes as text: the API takes no raw bytes for it. */
+export const isText = (mediaType: string): boolean => mediaType.startsWith("text/")
+
+// From version 3 on, and behind the names without a number.
+const signed = /gemini-([3-9]|\d\d|[a-z-]+latest)/
+
+/** Whether the model wants its calls to come back signed. */
+export const wantsSignatures = (model: string): boolean => signed.test(model)
+
+/** What the documentation of thought signatures gives for calls that another model wrote, or nobody. */
+export const noSignature = "skip_thought_signature_validator"
+
+/** The end of a request at the limit of one request, with more to come for a further one. */
+export const continuation = "CONTINUATION"
+
+export const finishReasons = {
+  FINISH_REASON_UNSPECIFIED: "None",
+  STOP: "Stop",
+  MAX_TOKENS: "MaxTokens",
+  CONTINUATION: "MaxTokens",
+  SAFETY: "ContentFilter",
+  RECITATION: "ContentFilter",
+  BLOCKLIST: "ContentFilter",
+  PROHIBITED_CONTENT: "ContentFilter",
+  SPII: "ContentFilter",
+  IMAGE_SAFETY: "ContentFilter",
+  IMAGE_PROHIBITED_CONTENT: "ContentFilter",
+  IMAGE_RECITATION: "ContentFilter",
+  ESCALATION: "ContentFilter",
+  PUP_LIMITED_DISABLED: "ContentFilter",
+  MODEL_ARMOR: "ContentFilter"
+} as const satisfies FinishReasons
+
+const finishWords: Readonly<Record<Exclude<FinishReason["_tag"], "Other">, keyof typeof finishReasons>> = {
+  None: "FINISH_REASON_UNSPECIFIED",
+  Stop: "STOP",
+  // It says so of no call.
+  ToolUse: "STOP",
+  MaxTokens: "MAX_TOKENS",
+  ContentFilter: "SAFETY"
+}
+
+/** The word for an end; one that is another provider's is `OTHER`. */
+export const finishWord = (reason: FinishReason): string =>
+  reason._tag !== "Other"
+    ? finishWords[reason._tag]
+    : /^[A-Z][A-Z_]{0,63}$/.test(reason.reason) && !Object.hasOwn(finishReasons, reason.reason)
+    ? reason.reason
+    : "OTHER"
+
+/** Fields that stand beside the candidates in a body; all others that an answer has besides are its candidate's. */
+export const bodyFields = ["promptFeedback", "modelStatus", "createTime", "usageMetadata"] as const
+
+/** The counts of `usageMetadata` that `TokenUsage` has. */
+export const countedFields = [
+  "promptTokenCount",
+  "candidatesTokenCount",
+  "totalTokenCount",
+  "cachedContentTokenCount",
+  "thoughtsTokenCount",
+  "toolUsePromptTokenCount"
+] as const
