@@ -77,7 +77,7 @@ export {
   type FaultName,
   /** The names of what can go wrong with a provider. */
   faultsOf
-} from "./simulator/faults.ts"
+} from "./simulator/faults/faults.ts"
 export {
   /** The answer to one plain request, as a pure function. */
   respond,
@@ -182,7 +182,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
   yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
   return {
     url,
-    baseUrls: { anthropic: url, openai: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
+    baseUrls: { anthropic: url, openai: `${url}/v1`, responses: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
     requests,
     cancelled
   }

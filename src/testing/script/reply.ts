@@ -7,6 +7,7 @@ import * as CompletionResponse from "../../CompletionResponse.ts"
 import * as LLMError from "../../LLMError.ts"
 import type * as Message from "../../Message.ts"
 import * as TokenUsage from "../../TokenUsage.ts"
+import { choiceOf } from "./answer.ts"
 import { type AnswerFields, type Entry, type Failure, isFailure, type Never } from "./script.ts"
 import { arrange, type Part } from "./steps.ts"
 
@@ -29,19 +30,9 @@ const usual = {
 
 const callId = ({ call }: Asked, index: number): string => `call_${call}_${index}`
 
-const choiceOf = (asked: Asked, fields: AnswerFields): ReadonlyArray<Message.AssistantContent> => {
-  if (fields.choice !== undefined) return fields.choice
-  const { reasoning, text, toolCalls = [] } = fields
-  return [
-    ...(reasoning === undefined ? [] : [{ _tag: "Reasoning", content: [{ _tag: "Text", text: reasoning }] } as const]),
-    ...(text === undefined ? [] : [{ _tag: "Text", text } as const]),
-    ...toolCalls.map((fields, index) => ({ _tag: "ToolCall", id: callId(asked, index), ...fields } as const))
-  ]
-}
-
 const respond = (asked: Asked, fields: AnswerFields): CompletionResponse.CompletionResponse => {
   const { reasoning: _, text: __, toolCalls: ___, usage, ...rest } = fields
-  const choice = choiceOf(asked, fields)
+  const choice = choiceOf(fields, (index) => callId(asked, index))
   return CompletionResponse.make({
     provider: asked.provider,
     model: asked.model,

@@ -27,8 +27,7 @@ const quoted = (text: string): string => JSON.stringify(text.length > 500 ? `${t
 
 type User = Extract<Message.Message, { _tag: "User" }>
 
-const textOf = ({ content }: User): string =>
-  content.flatMap((one) => one._tag === "Text" ? [one.text] : []).join("\n")
+const textOf = ({ content }: User): string => content.flatMap((one) => one._tag === "Text" ? [one.text] : []).join("\n")
 
 /** The text of the last user turn that had one. */
 const userTextOf = (completion: Completion.Completion): string =>
@@ -205,4 +204,3 @@ export const textOr = ({ response }: Outgoing, text: string): Message.Text => ({
   _tag: "Text",
   text: response.text || text
 })
-

@@ -1,106 +1,22 @@
-/** OpenAI Chat Completions, `POST …/chat/completions`, and the same as OpenRouter speaks it. */
+/** OpenAI Chat Completions, `POST …/chat/completions`. */
 import * as Result from "effect/Result"
+import { openAiServer } from "../../../wire/chat/server.ts"
+import type { Outgoing } from "../../../wire/Wire.ts"
+import { changed } from "../decide.ts"
+import { dataEvent, withData } from "../events.ts"
+import { bearer, gatewayPage, type Rejection, wholeSeconds } from "../exchange.ts"
+import { idOf, isObject, tokensOf } from "../json.ts"
+import type { Facts, Service } from "../service.ts"
 import { type Body, decode } from "./body.ts"
 import * as Rules from "./rules.ts"
-import {
-  bearer,
-  type Call,
-  type Dialect,
-  gatewayPage,
-  isUnknownModel,
-  type Rejection,
-  wholeSeconds
-} from "../exchange.ts"
-import { idOf, isObject, type Json, textOf, tokensOf } from "../json.ts"
-import type { Ask, Choice, Finish, Reply } from "../decide.ts"
-import * as Shape from "../shape.ts"
-import { dataEvent, pieces } from "../events.ts"
 
-/** Answers are dated by one fixed second, so that they can be compared. */
-const created = 1_767_225_600
-
-const choiceOf = (choice: Body["tool_choice"]): Choice => {
-  if (choice === undefined || choice === "auto") return "auto"
-  if (typeof choice === "string") return choice
-  if (choice.type === "function") return [choice.function.name]
-  return choice.type === "allowed_tools" && choice.allowed_tools.mode === "auto" ? "auto" : "required"
-}
-
-const stopsOf = (stop: Body["stop"]): ReadonlyArray<string> => typeof stop === "string" ? [stop] : stop ?? []
-
-const schemaOf = (format: Body["response_format"]): unknown => {
-  if (format?.type === "json_schema") return format.json_schema.schema ?? {}
-  return format?.type === "json_object" ? { type: "object" } : undefined
-}
-
-/** The tool messages at the end of the conversation. */
-const lastResults = (messages: Body["messages"]): ReadonlyArray<string> => {
-  const lastOther = messages.findLastIndex((message) => message.role !== "tool")
-  return messages.slice(lastOther + 1).map((message) => textOf(message.content))
-}
-
-const askOf = (body: Body): Ask => ({
-  model: body.model,
-  userText: body.messages.filter((message) => message.role === "user").map((message) => textOf(message.content))
-    .findLast((text) => text !== "") ?? "",
-  toolResults: lastResults(body.messages),
-  tools: Rules.functionsOf(body).map(({ name, parameters }) => ({ name, parameters })),
-  choice: choiceOf(body.tool_choice),
-  parallel: body.parallel_tool_calls !== false,
-  outputSchema: schemaOf(body.response_format),
-  maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
-  stopSequences: stopsOf(body.stop),
+/** What a request counts. */
+export const factsOf = (body: Body): Facts => ({
   inputTokens: tokensOf(body.messages) + tokensOf(body.tools),
-  cacheWriteTokens: 0
+  json: body.response_format?.type === "json_object"
 })
 
-const finishReasons: { readonly [finish in Finish]: string } = {
-  Stop: "stop",
-  StopSequence: "stop",
-  MaxTokens: "length",
-  ToolUse: "tool_calls"
-}
-
-const callId = (seed: string, index: number): string => `call_${idOf(`${seed} tool ${index}`, 24)}`
-
-const finishOf = ({ finish, finishWord }: Reply): string => finishWord ?? finishReasons[finish]
-
-const toolCallsOf = (reply: Reply, seed: string): { readonly [key: string]: Json } =>
-  reply.toolCalls.length === 0
-    ? {}
-    : {
-      tool_calls: reply.toolCalls.map((call, index) => ({
-        id: callId(seed, index),
-        type: "function",
-        function: { name: call.name, arguments: call.argumentsText }
-      }))
-    }
-
-const contentOf = (reply: Reply): string | null =>
-  reply.toolCalls.length > 0 || reply.refused === true ? null : reply.text ?? ""
-
-const refusalOf = (reply: Reply): string | null => reply.refused === true ? reply.text ?? "" : null
-
-/** A call begins with its id and name, its arguments follow in fragments; a text comes in pieces. */
-const deltasOf = (reply: Reply, seed: string): ReadonlyArray<{ readonly [key: string]: Json }> => [
-  ...reply.toolCalls.flatMap((call, index) => [
-    {
-      tool_calls: [{ index, id: callId(seed, index), type: "function", function: { name: call.name, arguments: "" } }]
-    },
-    ...pieces(call.argumentsText).map((fragment) => ({ tool_calls: [{ index, function: { arguments: fragment } }] }))
-  ]),
-  ...pieces(contentOf(reply) ?? "").map((content) => ({ content })),
-  ...pieces(refusalOf(reply) ?? "").map((refusal) => ({ refusal }))
-]
-
-/** Ends every stream. */
-export const done = "data: [DONE]\n\n"
-
-const counts = ({ usage }: Reply): { readonly [key: string]: Json } => ({
-  prompt_tokens: usage.inputTokens,
-  completion_tokens: usage.outputTokens,
-  total_tokens: usage.inputTokens + usage.outputTokens
-})
+export const callId = (seed: string, index: number): string => `call_${idOf(`${seed} tool ${index}`, 24)}`
 
 const requestId = (seed: string): string => `req_${idOf(`${seed} request`, 32).toLowerCase()}`
 
@@ -117,75 +33,21 @@ const openAiHeaders = (seed: string, remaining: number): { readonly [name: strin
   "x-ratelimit-reset-tokens": "30ms"
 })
 
-const renderOpenAi = (reply: Reply, { seed }: Call) => ({
-  headers: openAiHeaders(seed, 9999),
-  body: {
-    id: `chatcmpl-${idOf(`${seed} message`, 29)}`,
-    object: "chat.completion",
-    created,
-    model: reply.model,
-    choices: [{
-      index: 0,
-      message: {
-        role: "assistant",
-        content: contentOf(reply),
-        ...toolCallsOf(reply, seed),
-        refusal: refusalOf(reply),
-        annotations: []
-      },
-      logprobs: null,
-      finish_reason: finishOf(reply)
-    }],
-    usage: {
-      ...counts(reply),
-      prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-      completion_tokens_details: {
-        reasoning_tokens: 0,
-        audio_tokens: 0,
-        accepted_prediction_tokens: 0,
-        rejected_prediction_tokens: 0
-      }
-    },
-    service_tier: "default",
-    system_fingerprint: `fp_${idOf("fingerprint", 10).toLowerCase()}`
-  }
-})
+/** A text by which the model declines comes in a field of its own. */
+export const refusing = (events: ReadonlyArray<string>, { response }: Outgoing): ReadonlyArray<string> =>
+  response.metadata?.[response.provider]?.["refusal"] === undefined ?
+    events :
+    events.map((event) =>
+      withData(event, (data) => {
+        const [choice] = Array.isArray(data.choices) ? data.choices as ReadonlyArray<unknown> : []
+        const { content, ...delta } = isObject(choice) && isObject(choice.delta) ? choice.delta : {}
+        return isObject(choice) && typeof content === "string" && content !== ""
+          ? { ...data, choices: [{ ...choice, delta: { ...delta, refusal: content } }] }
+          : data
+      })
+    )
 
-/** The usage comes in a chunk of its own, and only when it was asked for. */
-const streamOpenAi = (reply: Reply, call: Call) => {
-  const { body, headers } = renderOpenAi(reply, call)
-  const { choices: _, usage, ...head } = body
-  const withUsage = isObject(call.body.stream_options) && call.body.stream_options.include_usage === true
-  const chunks = [
-    { role: "assistant", content: reply.toolCalls.length > 0 ? null : "", refusal: null },
-    ...deltasOf(reply, call.seed),
-    {}
-  ].map((delta, index, all) => ({
-    choices: [{
-      index: 0,
-      delta,
-      logprobs: null,
-      finish_reason: index === all.length - 1 ? finishOf(reply) : null
-    }],
-    ...withUsage ? { usage: null } : {}
-  }))
-  return {
-    headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" },
-    events: [
-      ...[...chunks, ...withUsage ? [{ choices: [], usage }] : []].map((chunk, index) =>
-        dataEvent({
-          ...head,
-          object: "chat.completion.chunk",
-          ...chunk,
-          obfuscation: idOf(`${call.seed} obfuscation ${index}`, 8)
-        })
-      ),
-      done
-    ]
-  }
-}
-
-const refuseOpenAi = (rejection: Rejection, seed: string) => ({
+export const refuseOpenAi = (rejection: Rejection, seed: string) => ({
   headers: { ...openAiHeaders(seed, 9999), ...rejection.headers },
   body: {
     error: {
@@ -198,13 +60,10 @@ const refuseOpenAi = (rejection: Rejection, seed: string) => ({
   }
 })
 
-const firstFlaw = (flaw: Rejection | undefined, ask: () => Ask): Result.Result<Ask, Rejection> =>
-  flaw === undefined ? Result.succeed(ask()) : Result.fail(flaw)
-
-const readOpenAi = (call: Call): Result.Result<Ask, Rejection> =>
+const check: Service["check"] = (call) =>
   Result.flatMap(
     Result.mapError(decode(call.body, call.unknownFields), Rules.rejectionOf),
-    (body) => firstFlaw(Rules.broken(Rules.openAiRules, body), () => askOf(body))
+    (body) => Rules.checked(Rules.openAiRules, body, factsOf)
   )
 
 const overloaded: Pick<Rejection, "type" | "code" | "message"> = {
@@ -226,9 +85,9 @@ const openAiServerErrors: { readonly [status: number]: Omit<Rejection, "status">
   529: overloaded
 }
 
-export const openai: Dialect = {
+export const openai: Service = {
   provider: "openai",
-  streams: ({ body }) => body.stream === true,
+  server: openAiServer,
   key: ({ headers }) => bearer(headers),
   missingKey: {
     status: 401,
@@ -246,9 +105,25 @@ export const openai: Dialect = {
     type: "invalid_request_error",
     message: `Invalid URL (${method} ${url.pathname})`
   }),
-  read: readOpenAi,
-  render: renderOpenAi,
-  stream: streamOpenAi,
+  check,
+  answerId: (seed) => `chatcmpl-${idOf(`${seed} message`, 29)}`,
+  callId,
+  headers: (seed) => openAiHeaders(seed, 9999),
+  streamType: "text/event-stream; charset=utf-8",
+  dress: (answer) =>
+    changed(answer, {
+      metadata: {
+        openai: {
+          service_tier: "default",
+          system_fingerprint: `fp_${idOf("fingerprint", 10).toLowerCase()}`,
+          ...answer.response.metadata?.["openai"]
+        }
+      }
+    }),
+  events: (events, answer, { seed }) =>
+    refusing(events, answer).map((event, index) =>
+      withData(event, (data) => ({ ...data, obfuscation: idOf(`${seed} obfuscation ${index}`, 8) }))
+    ),
   streamError: () => dataEvent(refuseOpenAi({ status: 500, ...serverError }, "").body),
   refuse: refuseOpenAi,
   rateLimit: (millis) => ({
@@ -264,186 +139,4 @@ export const openai: Dialect = {
     }
   }),
   serverError: (status) => ({ status, message: "", ...openAiServerErrors[status] })
-}
-
-const upstreamNames: { readonly [prefix: string]: string } = {
-  anthropic: "Anthropic",
-  deepseek: "DeepSeek",
-  google: "Google",
-  mistralai: "Mistral",
-  openai: "OpenAI",
-  "x-ai": "xAI"
-}
-
-const upstreamName = (model: string): string => upstreamNames[model.split("/")[0] ?? ""] ?? "Simulated"
-
-const nativeReasons: { readonly [finish in Finish]: string } = {
-  Stop: "stop",
-  StopSequence: "stop",
-  MaxTokens: "max_output_tokens",
-  ToolUse: "completed"
-}
-
-const nativeOf = ({ finish, finishWord }: Reply): string => finishWord ?? nativeReasons[finish]
-
-/** In dollars: 1 per million tokens read, 4 per million written. */
-const costOf = ({ usage }: Reply): number =>
-  Number((usage.inputTokens / 1_000_000 + usage.outputTokens / 250_000).toFixed(9))
-
-const generationId = (seed: string): string => `gen-${created}-${idOf(`${seed} generation`, 20)}`
-
-const renderOpenRouter = (reply: Reply, { seed }: Call) => ({
-  headers: { "x-generation-id": generationId(seed) },
-  body: {
-    id: generationId(seed),
-    provider: upstreamName(reply.model),
-    model: reply.model,
-    object: "chat.completion",
-    created,
-    choices: [{
-      logprobs: null,
-      finish_reason: finishOf(reply),
-      native_finish_reason: nativeOf(reply),
-      index: 0,
-      message: {
-        role: "assistant",
-        content: contentOf(reply),
-        refusal: refusalOf(reply),
-        reasoning: null,
-        ...toolCallsOf(reply, seed)
-      }
-    }],
-    system_fingerprint: null,
-    usage: {
-      ...counts(reply),
-      cost: costOf(reply),
-      is_byok: false,
-      prompt_tokens_details: { cached_tokens: 0, cache_write_tokens: 0, audio_tokens: 0, video_tokens: 0 },
-      cost_details: { upstream_inference_cost: null },
-      completion_tokens_details: { reasoning_tokens: 0, image_tokens: 0, audio_tokens: 0 }
-    }
-  }
-})
-
-const processing = ": OPENROUTER PROCESSING\n\n"
-
-const openRouterHead = (reply: Reply, { seed }: Call) => ({
-  id: generationId(seed),
-  provider: upstreamName(reply.model),
-  model: reply.model,
-  object: "chat.completion.chunk",
-  created
-})
-
-/** The finish reason comes twice, the second time with the usage. */
-const streamOpenRouter = (reply: Reply, call: Call) => {
-  const { headers, body: { usage } } = renderOpenRouter(reply, call)
-  const chunk = (delta: { readonly [key: string]: Json }, last: boolean, extra = {}) =>
-    dataEvent({
-      ...openRouterHead(reply, call),
-      choices: [{
-        index: 0,
-        delta: { role: "assistant", content: "tool_calls" in delta ? null : "", ...delta },
-        finish_reason: last ? finishOf(reply) : null,
-        native_finish_reason: last ? nativeOf(reply) : null
-      }],
-      ...extra
-    })
-  const [first = chunk({}, false), ...rest] = deltasOf(reply, call.seed).map((delta) => chunk(delta, false))
-  return {
-    headers: { ...headers, "content-type": "text/event-stream" },
-    events: [
-      processing + processing + first,
-      ...rest,
-      processing + chunk({}, true),
-      chunk({}, true, { usage }),
-      done
-    ]
-  }
-}
-
-const openRouterStreamError = (reply: Reply, call: Call): string =>
-  dataEvent({
-    ...openRouterHead(reply, call),
-    error: { code: "server_error", message: "Provider disconnected unexpectedly" },
-    choices: [{ index: 0, delta: { content: "" }, finish_reason: "error" }]
-  })
-
-const metadataOf = (rejection: Rejection): { readonly [key: string]: Json } => {
-  if (rejection.upstream === undefined) {
-    return rejection.headers === undefined
-      ? {}
-      : { metadata: { headers: rejection.headers } }
-  }
-  return { metadata: { raw: JSON.stringify(rejection.upstream), provider_name: rejection.type ?? "Simulated" } }
-}
-
-const refuseOpenRouter = (rejection: Rejection) => ({
-  headers: rejection.headers ?? {},
-  body: {
-    error: { message: rejection.message, code: rejection.status, ...metadataOf(rejection), ...rejection.fields },
-    user_id: "user_simulated"
-  }
-})
-
-const openRouterShape = (flaw: Shape.Flaw): Rejection => {
-  const place = Shape.dotted(flaw.path)
-  if (flaw.kind === "missing" && place === "messages") {
-    return Rules.invalid('Input required: specify "prompt" or "messages"')
-  }
-  if (flaw.kind === "missing" && place === "model") return Rules.invalid("No models provided")
-  return Rules.invalid(
-    `${place}: ${
-      flaw.kind === "missing" ? "Required" : `Invalid input: expected ${flaw.types.join(" or ") || "another value"}`
-    }`
-  )
-}
-
-const fromUpstream = (body: Body, rejection: Rejection): Rejection => ({
-  status: rejection.status,
-  message: "Provider returned error",
-  type: upstreamName(body.model),
-  upstream: refuseOpenAi(rejection, "").body
-})
-
-const readOpenRouter = (call: Call): Result.Result<Ask, Rejection> =>
-  Result.flatMap(Result.mapError(decode(call.body, "ignore"), openRouterShape), (body) => {
-    if (body.model === "") return Result.fail(Rules.invalid("No models provided"))
-    if (isUnknownModel(body.model)) return Result.fail(Rules.invalid(`${body.model} is not a valid model ID`))
-    if (body.messages.length === 0) return Result.fail(Rules.invalid("Input must have at least 1 token."))
-    const flaw = Rules.broken(Rules.upstreamRules, body)
-    return firstFlaw(flaw === undefined ? undefined : fromUpstream(body, flaw), () => askOf(body))
-  })
-
-const openRouterServerErrors: { readonly [status: number]: string } = {
-  500: "Internal Server Error",
-  502: "Provider returned error",
-  503: "No instances available",
-  504: "Provider timed out",
-  529: "Provider overloaded"
-}
-
-export const openrouter: Dialect = {
-  provider: "openrouter",
-  streams: openai.streams,
-  key: openai.key,
-  missingKey: { status: 401, message: "No auth credentials found" },
-  invalidKey: { status: 401, message: "User not found." },
-  invalid: Rules.invalid,
-  notFound: () => ({ status: 404, message: "Not Found" }),
-  read: readOpenRouter,
-  render: renderOpenRouter,
-  stream: streamOpenRouter,
-  streamError: openRouterStreamError,
-  refuse: refuseOpenRouter,
-  rateLimit: (millis) => ({
-    status: 429,
-    message: "Rate limit exceeded: requests-per-minute.",
-    headers: {
-      "X-RateLimit-Limit": "20",
-      "X-RateLimit-Remaining": "0",
-      ...millis === undefined ? {} : { "Retry-After": wholeSeconds(millis) }
-    }
-  }),
-  serverError: (status) => ({ status, message: openRouterServerErrors[status] ?? "Internal Server Error" })
 }

@@ -1,125 +1,58 @@
 /** Gemini generateContent and streamGenerateContent, `POST …/v1beta/models/{model}:generateContent`. */
 import * as Result from "effect/Result"
-import { bearer, type Call, type Dialect, gatewayPage, isUnknownModel, type Rejection } from "../exchange.ts"
+import * as Message from "../../../Message.ts"
+import { server } from "../../../wire/gemini/wire.ts"
+import type { Outgoing } from "../../../wire/Wire.ts"
+import { changed } from "../decide.ts"
+import { dataEvent, withData } from "../events.ts"
+import { bearer, type Call, gatewayPage, isUnknownModel, type Rejection } from "../exchange.ts"
+import { idOf, type JsonObject, tokensOf } from "../json.ts"
+import type { Service } from "../service.ts"
 import type { Body } from "./body.ts"
 import * as Rules from "./rules.ts"
-import { idOf, isObject, type Json, textOf, tokensOf } from "../json.ts"
-import type { Ask, Choice, Finish, Reply } from "../decide.ts"
-import { dataEvent, pieces } from "../events.ts"
-
-const choiceOf = (config: Body["toolConfig"]): Choice => {
-  const { allowedFunctionNames = [], mode } = config?.functionCallingConfig ?? {}
-  if (mode === "NONE") return "none"
-  if (mode !== "ANY") return "auto"
-  return allowedFunctionNames.length > 0 ? allowedFunctionNames : "required"
-}
-
-/** A result is an object; where it holds one of these, that is what the tool gave: clients differ. */
-const resultText = (response: unknown): string => {
-  const { content, output, result } = isObject(response) ? response : {}
-  const value = result ?? output ?? content ?? response
-  return typeof value === "string" ? value : JSON.stringify(value ?? {})
-}
-
-const schemaOf = (
-  { responseJsonSchema, responseMimeType, responseSchema }: NonNullable<Body["generationConfig"]>
-) =>
-  responseJsonSchema ?? responseSchema ??
-    (responseMimeType === "application/json" ? { type: "object" } : undefined)
-
-const askOf = (body: Body, model: string): Ask => {
-  const { contents = [], generationConfig = {} } = body
-  const users = contents.filter((content) => content.role !== "model")
-  return {
-    model,
-    userText: users.map((content) => textOf(content.parts)).findLast((text) => text !== "") ?? "",
-    toolResults: Rules.responsesOf(contents.at(-1)).map((one) => resultText(one.response)),
-    tools: Rules.declarationsOf(body).map(({ name, parameters, parametersJsonSchema }) => ({
-      name,
-      parameters: parametersJsonSchema ?? parameters
-    })),
-    choice: choiceOf(body.toolConfig),
-    parallel: true,
-    outputSchema: schemaOf(generationConfig),
-    maxTokens: generationConfig.maxOutputTokens,
-    stopSequences: generationConfig.stopSequences ?? [],
-    inputTokens: tokensOf(contents) + tokensOf(body.systemInstruction) + tokensOf(body.tools),
-    cacheWriteTokens: 0
-  }
-}
-
-const finishReasons: { readonly [finish in Finish]: string } = {
-  Stop: "STOP",
-  StopSequence: "STOP",
-  MaxTokens: "MAX_TOKENS",
-  ToolUse: "STOP"
-}
-
-/** A half-written call is not shown; Gemini 3 signs the first call of an answer. */
-const callsOf = (reply: Reply, seed: string): ReadonlyArray<Json> =>
-  reply.toolCalls.filter((call) => call.complete).map((call, index) => ({
-    functionCall: { name: call.name, args: call.arguments },
-    ...index === 0 && Rules.signs(reply.model) ? { thoughtSignature: idOf(`${seed} signature`, 64) } : {}
-  }))
-
-const textsOf = (texts: ReadonlyArray<string>): ReadonlyArray<Json> => texts.map((text) => ({ text }))
 
 /** Google names no request in its headers. */
 const headers = { "server-timing": "gfet4t7; dur=42", "x-gemini-service-tier": "standard" }
 
-/** One answer, or one chunk of it: of the chunks only the last names the finish reason. */
-const bodyOf = (
-  reply: Reply,
-  seed: string,
-  chunk: { readonly parts: ReadonlyArray<Json>; readonly outputTokens: number; readonly last: boolean }
-) => ({
-  candidates: [{
-    content: { ...chunk.parts.length === 0 ? {} : { parts: chunk.parts }, role: "model" },
-    ...chunk.last ? { finishReason: reply.finishWord ?? finishReasons[reply.finish] } : {},
-    ...chunk.last && reply.finishDetail !== undefined ? { finishMessage: reply.finishDetail } : {},
-    ...chunk.last && reply.finish === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {},
-    index: 0
-  }],
-  usageMetadata: {
-    promptTokenCount: reply.usage.inputTokens,
-    candidatesTokenCount: chunk.outputTokens,
-    totalTokenCount: reply.usage.inputTokens + chunk.outputTokens,
-    promptTokensDetails: [{ modality: "TEXT", tokenCount: reply.usage.inputTokens }],
-    serviceTier: "standard"
-  },
-  modelVersion: reply.model,
-  responseId: idOf(`${seed} message`, 22)
+const usageOf = ({ response: { usage } }: Outgoing, candidatesTokenCount: number): JsonObject => ({
+  promptTokenCount: usage.inputTokens,
+  ...usage.reasoningTokens > 0 ? { thoughtsTokenCount: usage.reasoningTokens } : {},
+  candidatesTokenCount,
+  totalTokenCount: usage.inputTokens + usage.reasoningTokens + candidatesTokenCount,
+  promptTokensDetails: [{ modality: "TEXT", tokenCount: usage.inputTokens }],
+  serviceTier: "standard"
 })
 
-const render = (reply: Reply, { seed }: Call) => ({
-  headers,
-  body: bodyOf(reply, seed, {
-    parts: [...textsOf(reply.text === undefined ? [] : [reply.text]), ...callsOf(reply, seed)],
-    outputTokens: reply.usage.outputTokens,
-    last: true
+/** Gemini 3 signs the first call of an answer, and says at its end that it called. */
+const dress = (answer: Outgoing, { seed }: Call): Outgoing => {
+  const { choice, finishReason, metadata, model = "" } = answer.response
+  const first = choice.findIndex(({ _tag }) => _tag === "ToolCall")
+  const said = finishReason._tag === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {}
+  return changed(answer, {
+    choice: choice.map((content, index) =>
+      index === first && content._tag === "ToolCall" && content.signature === undefined && Rules.signs(model)
+        ? { ...content, signature: idOf(`${seed} signature`, 64) }
+        : content
+    ),
+    metadata: { gemini: { ...said, ...metadata?.["gemini"] } }
   })
-})
+}
 
-const event = (data: Json): string => dataEvent(data, "\r\n")
+const body = (body: JsonObject, answer: Outgoing): JsonObject => {
+  const { outputTokens, reasoningTokens } = answer.response.usage
+  return { ...body, usageMetadata: usageOf(answer, outputTokens - reasoningTokens) }
+}
 
-/** Texts come one by one, calls whole and together; the counts grow with the chunks. */
-const stream = (reply: Reply, { seed }: Call) => {
-  const calls = callsOf(reply, seed)
-  const grouped = [
-    ...textsOf(pieces(reply.text ?? "")).map((part) => [part]),
-    ...calls.length === 0 ? [] : [calls]
-  ]
-  const all = grouped.length === 0 ? [[]] : grouped
-  return {
-    headers: { ...headers, "content-type": "text/event-stream" },
-    events: all.map((parts, index) =>
-      event(bodyOf(reply, seed, {
-        parts,
-        outputTokens: Math.floor(reply.usage.outputTokens * (index + 1) / all.length),
-        last: index === all.length - 1
-      }))
-    )
-  }
+/** The counts grow with the chunks. */
+const events: Service["events"] = (events, answer) => {
+  const { outputTokens, reasoningTokens } = answer.response.usage
+  const all = outputTokens - reasoningTokens
+  return events.map((event, index) =>
+    withData(event, (data) => ({
+      ...data,
+      usageMetadata: usageOf(answer, Math.floor(all * (index + 1) / events.length))
+    }))
+  )
 }
 
 const refuse = (rejection: Rejection) => ({
@@ -143,15 +76,17 @@ const unknownModel = (call: Call): Rejection => ({
   }, or is not supported for generateContent. Call ModelService.ListModels to see the list of available models and their supported methods.`
 })
 
-const streams = ({ request }: Call): boolean => request.url.pathname.endsWith(":streamGenerateContent")
-
-const read = (call: Call): Result.Result<Ask, Rejection> => {
+const check: Service["check"] = (call) => {
   if (isUnknownModel(call.pathModel)) return Result.fail(unknownModel(call))
   // Without it the service writes one JSON array, which no client of it reads as it comes.
-  if (streams(call) && call.request.url.searchParams.get("alt") !== "sse") {
+  const { pathname, searchParams } = call.request.url
+  if (pathname.endsWith(":streamGenerateContent") && searchParams.get("alt") !== "sse") {
     return Result.fail(Rules.invalid("The simulator streams as server-sent events only: add alt=sse to the query."))
   }
-  return Result.map(Rules.read(call.body, call.pathModel, call.unknownFields), (body) => askOf(body, call.pathModel))
+  return Result.map(Rules.read(call.body, call.pathModel, call.unknownFields), (body: Body) => ({
+    inputTokens: tokensOf(body.contents ?? []) + tokensOf(body.systemInstruction) + tokensOf(body.tools),
+    json: body.generationConfig?.responseMimeType === "application/json"
+  }))
 }
 
 const quotaFailure = {
@@ -174,9 +109,9 @@ const serverErrors: { readonly [status: number]: Omit<Rejection, "status"> } = {
   529: unavailable
 }
 
-export const gemini: Dialect = {
+export const gemini: Service = {
   provider: "gemini",
-  streams,
+  server,
   key: ({ headers, url }) => headers["x-goog-api-key"] || url.searchParams.get("key") || bearer(headers),
   missingKey: {
     status: 403,
@@ -201,10 +136,16 @@ export const gemini: Dialect = {
     type: "NOT_FOUND",
     message: `The requested URL ${url.pathname} was not found on this server.`
   }),
-  read,
-  render,
-  stream,
-  streamError: () => event(refuse({ status: 503, ...unavailable }).body),
+  check,
+  answerId: (seed) => idOf(`${seed} message`, 22),
+  // It gives its calls no ids.
+  callId: Message.mintId,
+  headers: () => headers,
+  streamType: "text/event-stream",
+  dress,
+  body,
+  events,
+  streamError: () => dataEvent(refuse({ status: 503, ...unavailable }).body, "\r\n"),
   refuse,
   rateLimit: (millis) => ({
     status: 429,
