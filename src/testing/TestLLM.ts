@@ -2,9 +2,6 @@
  * A scripted `LLMClient`, for tests of code that calls language models: it answers what the script says, keeps what it
  * was asked, and fails the test that asks for more, for less, or for something else.
  *
- * Reach for it when a test is about your own code: its prompts, its loop over tool calls, what it does about failures.
- * `Simulator` is for tests that also run the real provider layers.
- *
  * ```ts
  * import { assert, it } from "@effect/vitest"
  * import { Effect } from "effect"
@@ -23,9 +20,8 @@
  *   ]))))
  * ```
  *
- * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; so is whatever a
- * function of the script throws, an assertion in a predicate for one. It is remembered, so that the end of the layer fails
- * the test even if the code under test swallowed the defect.
+ * Whatever goes against the script is a defect, and the end of the layer fails the test with it even if the code under
+ * test swallowed it. `Simulator` is for tests that also run the real provider layers.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"

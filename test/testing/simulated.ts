@@ -18,6 +18,7 @@ import * as Simulator from "../../src/testing/Simulator.ts"
 export { hear, type Heard } from "./hear.ts"
 
 export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
+export type Provider = typeof providers[number]
 
 const apiKey = Redacted.make("sk-test")
 
@@ -27,23 +28,23 @@ export const layers = {
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),
   gemini: (options) => Gemini.layer({ apiKey, model: "gemini-2.5-flash", ...options })
 } satisfies Record<
-  Simulator.Provider,
+  Provider,
   (options: CommonOptions) => Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>
 >
 
-/** A provider's real layer over a simulator of its own. */
+/** A provider's real layer over a simulator of its own; whole answers are asked for as such, unless told otherwise. */
 export const simulated = Effect.fnUntraced(function*(
-  provider: Simulator.Provider,
-  options: Simulator.Options & Pick<CommonOptions, "timeouts" | "model"> = {}
+  provider: Provider,
+  options: Simulator.Options & Pick<CommonOptions, "timeouts" | "model" | "whole"> = {}
 ): Effect.fn.Return<
   { readonly client: LLMClient.Service; readonly simulator: Simulator.Simulator },
   never,
   Scope.Scope
 > {
-  const { model, timeouts, ...rest } = options
+  const { model, timeouts, whole = "unary", ...rest } = options
   const simulator = yield* Simulator.make(rest)
   const context = yield* Layer.build(
-    layers[provider]({ ...timeouts !== undefined && { timeouts }, ...model !== undefined && { model } }).pipe(
+    layers[provider]({ whole, timeouts, ...model !== undefined && { model } }).pipe(
       Layer.provide(Layer.succeed(HttpClient.HttpClient, simulator.client))
     )
   )
@@ -51,7 +52,7 @@ export const simulated = Effect.fnUntraced(function*(
 })
 
 /** The same with retry. */
-export const retried = (provider: Simulator.Provider, options?: Parameters<typeof simulated>[1]) =>
+export const retried = (provider: Provider, options?: Parameters<typeof simulated>[1]) =>
   Effect.map(simulated(provider, options), ({ client, simulator }) => ({ client: Retry.make(client), simulator }))
 
 /** Lets five seconds pass whenever nothing else happens, until the effect is done. */

@@ -121,6 +121,14 @@ const chance = Effect.fnUntraced(function*({ only, rate, seed }: Faults) {
   }
 })
 
+/** What a client in another process gets to see of a defect: nothing that it would try again. */
+export const defective = (defect: unknown): SimulatedResponse => ({
+  status: 501,
+  headers: { "content-type": "application/json", "x-should-retry": "false" },
+  body: [JSON.stringify({ error: { message: String(defect), type: "simulator_error", code: "simulator_error" } })],
+  ending: "End"
+})
+
 /** A simulator without a way in. */
 export interface Core extends Asked {
   readonly answer: (request: SimulatedRequest) => Effect.Effect<SimulatedResponse>

@@ -80,6 +80,26 @@ const keyError = (message: string): Rejection => ({ status: 401, type: "authenti
 const event = (data: { readonly type: string; readonly [key: string]: unknown }): string =>
   `event: ${data.type}\n${dataEvent(data)}`
 
+const legible: ReadonlySet<unknown> = new Set(["text", "image", "document", "tool_result"])
+
+const without = (content: unknown): unknown =>
+  Array.isArray(content)
+    ? content.filter((block) => isObject(block) && legible.has(block.type)).map((block: JsonObject) => ({
+      ...block,
+      ...block.type === "tool_result" ? { content: without(block.content) } : {}
+    }))
+    : content
+
+/** The simulated model does not look into what only the provider's own tools write. */
+const readable = (body: JsonObject): JsonObject => ({
+  ...body,
+  messages: Array.isArray(body.messages)
+    ? body.messages.map((message: unknown) =>
+      isObject(message) && message.role === "user" ? { ...message, content: without(message.content) } : message
+    )
+    : body.messages
+})
+
 const check: Service["check"] = (call) =>
   call.request.headers["anthropic-version"] === undefined
     ? Result.fail(Rules.invalid("anthropic-version: header is required"))
@@ -99,6 +119,7 @@ export const anthropic: Service = {
   invalid: Rules.invalid,
   notFound: () => ({ status: 404, type: "not_found_error", message: "Not Found" }),
   check,
+  readable,
   answerId: (seed) => `msg_01${idOf(`${seed} message`, 22)}`,
   callId: (seed, index) => `toolu_01${idOf(`${seed} tool ${index}`, 22)}`,
   headers: (seed) => ({

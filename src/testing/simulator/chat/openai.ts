@@ -5,7 +5,7 @@ import type { Outgoing } from "../../../wire/Wire.ts"
 import { changed } from "../decide.ts"
 import { dataEvent, withData } from "../events.ts"
 import { bearer, gatewayPage, type Rejection, wholeSeconds } from "../exchange.ts"
-import { idOf, isObject, tokensOf } from "../json.ts"
+import { idOf, isObject, type JsonObject, tokensOf } from "../json.ts"
 import type { Facts, Service } from "../service.ts"
 import { type Body, decode } from "./body.ts"
 import * as Rules from "./rules.ts"
@@ -60,6 +60,9 @@ export const refuseOpenAi = (rejection: Rejection, seed: string) => ({
   }
 })
 
+/** The simulated model answers once, however many answers are asked for. */
+export const oneChoice = ({ n: _, ...body }: JsonObject): JsonObject => body
+
 const check: Service["check"] = (call) =>
   Result.flatMap(
     Result.mapError(decode(call.body, call.unknownFields), Rules.rejectionOf),
@@ -106,6 +109,7 @@ export const openai: Service = {
     message: `Invalid URL (${method} ${url.pathname})`
   }),
   check,
+  readable: oneChoice,
   answerId: (seed) => `chatcmpl-${idOf(`${seed} message`, 29)}`,
   callId,
   headers: (seed) => openAiHeaders(seed, 9999),

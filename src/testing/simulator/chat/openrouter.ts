@@ -10,7 +10,7 @@ import { created, idOf, isObject, type Json, type JsonObject } from "../json.ts"
 import type { Service } from "../service.ts"
 import * as Shape from "../shape.ts"
 import { type Body, decode } from "./body.ts"
-import { callId, factsOf, openai, refuseOpenAi, refusing } from "./openai.ts"
+import { callId, factsOf, oneChoice, openai, refuseOpenAi, refusing } from "./openai.ts"
 import * as Rules from "./rules.ts"
 
 const upstreamNames: { readonly [prefix: string]: string } = {
@@ -159,6 +159,7 @@ export const openrouter: Service = {
   invalid: Rules.invalid,
   notFound: () => ({ status: 404, message: "Not Found" }),
   check,
+  readable: oneChoice,
   answerId: generationId,
   callId,
   headers: (seed) => ({ "x-generation-id": generationId(seed) }),
