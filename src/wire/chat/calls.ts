@@ -143,7 +143,7 @@ export const make = () => {
       const id = string(fragment["id"])
       const name = string(made["name"])
       const piece = argumentsText(made["arguments"])
-      if (id === undefined && name === undefined && !isText(piece)) return undefined
+      if (id === undefined && name === undefined && piece === "") return undefined
       const found = find(slot, id)
       const isNew = found === undefined || begins(found, id, name, piece)
       const call = isNew ? open(slot, id, name, found) : found
