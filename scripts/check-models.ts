@@ -53,14 +53,13 @@ const services = {
 const explained: ReadonlyArray<readonly [line: RegExp, why: string]> = [
   [/^openai gpt-\S+ context 1050000, listed 272000$/, "the catalogue stays below the dearer tier by choice"],
   [/^gemini gemini-4-\S+ output 65536, listed 32768$/, "the catalogue has the limit of unary requests"],
-  [/^openrouter \S*google\/gemini-(4|pro)\S* output /, "OpenRouter follows the hops of a long answer"],
   [/^openrouter google\/gemini-2\.5-flash\S* output 65536, listed 65535$/, "one token less"],
   [/^openrouter google\/gemini-\S+ price.* of cacheWrite none/, "OpenRouter bills the storage of Gemini's cache"],
   [/^openrouter google\/gemini-3\S+ thinking off false/, "OpenRouter sends the lowest level, which is not off"],
   [/^openrouter anthropic\/claude-sonnet-4\.5\S* (context|price tiers)/, "the larger window is a beta with a header"],
   [/^openrouter openai\/gpt-(3\.5-turbo-0613|4|4\.1-nano) /, "gone since October 2026"],
   [/^openrouter openai\/gpt-6\.1-terra-pro\S* thinking off/, "OpenRouter's name for another mode of the model"],
-  [/^gemini gemini-\S+-latest /, "which model it is changes without a word"]
+  [/^(gemini gemini-|openrouter ~google\/gemini-)\S+-latest /, "which model it is changes without a word"]
 ]
 
 const levelsOf = ({ reasoning, thinkingLevelMap: levels = {} }: Listed): ReadonlyMap<string, boolean> =>

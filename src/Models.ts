@@ -3,7 +3,7 @@
  *
  * The rules are those of a model's family, which its name tells, also behind a gateway, with a region or a date:
  * `anthropic/claude-opus-5.5`, `us.anthropic.claude-opus-5-5-v1:0`, `ft:gpt-4.1-mini:org::id`. A name that is newer than
- * the tables has the rules of the newest like it, and says so as `assumed`. A field that is absent is not known and
+ * the tables has the rules of the newest of its line, and says so as `assumed`. A field that is absent is not known and
  * restricts nothing; of an unknown name every field is absent.
  *
  * ```ts
@@ -13,6 +13,7 @@
  * const mayForce = rules.forcedTools === "yes"
  * ```
  */
+
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { anthropic } from "./models/anthropic.ts"
@@ -136,3 +137,14 @@ export const effectiveEffort = (rules: Rules, asked?: Effort, api?: Api): Effort
 /** Whether no byte may come while the model thinks at what a request asks for. */
 export const isSilent = (rules: Rules, asked?: Effort, api?: Api): boolean =>
   rules.silentThinking === true && effectiveEffort(rules, asked, api) !== "none"
+
+const long: ReadonlyArray<Effort> = ["high", "xhigh", "max"]
+
+/**
+ * Whether many minutes of thinking are to be expected: from effort `high` on, and where the model thinks by itself and
+ * its default effort is not known.
+ */
+export const thinksLong = (rules: Rules, asked?: Effort, api?: Api): boolean => {
+  const effort = effectiveEffort(rules, asked, api)
+  return effort === undefined ? rules.thinksByDefault === true : long.includes(effort)
+}

@@ -16,6 +16,7 @@
  * )
  * ```
  */
+
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { pricedNames } from "./models/name.ts"
@@ -80,7 +81,7 @@ const inTable = (models: Models, model: string): Row | undefined => {
 }
 
 const millis = (date: string): number =>
-  Option.match(DateTime.make(date), { onNone: () => Infinity, onSome: DateTime.toEpochMillis })
+  Option.match(DateTime.make(date), { onNone: () => NaN, onSome: DateTime.toEpochMillis })
 
 const rowAt = ({ planned = [], ...row }: Row, at: number): Omit<Row, "planned"> =>
   planned.reduce((row, { from, ...change }) => millis(from) <= at ? { ...row, ...change } : row, row)

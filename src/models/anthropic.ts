@@ -139,6 +139,7 @@ export const anthropic: ReadonlyArray<Line> = [
         defaultEffort: "high",
         shutdown: "2027-01-22"
       }],
+      [401, { ...enabled, ...size(200_000, 32_000), family: "claude-opus-4-1" }],
       [400, { ...enabled, ...size(200_000, 32_000), family: "claude-opus-4" }]
     ]
   },

@@ -29,6 +29,13 @@ const deepseek = {
   replayReasoningContent: true
 } as const satisfies Rules
 
+const deepseekFlash = {
+  ...deepseek,
+  efforts: lowHighMax,
+  systemInMiddle: "hoisted",
+  media: image
+} as const satisfies Rules
+
 const grok = {
   ...size(500_000, 500_000),
   vendor: "xai",
@@ -81,15 +88,17 @@ const muse = { vendor: "meta", media: image } as const satisfies Rules
 
 /** The more special a name, the earlier it stands. */
 export const compatible: ReadonlyArray<Line> = [
+  // Without a version it is the newest.
+  alike(/^deepseek-flash(?=-|$)/, { ...deepseekFlash, family: "deepseek-flash" }),
   {
-    name: /^deepseek-(?:v(?<major>\d{1,2})(?:[-.](?<minor>\d))?-)?flash(?=-|$)/,
+    name: /^deepseek-v(?<major>\d{1,2})(?:[-.](?<minor>\d))?-flash(?=-|$)/,
     versions: [
-      [401, { ...deepseek, family: "deepseek-flash", efforts: lowHighMax, systemInMiddle: "hoisted", media: image }],
+      [401, { ...deepseekFlash, family: "deepseek-v4.1-flash" }],
       [400, { ...deepseek, family: "deepseek-v4-flash", efforts: highMax, systemInMiddle: "hoisted" }]
     ]
   },
   {
-    name: /^deepseek-(?:v(?<major>\d{1,2})(?:[-.](?<minor>\d))?-)?pro(?=-|$)/,
+    name: /^deepseek-v(?<major>\d{1,2})(?:[-.](?<minor>\d))?-pro(?=-|$)/,
     versions: [[400, { ...deepseek, family: "deepseek-v4-pro", efforts: highMax, systemInMiddle: "yes", media: [] }]]
   },
   {
@@ -187,7 +196,7 @@ export const compatible: ReadonlyArray<Line> = [
   },
   alike(/^muse-glimmer-30b(?=-|$)/, { ...muse, family: "muse-glimmer" }),
   alike(/^muse-spark-open(?=-|$)/, { ...muse, family: "muse-spark-open" }),
-  alike(/^muse-(?:ember|spark|wonder)(?=-|$)/, { ...muse, family: "muse" }),
+  alike(/^muse-(?:ember|spark|wonder)(?:-\d\.\d)?(?=-|$)/, { ...muse, family: "muse" }),
   alike(/^llama-3\.3-70b(?=-|$)/, { ...unthinking, family: "llama-3.3", vendor: "meta", media: [] }),
   alike(/^llama-3\.1-8b(?=-|$)/, { ...unthinking, family: "llama-3.1", vendor: "meta", media: [] })
 ]
@@ -255,12 +264,18 @@ const ofHost = (provider: string, family: string): Rules | undefined => {
 
 /**
  * The rules of a model as a service serves it. What other services make of an open model's limits and efforts is not
- * known but for the rows above. Names that are no known service's leave the rules as they are.
+ * known but for the rows above. OpenRouter itself goes on with a long answer of Gemini's. Names that are no known
+ * service's leave the rules as they are.
  */
 export const servedBy = (provider: string, rules: Rules): Rules => {
   const { assumed, family = "", vendor = "" } = rules
   if (!hosts.includes(provider) || provider === vendor) return rules
-  const kept = same.includes(vendor) ? rules : Struct.omit(rules, hostsOwn)
+  const isFollowed = provider === "openrouter" && rules.continues === true
+  const kept = isFollowed
+    ? Struct.omit(rules, ["continues", "maxOutput"])
+    : same.includes(vendor)
+    ? rules
+    : Struct.omit(rules, hostsOwn)
   return {
     ...kept,
     ...(assumed !== true && ofHost(provider, family)),

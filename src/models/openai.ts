@@ -1,6 +1,7 @@
 /**
  * OpenAI. Source: OpenAI platform, "Models", "Deprecations", "Reasoning", and the refusals of Chat Completions.
  */
+import * as Struct from "effect/Struct"
 import { alike, type Effort, type Line, type Rules, upTo } from "./rules.ts"
 
 const noneToHigh = ["none", "low", "medium", "high"] as const satisfies ReadonlyArray<Effort>
@@ -90,10 +91,10 @@ const v5_6 = {
 
 const v6 = { ...v5_6, cacheRetention: false } as const satisfies Rules
 
-// What gpt-6.1-sol does is inferred from it, and the default effort of both is not verified: a tool over Chat
-// Completions is then refused before it is sent, and Responses, the default, takes it.
+// What gpt-6.1-sol does is inferred from it: where that is wrong, a tool over Chat Completions is refused before it is
+// sent, while Responses, the default, takes it. The default effort of Astra is not known, that of Sol not verified.
 const astra = {
-  ...v6,
+  ...Struct.omit(v6, ["defaultEffort"]),
   ...always,
   efforts: lowToMax,
   chatTools: "never"
@@ -147,8 +148,9 @@ const named = (word: string): RegExp =>
 
 /** The more special a name, the earlier it stands. */
 export const openai: ReadonlyArray<Line> = [
-  // Open weights, which many serve; the limit of the output is the server's. They show their reasoning.
-  alike(/^gpt-oss(?:-safeguard)?-\d{1,3}b(?=-|$)/, {
+  // Open weights, which many serve; the limit of the output is the server's. They show their reasoning. Bedrock has a
+  // "-1" behind the name.
+  alike(/^gpt-oss(?:-safeguard)?-\d{1,3}b(?:-1)?(?=-|$)/, {
     ...reasoning,
     family: "gpt-oss",
     contextWindow: 131_072,
@@ -222,7 +224,7 @@ export const openai: ReadonlyArray<Line> = [
   },
   {
     name: /^gpt-(?<major>\d{1,2})(?:\.(?<minor>\d))?-cyber(?=-|$)/,
-    versions: [[506, { ...v5_6, ...small, ...always, family: "gpt-5.6-cyber", efforts: lowToMax, chatTools: "never" }]]
+    versions: [[506, { ...Struct.omit(astra, ["maxInput"]), ...small, family: "gpt-5.6-cyber", cacheRetention: true }]]
   },
   // The models of ChatGPT: whether they reason is not said, so that nothing is refused for them.
   alike(/^gpt-\d{1,2}(?:\.\d)?-chat(?=-|$)/, {

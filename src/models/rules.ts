@@ -26,7 +26,7 @@ export interface Rules {
   readonly family?: string
   /** Who made the model: `anthropic`, `openai`, `google`, `deepseek`, ... It may be served by others. */
   readonly vendor?: string
-  /** Whether the name is newer than the tables, or names no version: the rules are those of the newest like it. */
+  /** Whether the tables lack the version, or the name has none: the rules are those of the newest before it. */
   readonly assumed?: boolean
 
   /** Tokens of input and output together. */

@@ -17,6 +17,7 @@ import * as Acme from "./provider.ts"
 const apiKey = Redacted.make("acme-secret-key")
 const over = '{"over":"yes","read":3,"written":2}'
 const answer = '{"words":"Hello you","read":3,"written":2}'
+const streamed = `{"word":"Hello"}\n{"word":" you"}\n${over}`
 const ask = Completion.make({ model: "m", prompt: "Hi" })
 
 /** An HTTP client that answers with these statuses and bodies, one after the other, and keeps what it was sent. */
@@ -52,7 +53,7 @@ describe("a provider from outside", () => {
       assert.strictEqual(whole.text, "Hello you")
       assert.strictEqual(whole.provider, "acme")
       assert.strictEqual(whole.usage.totalTokens, 5)
-      const { layer } = server([200, `{"word":"Hello"}\n{"word":" you"}\n${over}`])
+      const { layer } = server([200, streamed])
       const parts = yield* Effect.provide(Stream.runCollect(LLMClient.stream(ask)), acme({}, layer))
       assert.deepStrictEqual(parts.map(({ _tag }) => _tag), ["Start", "TextDelta", "TextDelta", "ContentEnd", "Finish"])
       const read = yield* Effect.provide(LLMClient.completion(ask), acme({}, layer))
@@ -96,7 +97,7 @@ describe("a provider from outside", () => {
 
   it.effect("is retried, and kept to clocks and limits of size", () =>
     Effect.gen(function*() {
-      const { layer, sent } = server([429, '{"problem":{"kind":"TOO_FAST","words":""}}'], [200, answer])
+      const { layer, sent } = server([429, '{"problem":{"kind":"TOO_FAST","words":""}}'], [200, streamed])
       const retried = Layer.provide(Retry.layer(), acme({}, layer))
       const fiber = yield* Effect.forkChild(Effect.provide(LLMClient.completion(ask), retried))
       yield* TestClock.adjust("10 seconds")
