@@ -15,6 +15,7 @@
  * | audio and video | a token for 400 bytes, at least 1,500 |
  * | images, and what lies behind a URL or an id | 1,500 each |
  */
+
 import * as Result from "effect/Result"
 import { type Completion, messages } from "./Completion.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"

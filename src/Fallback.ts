@@ -21,6 +21,7 @@
  *
  * The guide `docs/failover.md` says what each option costs.
  */
+
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"

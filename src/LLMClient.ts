@@ -14,6 +14,7 @@
  *
  * `stream` gives the same answer as it arrives, in the parts of `CompletionPart`.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -20,6 +20,7 @@
  * )
  * ```
  */
+
 import * as Schema from "effect/Schema"
 import { defined, type Optional } from "./fields.ts"
 import { ClientError, EmptyResponse, type fields, LLMError, RateLimit, Transient } from "./outcome.ts"

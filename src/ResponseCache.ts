@@ -21,6 +21,7 @@
  *
  * `layerPersisted` keeps the answers in Redis, files or a database, where they outlive the process.
  */
+
 import * as Cache from "effect/Cache"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -19,6 +19,7 @@
  *   Fallback with another member ready, neither is a wait that is longer than its patience, nor a second try after a
  *   timeout.
  */
+
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -22,6 +22,7 @@
  * A name that no pattern matches, and a completion without a name, fail as `ClientError · NotFound`. That is fallbackable,
  * so `Fallback.layer([Router.layer(routes), rest])` has `rest` for them. A name of more than 512 characters is refused.
  */
+
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

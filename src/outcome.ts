@@ -3,6 +3,7 @@
  * the part of the answer that had come, so that both stand here. `CompletionResponse` and `LLMError` are the modules to
  * import.
  */
+
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as Message from "./Message.ts"

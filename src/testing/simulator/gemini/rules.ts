@@ -1,9 +1,9 @@
 /** What generateContent accepts beyond the shape of the body, in Google's own wording. */
 import * as Result from "effect/Result"
-import { firstRejection, type Rejection, type Rule } from "./exchange.ts"
-import { Body, type Content, type GoogleSchema, normal, type Part } from "./geminiBody.ts"
-import { firstDuplicate, isObject, type JsonObject } from "./json.ts"
-import * as Shape from "./shape.ts"
+import { firstRejection, type Rejection, type Rule } from "../exchange.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
+import * as Shape from "../shape.ts"
+import { Body, type Content, type GoogleSchema, normal, type Part } from "./body.ts"
 
 const snake = (step: Shape.Step): Shape.Step =>
   typeof step === "number" ? step : step.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

@@ -2,10 +2,11 @@
  * What Chat Completions accepts beyond the shape of the body, in OpenAI's own wording. OpenRouter hands the same
  * refusals on from its upstream, without OpenAI's rules for single models.
  */
-import type { Body } from "./chatBody.ts"
-import { firstRejection, isUnknownModel, type Rejection, type Rule } from "./exchange.ts"
-import { firstDuplicate, isObject, type JsonObject } from "./json.ts"
-import * as Shape from "./shape.ts"
+import * as Result from "effect/Result"
+import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
+import * as Shape from "../shape.ts"
+import type { Body } from "./body.ts"
 
 const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
   status: 400,
@@ -382,6 +383,12 @@ export const openAiRules: ReadonlyArray<Rule<Body>> = [
 /** What comes back through OpenRouter from the upstream provider. */
 export const upstreamRules: ReadonlyArray<Rule<Body>> = shared
 
-/** The first rule that the body breaks. */
-export const broken = (rules: ReadonlyArray<Rule<Body>>, body: Body): Rejection | undefined =>
-  firstRejection(rules, body)
+/** What a request counts, unless it breaks a rule. */
+export const checked = <A>(
+  rules: ReadonlyArray<Rule<Body>>,
+  body: Body,
+  facts: (body: Body) => A
+): Result.Result<A, Rejection> => {
+  const rejection = firstRejection(rules, body)
+  return rejection === undefined ? Result.succeed(facts(body)) : Result.fail(rejection)
+}

@@ -1,9 +1,9 @@
 /** What the Messages API accepts beyond the shape of the body. The wording follows the API's own errors. */
 import * as Result from "effect/Result"
-import { type Block, Body, type CustomTool, type ToolResult, type ToolUse } from "./anthropicBody.ts"
-import { firstRejection, isUnknownModel, type Rejection, type Rule } from "./exchange.ts"
-import { firstDuplicate, isObject } from "./json.ts"
-import * as Shape from "./shape.ts"
+import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
+import { firstDuplicate, isObject } from "../json.ts"
+import * as Shape from "../shape.ts"
+import { type Block, Body, type CustomTool, type ToolResult, type ToolUse } from "./body.ts"
 
 export const invalid = (message: string): Rejection => ({ status: 400, type: "invalid_request_error", message })
 
