@@ -22,6 +22,36 @@ export const requestTooLarge: MessageRule = {
   holds: ([, limit, requested]) => amount(requested) > amount(limit)
 }
 
+/** Words for a setting or a content that the model does not take. */
+export const unsupported: MessageRule = {
+  pattern:
+    /\bnot supported (?:for|with|by|on) (?:this|the|that) model\b|\brole '?\w{1,20}'? is not supported\b|function tools with reasoning_effort|\bunsupported (?:parameter|value): '/i,
+  verdict: client("Unsupported"),
+  statuses: [400, 422]
+}
+
+/** How servers that give no code say that a conversation is too long for the model. */
+export const tooLong: MessageRule = {
+  pattern: new RegExp(
+    [
+      "exceeds the context window",
+      "maximum prompt length is",
+      "reduce the length of the messages",
+      "exceeds the available context size",
+      "greater than the context length",
+      "exceeded model token limit",
+      "too large for model with .{0,40}maximum context length",
+      "is longer than the model's context length",
+      "exceeded .{0,40}context length",
+      "range of input length should be",
+      "context window exceeds limit"
+    ].join("|"),
+    "is"
+  ),
+  verdict: client("ContextWindow"),
+  statuses: [400, 413, 422, undefined]
+}
+
 /** OpenAI's own codes. */
 export const words: Failures["words"] = {
   organization_spend_limit_exceeded: client("Quota"),

@@ -124,11 +124,32 @@ const words: Failures["words"] = {
   in_flight_budget_exhausted: capacity,
   weight_exceeds_budget: client("Quota"),
   provider_overloaded: overloaded,
+  bio_policy: client("ContentFilter"),
+  cyber_policy: client("ContentFilter"),
+  misalignment_policy_violation: client("ContentFilter"),
+  image_content_policy_violation: client("ContentFilter"),
   authentication: client("Authentication"),
   API_KEY_INVALID: client("Authentication")
 }
 
 /** OpenAI and all that are compatible with it. */
-export const failures: Failures = make({ ...shared, words, messages: [OpenAi.requestTooLarge] })
+export const failures: Failures = make({
+  ...shared,
+  words,
+  messages: [OpenAi.requestTooLarge, OpenAi.tooLong, OpenAi.unsupported]
+})
 
-export const openRouterFailures: Failures = make({ ...shared, words, messages: [freeModels] })
+// Source: OpenRouter, "Errors and debugging", the values of `error_type`; `unmapped` leaves it to the status.
+const routerWords: Failures["words"] = {
+  ...words,
+  max_tokens_exceeded: client("ContextWindow"),
+  token_limit_exceeded: client("ContextWindow"),
+  string_too_long: client("ContextWindow"),
+  refusal: client("ContentFilter")
+}
+
+export const openRouterFailures: Failures = make({
+  ...shared,
+  words: routerWords,
+  messages: [freeModels, OpenAi.tooLong, OpenAi.unsupported]
+})

@@ -4,7 +4,7 @@
  */
 import { client, errorUnder, failures as make, requests, server } from "../failure.ts"
 import { isObject, type JsonRecord } from "../json.ts"
-import { limits, requestTooLarge, words } from "../openai.ts"
+import { limits, requestTooLarge, tooLong, unsupported, words } from "../openai.ts"
 import type { Failures } from "../Wire.ts"
 import { omit } from "./shape.ts"
 
@@ -69,6 +69,8 @@ export const failures: Failures = make({
   prefixes: [["billing_", client("Quota")]],
   messages: [
     requestTooLarge,
+    tooLong,
+    unsupported,
     {
       pattern: /was provided without its required|no tool output found for|no tool call found for/i,
       verdict: client("InvalidRequest"),
