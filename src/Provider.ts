@@ -224,8 +224,11 @@ const checkKey = (key: string, baseUrl: URL, keyVariables: ReadonlyArray<string>
 
 const none: Auth = Effect.succeed
 
+// The caller's own headers win over those that hold the key.
 const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
-  typeof auth === "function" ? auth : (request) => Effect.succeed(HttpClientRequest.setHeaders(request, auth))
+  typeof auth === "function"
+    ? auth
+    : (request) => Effect.succeed(HttpClientRequest.setHeaders(request, { ...auth, ...request.headers }))
 
 const toWire = <Options extends CommonOptions>(definition: Definition<Options>, baseUrl: URL, options: Options): Wire =>
   definition.wire({
