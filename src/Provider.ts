@@ -283,8 +283,12 @@ const toEndpoint = <Options extends CommonOptions>(
 
 const checkNames = <Options extends CommonOptions>(
   { options = [], vendor }: Definition<Options>,
-  given: object
-): void => Check.known(vendor, given, [...Object.keys(commonNames), ...options])
+  given: Partial<CommonOptions>
+): void => {
+  Check.known(vendor, given, [...Object.keys(commonNames), ...options])
+  Check.known(`${vendor} timeouts`, given.timeouts || {}, clocks)
+  Check.known(`${vendor} limits`, given.limits ?? {}, Object.keys(sizes))
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers

@@ -97,7 +97,7 @@ describe("a provider from outside", () => {
 
   it.effect("is retried, and kept to clocks and limits of size", () =>
     Effect.gen(function*() {
-      const { layer, sent } = server([429, '{"problem":{"kind":"TOO_FAST","words":""}}'], [200, answer])
+      const { layer, sent } = server([429, '{"problem":{"kind":"TOO_FAST","words":""}}'], [200, streamed])
       const retried = Layer.provide(Retry.layer(), acme({}, layer))
       const fiber = yield* Effect.forkChild(Effect.provide(LLMClient.completion(ask), retried))
       yield* TestClock.adjust("10 seconds")
@@ -112,7 +112,7 @@ describe("a provider from outside", () => {
 
       const large = yield* Effect.provide(
         failureOf(LLMClient.completion(ask)),
-        acme({ limits: { body: 10 } }, server([200, answer]).layer)
+        acme({ limits: { body: 10 } }, server([200, streamed]).layer)
       )
       assert.deepInclude(large, { _tag: "Transient", reason: "Malformed", retryable: false })
     }))
