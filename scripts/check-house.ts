@@ -17,6 +17,7 @@ const rooms = [
   ["service", /^LLMClient\.ts$/],
   ["knowledge", /^(Models|Prices|Estimate)\.ts$|^models\//],
   ["wire", /^wire\//],
+  ["secrets", /^transport\/secrets\.ts$/],
   ["transport", /^transport\//],
   ["options", /^middleware\/options\.ts$/],
   ["surroundings", /^middleware\//],
@@ -40,14 +41,16 @@ const arrows: Readonly<Record<Room, ReadonlyArray<Room>>> = {
   service: ["vocabulary"],
   knowledge: ["vocabulary"],
   wire: ["vocabulary", "knowledge"],
-  transport: ["vocabulary", "service", "knowledge", "wire"],
+  // Recordings have their secrets taken out as errors have.
+  secrets: ["wire"],
+  transport: ["vocabulary", "service", "knowledge", "wire", "secrets"],
   options: [],
   surroundings: ["vocabulary", "service", "knowledge", "options"],
   middleware: ["vocabulary", "service", "knowledge", "options", "surroundings"],
   // A provider as data may bring its retry along.
-  provider: ["vocabulary", "service", "knowledge", "wire", "transport", "options", "middleware"],
+  provider: ["vocabulary", "service", "knowledge", "wire", "transport", "secrets", "options", "middleware"],
   built: ["vocabulary", "service", "knowledge", "options", "surroundings", "transport", "provider", "wire"],
-  testing: ["vocabulary", "service", "knowledge", "wire", "options"],
+  testing: ["vocabulary", "service", "knowledge", "wire", "options", "secrets"],
   gateway: ["vocabulary", "service", "knowledge", "wire", "options", "surroundings", "middleware", "provider", "built"],
   batch: ["vocabulary", "service", "knowledge", "wire", "options", "surroundings", "middleware", "provider", "built"],
   cli: [

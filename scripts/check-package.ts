@@ -47,6 +47,20 @@ const pack = (): string => {
   return join(folder, filename)
 }
 
+/** The comment that a module opens with; an editor shows it where the module is imported. */
+const opening = (text: string): string => /^\/\*\*[\s\S]*?\*\//.exec(text)?.[0] ?? ""
+
+/** Whether every public module's types still open with the comment of its source. */
+const checkComments = (): void => {
+  const lost = modules.map((module) => module.slice(2)).filter((module) => {
+    const source = opening(readFileSync(join(root, "src", `${module}.ts`), "utf8"))
+    return source === "" || opening(readFileSync(join(root, "dist", `${module}.d.ts`), "utf8")) !== source
+  })
+  if (lost.length > 0) {
+    throw new Error(`the types of ${lost.join(", ")} lack the module's comment: leave a blank line behind it`)
+  }
+}
+
 /** The entry points that the patterns of `exports` stand for, which attw does not find by itself. */
 const modules = readdirSync(join(root, "src"))
   .filter((file) => file.endsWith(".ts") && file !== "index.ts")
@@ -113,6 +127,7 @@ const closed = [
 
 try {
   const tarball = pack()
+  checkComments()
   run(root, "publint", "run", tarball, "--strict")
   runQuietly(
     root,

@@ -12,6 +12,7 @@
  * Anthropic.layer({ apiKey: Redacted.make("sk-ant-..."), model: "claude-sonnet-4-6" })
  * ```
  */
+
 import * as Provider from "./Provider.ts"
 import { anthropic } from "./wire/anthropic/wire.ts"
 

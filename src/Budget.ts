@@ -3,7 +3,7 @@
  *
  * Every call reserves what it may cost before it is sent, and settles what it did cost when it ends, so that concurrent
  * calls do not overrun the ceiling together. A call that does not fit fails as `ClientError` with reason `Budget`, and
- * nothing is sent.
+ * nothing is sent. The request itself is not changed.
  *
  * ```ts
  * import { Console, Effect, Layer } from "effect"
@@ -17,46 +17,39 @@
  * })
  * ```
  *
- * One `Budget` may stand over several providers. It lives in the memory of this process.
- *
- * What is reserved is an estimate of the tokens of the request, and the most that its answer may have: the largest limit
- * that the request names, as `maxTokens` or in `additionalParams` and `providerParams`. One that names none is sent with
- * the budget's own `maxTokens` as its limit. So the end lies above the ceiling by no more than the requests themselves
- * were underestimated. Calls that wait, as in a queue of `Throttle`, have reserved already.
- *
- * | a call that | costs |
- * |---|---|
- * | answers, or fails with (a part of) an answer | what the provider reports; where it reports nothing, an estimate |
- * | fails without, or is refused | nothing |
- * | comes from a cache, or was interrupted before it was sent | nothing |
- * | was streamed, and left by its reader, or timed out without a part | the estimated request, and what had come |
- * | was not streamed, and interrupted or timed out | all that it had reserved: providers finish such answers, and bill them |
- *
- * Put it below `Retry`, so that every attempt is a call of its own. Above it a retried call reserves for one attempt
- * only, but the attempts that the answer lists count as well.
+ * One `Budget` may stand over several providers. It lives in the memory of this process. Put it next to the provider,
+ * below `Retry` and `Throttle`: then every attempt is a call of its own, and one that waits has reserved nothing. What
+ * each way to end costs, and how far a ceiling can be overrun, is in `docs/limits.md`.
  */
+
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
-import { LLMClient, middleware, type Service } from "./LLMClient.ts"
+import * as Estimate from "./Estimate.ts"
+import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Calls, type Ended } from "./middleware/around.ts"
 import * as Attempts from "./middleware/attempts.ts"
-import * as Estimate from "./middleware/estimate.ts"
-import { isUnsent } from "./middleware/keys.ts"
+import { checkName, isUnsent, modelOf } from "./middleware/keys.ts"
 import * as Check from "./middleware/options.ts"
-import { Sent } from "./middleware/sent.ts"
+import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
 /**
  * What tokens cost in US dollars, where the provider does not say itself. `model` is the one that answered, as far as is
- * known; before a call it is the one asked for, be it by the request or as the layer's own, and empty when that is not
- * known. A price that is no number of at least 0 is unknown: the call is refused, or costs what it had reserved.
+ * known; before a call it is the one asked for, by the request or as the layer's own, and empty when that is not known.
+ * `at` is the time in epoch milliseconds. `undefined`, or what is not a number of at least 0, says that the price is not
+ * known.
  */
-export type Price = (usage: TokenUsage.TokenUsage, model: string, provider: string) => number
+export type Price = (usage: TokenUsage.TokenUsage, model: string, provider: string, at: number) => number | undefined
+
+/** A table of prices, such as `Prices.table` of `effect-llm/Prices`. */
+export interface Prices {
+  readonly of: Price
+}
 
 export interface Options {
   /** Names the budget in errors. */
@@ -64,19 +57,30 @@ export interface Options {
   /** The ceiling in tokens, input and output together. */
   readonly tokens?: number
   /** The ceiling in US dollars. */
-  readonly cost?: { readonly limit: number; readonly price: Price }
+  readonly usd?: number
+  /** What tokens cost: a table of prices, or a function of your own. */
+  readonly prices?: Prices | Price
   /**
-   * The output tokens to reserve for a request that limits them in no way; 4,096 unless set. It is also sent as the
-   * request's limit, so that longer answers end there with `MaxTokens`. The tokens of reasoning that a request asks for
-   * (`thinking.budget_tokens` and the like) are added; where a model reasons unasked, give more.
+   * US dollars for a million tokens of models whose price is not known. Without it their calls are refused where there
+   * is a ceiling in US dollars.
    */
-  readonly maxTokens?: number
+  readonly unknownPrice?: { readonly input: number; readonly output: number }
+  /**
+   * The output tokens to reserve for a request that limits them in no way; 4,096 unless set. The tokens of reasoning that
+   * a request asks for are added. An answer may be longer: the budget is then overrun by that.
+   */
+  readonly reserve?: number
+  /**
+   * Sends what is reserved as the limit of a request that names none, so that longer answers end there with `MaxTokens`.
+   * A model that reasons unasked may then have nothing left to answer with: give it a `reserve` that is large enough.
+   */
+  readonly impose?: boolean
 }
 
 /** Tokens, US dollars, and the calls they went to: answers and failures, those aside that were never sent. */
 export interface Spent {
   readonly tokens: TokenUsage.TokenUsage
-  /** As far as the provider or the budget's price says. */
+  /** As far as the provider or the prices say. */
   readonly cost: number
   readonly calls: number
 }
@@ -94,10 +98,6 @@ interface Reservation {
   readonly model: string
   readonly tokens: TokenUsage.TokenUsage
   readonly cost: number
-  /** The request as it is sent on. */
-  readonly completion: Completion.Completion
-  /** Whether it still waits to be sent, as far as those below say. */
-  readonly sent: { readonly waiting: boolean }
 }
 
 /** A budget; safe to share between fibers and providers. */
@@ -122,23 +122,47 @@ const plus = (self: Spent, that: Spent): Spent => ({
 
 const mostModels = 1000
 
+const longestModel = 512
+
 // Sums of fractions are not exact: three times 0.1 is more than 0.3.
 const rounding = 1e-9
 
+const optionNames = {
+  name: true,
+  tokens: true,
+  usd: true,
+  prices: true,
+  unknownPrice: true,
+  reserve: true,
+  impose: true
+} satisfies Record<keyof Options, true>
+
+const isPrice = (price: unknown): price is number => typeof price === "number" && price >= 0 && price < Infinity
+
 const check = (options: Options): void => {
-  const { cost, maxTokens, name, tokens } = options
-  Check.known("Budget", options, ["name", "tokens", "cost", "maxTokens"])
+  Check.known("Budget", options, Object.keys(optionNames))
+  const { impose, name, prices, reserve, tokens, unknownPrice, usd } = options
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     Check.refuse("Budget", "name", "a text that is not empty")
   }
   Check.wholeNumber("Budget", "tokens", tokens)
-  if (cost !== undefined) {
-    Check.known("Budget cost", cost ?? {}, ["limit", "price"])
-    Check.positive("Budget", "cost.limit", cost?.limit ?? NaN)
-    if (typeof cost.price !== "function") Check.refuse("Budget", "cost.price", "a function")
+  Check.positive("Budget", "usd", usd)
+  if (prices !== undefined && typeof prices !== "function") {
+    Check.object("Budget", "prices", prices)
+    if (typeof prices.of !== "function") Check.refuse("Budget", "prices", "a table of prices, or a function")
   }
-  Check.wholeNumber("Budget", "maxTokens", maxTokens)
-  if (tokens === undefined && cost === undefined) Check.refuse("Budget", "tokens or cost", "at least one of them")
+  if (unknownPrice !== undefined) {
+    Check.known("Budget unknownPrice", unknownPrice, ["input", "output"])
+    for (const part of ["input", "output"] as const) {
+      if (!isPrice(unknownPrice[part])) Check.refuse("Budget", `unknownPrice.${part}`, "a number of at least 0")
+    }
+  }
+  Check.wholeNumber("Budget", "reserve", reserve)
+  if (impose !== undefined && typeof impose !== "boolean") Check.refuse("Budget", "impose", "true or false")
+  if (tokens === undefined && usd === undefined) Check.refuse("Budget", "tokens or usd", "at least one of them")
+  if (usd !== undefined && prices === undefined && unknownPrice === undefined) {
+    Check.refuse("Budget", "prices", "what tokens cost, or unknownPrice")
+  }
 }
 
 /** A call that the provider was asked to make, and as much of an answer as it gave. */
@@ -158,10 +182,27 @@ const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
       return { provider, model: partial?.model ?? model, answer: partial, error }
     })
 
-// When we did not wait any longer, the provider may go on: nobody knows. One that itself says that it was late has not
-// answered.
-const isGivenUp = ({ _tag, reason, status }: LLMError): boolean =>
-  _tag === "Transient" && reason === "Timeout" && status === undefined
+// The codes of failures of a connection that was never made: nothing was sent.
+const unconnected = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "EADDRNOTAVAIL",
+  "EPROTO",
+  "UND_ERR_CONNECT_TIMEOUT",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN"
+])
+
+const isUnconnected = (code = ""): boolean =>
+  unconnected.has(code) || /^(?:CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_)/.test(code)
+
+// When we or the client below did not wait any longer, or the connection broke, the provider may go on and bill it. One
+// that itself says that it was late has not answered.
+const isGivenUp = ({ _tag, code, reason, status = 0 }: LLMError): boolean =>
+  _tag === "Transient" && status < 400 && (reason === "Timeout" || reason === "Network" && !isUnconnected(code))
 
 const answers = (response: CompletionResponse, asked: string): ReadonlyArray<Attempt> => [
   ...attempted(response.attempts ?? []),
@@ -187,21 +228,38 @@ const tokensOf = (answer: CompletionResponse, failed: boolean, inputTokens: numb
 export const make = (options: Options): Effect.Effect<Budget> =>
   Effect.sync(() => {
     check(options)
-    const { cost, maxTokens = 4096, name = "the budget", tokens } = options
+    const { impose = false, name = "the budget", prices, reserve: most = 4096, tokens, unknownPrice, usd } = options
     let spent = nothing
     const models = new Map<string, Usage["models"][number]>()
     let reserved = none
 
-    const priceOf = (usage: TokenUsage.TokenUsage, model: string, provider: string): number | undefined => {
-      if (cost === undefined) return 0
-      const price = Result.getOrElse(Result.try(() => cost.price(usage, model, provider)), () => NaN)
-      return price >= 0 && price < Infinity ? price : undefined
+    const priceOf: Price = (usage, model, provider, at) => {
+      const known = Result.getOrUndefined(Result.try(() =>
+        typeof prices === "function" ? prices(usage, model, provider, at) : prices?.of(usage, model, provider, at)
+      ))
+      if (isPrice(known)) {
+        return known
+      }
+      return unknownPrice &&
+        (usage.inputTokens * unknownPrice.input + usage.outputTokens * unknownPrice.output) / 1_000_000
+    }
+
+    // Where one answer took several passes, each has the price of its own model.
+    const priceOfAnswer = (answer: CompletionResponse, usage: TokenUsage.TokenUsage, model: string, at: number) => {
+      const passes = usage === answer.usage ? answer.passes ?? [] : []
+      return (passes.length === 0 ? [{ model, usage }] : passes)
+        .map((pass) =>
+          priceOf(pass.usage, pass.model ?? model, answer.provider, at)
+        )
+        .reduce((sum, dollars) => sum === undefined || dollars === undefined ? undefined : sum + dollars, 0)
     }
 
     const count = (provider: string, asked: string, usage: TokenUsage.TokenUsage, dollars: number): void => {
       const keyOf = (model: string) => JSON.stringify([provider, model])
-      const model = models.has(keyOf(asked)) || models.size < mostModels ? asked : "other"
-      const call = { tokens: usage, cost: dollars, calls: 1 }
+      const short = asked.slice(0, longestModel)
+      const model = models.has(keyOf(short)) || models.size < mostModels ? short : "other"
+      // A provider's own figure may be anything.
+      const call = { tokens: usage, cost: dollars > 0 ? dollars : 0, calls: 1 }
       spent = plus(spent, call)
       models.set(keyOf(model), { provider, model, ...plus(models.get(keyOf(model)) ?? nothing, call) })
     }
@@ -215,7 +273,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           reserved: reserved.tokens,
           asked: reservation.tokens.totalTokens
         },
-        { unit: "US dollars", limit: cost?.limit, spent: spent.cost, reserved: reserved.cost, asked: reservation.cost }
+        { unit: "US dollars", limit: usd, spent: spent.cost, reserved: reserved.cost, asked: reservation.cost }
       ]
       const full = ceilings.find(({ asked, limit, reserved, spent }) =>
         limit !== undefined && spent + reserved + asked > limit * (1 + rounding)
@@ -225,27 +283,16 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           + ` calls, up to ${full.asked} for this one`
     }
 
-    // What an answer may have at most is what counts: not every limit is one to every provider.
-    const bounded = (client: Service, completion: Completion.Completion) => {
-      const everywhere = Object.keys(completion.providerParams ?? {})
-      const named = Estimate.outputLimits(completion, everywhere).filter((limit) => limit >= 0)
-      const own = maxTokens + Estimate.reasoningBudget(completion, everywhere)
-      const isBound = Estimate.outputLimits(completion, [client.provider]).length > 0
-      return {
-        completion: isBound ? completion : Completion.maxTokens(own)(completion),
-        outputTokens: Math.max(...named, ...isBound ? [] : [own])
-      }
-    }
-
-    const reserve = Effect.fnUntraced(function*(client: Service, asked: Completion.Completion) {
-      const sent = (yield* Sent) ?? { waiting: false }
+    const reserve = Effect.fnUntraced(function*(client: Service, completion: Completion.Completion) {
       const { provider } = client
-      const model = asked.model ?? client.model ?? ""
-      const { completion, outputTokens } = bounded(client, asked)
-      const usage = TokenUsage.make({ inputTokens: Estimate.inputTokens(completion), outputTokens })
-      const dollars = priceOf(usage, model, provider)
-      const reservation: Reservation = { provider, model, tokens: usage, cost: dollars ?? 0, completion, sent }
-      const reason = dollars === undefined
+      const model = yield* checkName(modelOf(completion, client), "model", client)
+      const usage = TokenUsage.make({
+        inputTokens: Estimate.inputTokens(completion),
+        outputTokens: mostOutput(outputLimits(completion, provider), most)
+      })
+      const dollars = priceOf(usage, model, provider, yield* Clock.currentTimeMillis)
+      const reservation: Reservation = { provider, model, tokens: usage, cost: dollars ?? 0 }
+      const reason = dollars === undefined && usd !== undefined
         ? `has no price for ${model === "" ? "a request without a model" : model}`
         : exceeded(reservation)
       if (reason !== undefined) {
@@ -260,43 +307,46 @@ export const make = (options: Options): Effect.Effect<Budget> =>
       return reservation
     })
 
-    const sentBy = (client: Service) => ({ completion, sent }: Reservation): Calls => ({
-      completion: () => Effect.provideService(client.completion(completion), Sent, sent),
-      stream: () => Stream.provideService(client.stream(completion), Sent, sent)
-    })
-
     const settle = (reservation: Reservation, ended: Ended): Effect.Effect<void> =>
-      Effect.sync(() => {
+      Effect.map(Clock.currentTimeMillis, (now) => {
         reserved = reserved.calls === 1 ? none : {
           calls: reserved.calls - 1,
           tokens: reserved.tokens - reservation.tokens.totalTokens,
           cost: reserved.cost - reservation.cost
         }
-        const { model: asked, provider, sent, tokens: { inputTokens } } = reservation
+        const { model: asked, provider, tokens: { inputTokens } } = reservation
         const leave = (provider: string, model: string, characters: number): void => {
           const usage = ended.streamed
             ? TokenUsage.make({ inputTokens, outputTokens: Estimate.ofCharacters(characters) })
             : reservation.tokens
-          count(provider, model, usage, priceOf(usage, model, provider) ?? reservation.cost)
+          count(provider, model, usage, priceOf(usage, model, provider, now) ?? reservation.cost)
         }
-        if (ended._tag === "Left") {
-          if (!sent.waiting) leave(provider, asked, ended.characters)
-          return
-        }
-        const attempts = ended._tag === "Answered"
-          ? answers(ended.response, asked)
-          // What failed while it waited was never sent, though attempts before it may have been.
-          : attempted(sent.waiting ? ended.error.attempts ?? [] : [ended.error])
+        if (ended._tag === "Left") return leave(provider, asked, ended.characters)
+        const attempts = ended._tag === "Answered" ? answers(ended.response, asked) : attempted([ended.error])
         for (const attempt of attempts) {
           const { answer, error, provider } = attempt
           const model = attempt.model === "" ? asked : attempt.model
           if (answer !== undefined) {
             const usage = tokensOf(answer, error !== undefined, inputTokens)
-            count(provider, model, usage, answer.cost ?? priceOf(usage, model, provider) ?? reservation.cost)
+            const dollars = answer.cost ?? priceOfAnswer(answer, usage, model, now) ?? reservation.cost
+            count(provider, model, usage, dollars)
           } else if (error !== undefined && isGivenUp(error)) leave(provider, model, 0)
           else count(provider, model, TokenUsage.zero, 0)
         }
       })
+
+    // Where it is asked to, and nothing else limits the answer.
+    const imposed = (client: Service): Calls => {
+      if (!impose) return client
+      const limited = (completion: Completion.Completion): Completion.Completion => {
+        const limits = outputLimits(completion, client.provider)
+        return limits.isBound ? completion : Completion.maxTokens(most + limits.reasoning)(completion)
+      }
+      return {
+        completion: (completion) => client.completion(limited(completion)),
+        stream: (completion) => client.stream(limited(completion))
+      }
+    }
 
     return {
       usage: Effect.sync(() => ({ ...spent, reserved, models: [...models.values()] })),
@@ -306,11 +356,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
       }),
       apply: (client) => ({
         ...client,
-        ...around(client, {
-          before: (completion) => reserve(client, completion),
-          after: settle,
-          sentBy: sentBy(client)
-        })
+        ...around(imposed(client), { before: (completion) => reserve(client, completion), after: settle })
       })
     }
   })
@@ -322,10 +368,4 @@ export const make = (options: Options): Effect.Effect<Budget> =>
 export const layer = (budget: Budget | Options): Layer.Layer<LLMClient, never, LLMClient> =>
   "apply" in budget
     ? middleware(budget.apply)
-    : Layer.fresh(Layer.effect(
-      LLMClient,
-      Effect.gen(function*() {
-        const { apply } = yield* make(budget)
-        return apply(yield* LLMClient)
-      })
-    ))
+    : middleware((client) => Effect.map(make(budget), ({ apply }) => apply(client)))

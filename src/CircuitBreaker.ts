@@ -2,88 +2,71 @@
  * Stops calling a provider that keeps failing, and finds out with single calls whether it is back.
  *
  * Use it below a fallback, which then moves on at once instead of waiting for each call to fail. It belongs below
- * `Retry`: what it refuses is not retried.
+ * `Retry`, so that it sees every attempt.
  *
  * ```ts
  * import { Layer } from "effect"
  * import { Anthropic, CircuitBreaker, Retry } from "effect-llm"
  *
  * const Claude = Retry.layer().pipe(
- *   Layer.provide(CircuitBreaker.layer({ failures: 5, openDuration: "30 seconds" })),
+ *   Layer.provide(CircuitBreaker.layer()),
  *   Layer.provide(Anthropic.layerConfig())
  * )
  * ```
  *
- * - Each provider and model has a circuit of its own. `Transient` and `RateLimit` count as failures; any other answer
- *   shows that the provider is there, `EmptyResponse` and `ClientError` included, even one for a wrong key. A call that
- *   is interrupted, a stream that its reader leaves, and a call that was never sent (refused by `Throttle`, failed since a
- *   store is gone, or a `ClientError` without a status) count as nothing.
- * - An open circuit stays open for `openDuration`, or for as long as the failures that opened it asked to wait
- *   (`retryAfter`), at most `maxOpenDuration`; in this process also as long as calls ask that were under way when it
- *   opened. Then one call goes through: if it succeeds the circuit closes, if it fails it opens again, and if it is given
- *   up the next one tries.
- * - Meanwhile calls fail at once as `Transient · Overloaded`, with `retryable: false`, the code `circuit_open`, and
- *   `retryAfter` unless the trying call is still under way.
- * - A stream is judged as a whole, by its end. Only one that tries a circuit closes it with its first part, since it may
- *   take long, or wait for its reader; if it fails after that, it counts like every call that fails.
- *
- * `layer` keeps circuits in the process. `layerStore` keeps them in a store, for all processes that share it:
- *
- * ```ts
- * import * as NodeRedis from "@effect/platform-node/NodeRedis"
- * import { Layer } from "effect"
- * import { Anthropic, CircuitBreaker } from "effect-llm"
- * import * as Breaker from "effect/persistence/CircuitBreaker"
- *
- * const Claude = CircuitBreaker.layerStore().pipe(
- *   Layer.provide(Anthropic.layerConfig()),
- *   Layer.provide(Breaker.layerStoreRedis({ prefix: "claude:" })),
- *   Layer.provide(NodeRedis.layer({ url: "redis://localhost", disableOfflineQueue: true }))
- * )
- * ```
- *
- * The first connection must succeed: the layer of a Redis that is not there fails. Later a store that fails, or takes
- * longer than `storeTimeout`, counts as gone for a second, and longer each time that it is found to be gone still, up to
- * 30 seconds; calls do not wait for it meanwhile, and the logs say once that it is gone and once that it is back. Without
- * `disableOfflineQueue` a connection that is lost keeps commands for later, and the layer does not close.
+ * Each provider and model has a circuit of its own. It opens when half of at least 10 attempts within 60 seconds
+ * failed, for 8 seconds, and half as long again each time that it opens anew, up to 20 seconds; a provider's hint
+ * keeps it open for longer. Then one call tries it. Calls that it refuses fail as `Transient · Overloaded` with the
+ * code `circuit_open`. `make` gives a handle that says which circuits are open; `layerStore` shares them between
+ * processes. What counts as a failure and what the defaults cost is in `docs/limits.md`.
  */
+
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Layer from "effect/Layer"
 import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import * as Scope from "effect/Scope"
 import type { Completion } from "./Completion.ts"
-import { LLMClient, type Service } from "./LLMClient.ts"
+import { type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Ended, type Restore } from "./middleware/around.ts"
 import * as Circuit from "./middleware/circuit.ts"
+import * as Keyed from "./middleware/keyed.ts"
 import * as Limits from "./middleware/keys.ts"
 import * as Check from "./middleware/options.ts"
+import * as Steady from "./middleware/steady.ts"
 
 /** When a circuit opens, and for how long. */
 export interface Options {
-  /** Failures in a row that open a circuit. 5 unless this or `rate` is set. */
+  /**
+   * Opens a circuit by the share of failures: when at least `threshold` (0.5) of at least `minimumCalls` (10) attempts
+   * within `window` (60 seconds) failed. Each process counts its own attempts. This is the default.
+   */
+  readonly rate?: {
+    readonly threshold?: number
+    readonly minimumCalls?: number
+    readonly window?: Duration.Input
+  }
+  /** Opens a circuit after so many failures in a row instead, counted in the store where there is one. */
   readonly failures?: number
   /**
-   * Opens a circuit by the share of failures instead: when at least `threshold` (0.5) of the last `size` (20) calls
-   * failed, once there were `minimumCalls` (as many as `size`).
-   */
-  readonly rate?: { readonly threshold?: number; readonly size?: number; readonly minimumCalls?: number }
-  /**
-   * How long a circuit stays open: 30 seconds unless set. Of a schedule, the n-th opening in a row takes the n-th delay.
+   * How long a circuit stays open: 8 seconds, 12, 18, and then 20 unless set. Of a schedule, the n-th opening in a row
+   * takes the n-th delay.
    */
   readonly openDuration?: Circuit.OpenDuration
   /** The longest that a provider's own hint keeps a circuit open. 5 minutes unless set. */
   readonly maxOpenDuration?: Duration.Input
+  /**
+   * The longest wait that a failure may still be retried after, as in the policy of `Retry`: 60 seconds unless set. While
+   * the circuit is open for longer, failures say `retryable: false`.
+   */
+  readonly maxRetryAfter?: Duration.Input
   /** Which errors count as failures: `Transient` and `RateLimit` unless set. */
   readonly isFailure?: (error: LLMError) => boolean
   /**
@@ -96,13 +79,36 @@ export interface Options {
 /** The same, with circuits that are kept in a store. */
 export interface StoreOptions extends Options, Limits.StoreOptions {}
 
+/** A circuit that is not closed. */
+export interface State {
+  /** The provider and the model, or what the option `key` made of them. */
+  readonly key: string
+  /** `"Open"` refuses all calls; `"HalfOpen"` is tried by a call, or will be by the next one. */
+  readonly state: "Open" | "HalfOpen"
+  /** When it opened, in epoch milliseconds; one that another process opened, when this one found out. */
+  readonly since: number
+  /** Until when it refuses calls, in epoch milliseconds. */
+  readonly until: number
+  /** How many times in a row it opened; 0 where another process knows. */
+  readonly openings: number
+}
+
+/** The circuits of one or several clients. */
+export interface CircuitBreaker {
+  /** The circuits that are not closed, as far as this process knows: what a dashboard shows. */
+  readonly states: Effect.Effect<ReadonlyArray<State>>
+  /** A client whose calls go through the circuits. */
+  readonly apply: (client: Service) => Service
+}
+
 const owner = "CircuitBreaker"
 
 const names = {
-  failures: true,
   rate: true,
+  failures: true,
   openDuration: true,
   maxOpenDuration: true,
+  maxRetryAfter: true,
   isFailure: true,
   key: true
 } satisfies Record<keyof Options, true>
@@ -112,19 +118,17 @@ const check = (options: Options, more: object = {}): void => {
   Check.wholeNumber(owner, "failures", options.failures)
   Check.object(owner, "rate", options.rate)
   if (options.rate !== undefined) {
-    const { minimumCalls, size = 20, threshold = 0.5 } = options.rate
+    const { minimumCalls, threshold = 0.5, window } = options.rate
     if (options.failures !== undefined) Check.refuse(owner, "rate", "either failures or rate")
-    Check.known(`${owner} rate`, options.rate, ["threshold", "size", "minimumCalls"])
+    Check.known(`${owner} rate`, options.rate, ["threshold", "minimumCalls", "window"])
     Check.positive(owner, "rate.threshold", threshold)
     if (threshold > 1) Check.refuse(owner, "rate.threshold", "a share of at most 1")
-    Check.wholeNumber(owner, "rate.size", size)
     Check.wholeNumber(owner, "rate.minimumCalls", minimumCalls)
-    if (minimumCalls !== undefined && minimumCalls > size) {
-      Check.refuse(owner, "rate.minimumCalls", `at most ${size}, the size`)
-    }
+    Check.duration(owner, "rate.window", window)
   }
   if (!Schedule.isSchedule(options.openDuration)) Check.duration(owner, "openDuration", options.openDuration)
   Check.duration(owner, "maxOpenDuration", options.maxOpenDuration)
+  Check.wait(owner, "maxRetryAfter", options.maxRetryAfter)
   Check.callable(owner, "isFailure", options.isFailure)
   Limits.checkKey(owner, options.key)
 }
@@ -136,205 +140,256 @@ type Seen = Ended | { readonly _tag: "Began" }
 
 /** A call that runs: its fiber stands for it in the circuit until its outcome is known. */
 interface Running {
-  readonly key: string
+  readonly circuit: Circuit.Circuit
   readonly fiber: Fiber.Fiber<Seen, Breaker.CircuitBreakerError>
   readonly seen: Deferred.Deferred<Seen>
-  readonly admitted: Admitted
+  readonly admitted: Circuit.Admitted
+  readonly patience: Patience | undefined
 }
-
-interface Admitted {
-  /** Whether this call is the one that tries an open circuit. */
-  probe: boolean
-}
-
-/** Who is to be told how the store lets a call in. */
-class Admitting extends Context.Service<Admitting, Admitted>()("effect-llm/CircuitBreaker/Admitting") {}
 
 /** How a call waits until its end is written down. */
 type Written = (fiber: Fiber.Fiber<unknown, unknown>, ended: Ended) => Effect.Effect<unknown>
 
-const left: Ended = { _tag: "Left", streamed: false, characters: 0 }
+const leaving: Ended = { _tag: "Left", streamed: false, characters: 0 }
 
 // A store may take its time, for which nobody who leaves waits.
 const unlessLeft: Written = (fiber, ended) =>
   ended._tag === "Left" ? Effect.void : Effect.interruptible(Fiber.await(fiber))
 
-const decorate = Effect.fnUntraced(function*(
-  client: Service,
+const refusals = {
+  CircuitOpen: "the circuit is open after failures",
+  CircuitHalfOpen: "the circuit is open after failures, and a call is trying whether that is over",
+  CircuitBreakerStoreError: "the store of circuits cannot be reached"
+} satisfies Record<Breaker.CircuitBreakerErrorReason["_tag"], string>
+
+// 8 seconds, 12, 18, and then 20.
+const openDurationByDefault = Schedule.min([Schedule.exponential("8 seconds", 1.5), Schedule.spaced("20 seconds")])
+
+const makeWith = Effect.fnUntraced(function*(
   options: Options,
   onStoreError: Limits.OnStoreError,
   written: Written
-): Effect.fn.Return<
-  Pick<Service, "completion" | "stream">,
-  never,
-  Breaker.CircuitBreakerStore | Scope.Scope
-> {
-  const { failures = 5, isFailure = isFailureByDefault, openDuration = "30 seconds", rate } = options
-  const keyOf = Limits.keyOf(options.key, client)
+): Effect.fn.Return<CircuitBreaker, never, Breaker.CircuitBreakerStore> {
+  const { failures, isFailure = isFailureByDefault, openDuration = openDurationByDefault, rate = {} } = options
+  const { minimumCalls = 10, threshold = 0.5, window = "60 seconds" } = rate
   const maxOpenDuration = Duration.fromInputUnsafe(options.maxOpenDuration ?? "5 minutes")
-  const store = yield* Breaker.CircuitBreakerStore
-  const admitting = Breaker.CircuitBreakerStore.of({
-    ...store,
-    admit: (key) =>
-      Effect.tap(store.admit(key), ({ probe }) =>
-        Effect.map(
-          Effect.serviceOption(Admitting),
-          Option.map((admitted) => {
-            admitted.probe = probe
-          })
-        ))
-  })
+  const maxRetryAfter = Duration.toMillis(options.maxRetryAfter ?? "60 seconds")
+  const steady = Steady.make()
+  const circuits = Keyed.make((key) => Circuit.make(key, Duration.toMillis(window)), Circuit.isIdle)
   const breaker = yield* Effect.provideService(
     Breaker.make({
-      tripPolicy: rate === undefined ? Breaker.consecutive(failures) : Breaker.rate({ size: 20, ...rate }),
+      // A share of failures within a time is counted here: what the store is told of is the failure that opens it.
+      tripPolicy: Breaker.consecutive(failures ?? 1),
       openDuration: yield* Circuit.openings(owner, openDuration),
       maxOpenDuration,
       onStoreError: onStoreError === "open" ? "allow" : "fail"
     }),
     Breaker.CircuitBreakerStore,
-    admitting
-  )
-  yield* breaker.transitions.pipe(
-    Stream.runForEach(({ from, key, to }) =>
-      Effect.annotateLogs(
-        to === "Open" ? Effect.logWarning("circuit opened") : Effect.logInfo(`circuit ${to}`),
-        { key, from }
-      )
-    ),
-    Effect.forkScoped({ startImmediately: true })
-  )
+    Circuit.learning(yield* Breaker.CircuitBreakerStore)
+    // Nothing of it has to be released.
+  ).pipe(Scope.provide(Scope.makeUnsafe()))
 
-  const hints = Circuit.makeHints(maxOpenDuration)
+  const opens = ({ circuit, epoch, probe }: Circuit.Admitted, failed: boolean, now: number): boolean => {
+    // Failures in a row are counted by the store.
+    if (failures !== undefined || probe) return failed
+    if (epoch !== circuit.window.epoch()) return false
+    const counted = circuit.window.add(failed, now)
+    return failed && counted.attempts >= minimumCalls && counted.failures >= threshold * counted.attempts
+  }
 
-  const outcome = (key: string, seen: Seen): Effect.Effect<Breaker.Outcome> =>
+  const outcome = (admitted: Circuit.Admitted, seen: Seen): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
+      const { circuit } = admitted
       if (seen._tag === "Left" || seen._tag === "Failed" && Limits.isUnsent(seen.error)) return Breaker.ignored
-      if (seen._tag !== "Failed" || !isFailure(seen.error)) {
-        hints.forget(key)
-        return Breaker.success
+      const error = seen._tag === "Failed" && isFailure(seen.error) ? seen.error : undefined
+      if (error === undefined) circuit.hint = 0
+      else if (error.retryAfter !== undefined) {
+        const hint = Duration.min(error.retryAfter, maxOpenDuration)
+        circuit.hint = Math.max(circuit.hint, now + Duration.toMillis(hint))
       }
-      if (seen.error.retryAfter !== undefined) hints.add(key, seen.error.retryAfter, now)
-      return Breaker.failure({ retryAfter: hints.left(key, now) })
+      if (opens(admitted, error !== undefined, now)) {
+        return Breaker.failure({ retryAfter: Math.max(0, circuit.hint - now) })
+      }
+      return error === undefined ? Breaker.success : Breaker.ignored
     })
 
-  const refusals = {
-    CircuitOpen: "the circuit is open after failures",
-    CircuitHalfOpen: "the circuit is open after failures, and a call is trying whether that is over",
-    CircuitBreakerStoreError: "the store of circuits cannot be reached"
-  } satisfies Record<Breaker.CircuitBreakerErrorReason["_tag"], string>
+  const movesOn = (patience: Patience | undefined, error: LLMError, wait = 0): boolean =>
+    wait > maxRetryAfter || Limits.isFallbackReady(patience, error)
 
-  const refusal = (key: string, completion: Completion, { reason }: Breaker.CircuitBreakerError) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.fail(makeError("Transient", {
+  const refusal = (
+    client: Service,
+    completion: Completion,
+    circuit: Circuit.Circuit,
+    patience: Patience | undefined,
+    { reason }: Breaker.CircuitBreakerError
+  ) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const wait = reason._tag === "CircuitOpen"
+        ? Math.max(Duration.toMillis(reason.retryAfter), circuit.hint - now)
+        : undefined
+      const error = makeError("Transient", {
         provider: client.provider,
         model: Limits.modelOf(completion, client),
         reason: "Overloaded",
         description: refusals[reason._tag],
-        ...(reason._tag === "CircuitBreakerStoreError"
-          ? { code: Limits.storeUnreachable }
-          : { code: Limits.circuitOpen, retryable: false }),
-        ...(reason._tag === "CircuitOpen" && { retryAfter: Duration.max(reason.retryAfter, hints.left(key, now)) })
-      })))
-
-  /** Fails the call that was let in to try, while a provider asks to be left alone: the store may not know. */
-  const heeding = (key: string) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const retryAfter = hints.left(key, now)
-      return Duration.isZero(retryAfter)
-        ? Effect.void
-        : Effect.fail(new Breaker.CircuitBreakerError({ reason: new Breaker.CircuitOpen({ key, retryAfter }) }))
+        code: reason._tag === "CircuitBreakerStoreError" ? Limits.storeUnreachable : Limits.circuitOpen,
+        retryAfter: wait === undefined ? undefined : Duration.millis(wait)
+      })
+      return Effect.fail(movesOn(patience, error, wait) ? Limits.notRetryable(error) : error)
     })
 
-  const counted = <E>(key: string, seen: Effect.Effect<Seen, E>) =>
+  /** Fails the call that was let in to try, while a provider asks to be left alone: the store may not know. */
+  const whileAskedToWait = ({ hint, key }: Circuit.Circuit) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      hint <= now
+        ? Effect.void
+        : Effect.fail(
+          new Breaker.CircuitBreakerError({
+            reason: new Breaker.CircuitOpen({ key, retryAfter: Duration.millis(hint - now) })
+          })
+        ))
+
+  const counted = <E>(admitted: Circuit.Admitted, seen: Effect.Effect<Seen, E>) =>
     seen.pipe(
       breaker.execute({
-        key,
-        classify: (exit) => Exit.isSuccess(exit) ? outcome(key, exit.value) : Breaker.ignored
+        key: `circuit:${admitted.circuit.key}`,
+        classify: (exit) => Exit.isSuccess(exit) ? outcome(admitted, exit.value) : Breaker.ignored
       }),
+      Effect.provideService(Circuit.Admitting, admitted),
       // It would report every call that the store does not know of; that the store is gone is said once.
       Effect.provideService(References.UnhandledLogLevel, undefined)
     )
 
-  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
-    const key = keyOf(completion)
-    const go = yield* Deferred.make<void>()
-    const seen = yield* Deferred.make<Seen>()
-    const admitted: Admitted = { probe: false }
-    const run = Effect.suspend(() => admitted.probe ? heeding(key) : Effect.void).pipe(
-      Effect.andThen(Deferred.succeed(go, undefined)),
-      Effect.andThen(Deferred.await(seen))
-    )
-    const fiber = yield* counted(key, run).pipe(
-      Effect.provideService(Admitting, admitted),
-      Effect.forkDetach({ startImmediately: true })
-    )
-    yield* restore(Effect.raceFirst(Deferred.await(go), Fiber.join(fiber))).pipe(
-      Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, left))),
-      Effect.catch((error) => refusal(key, completion, error))
-    )
-    return { admitted, fiber, key, seen } satisfies Running as Running
-  })
+  const before = (client: Service) => {
+    const keyOf = Limits.keyOf(options.key, client)
+    return Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
+      const key = yield* keyOf(completion)
+      const now = yield* Clock.currentTimeMillis
+      const circuit = circuits.get(key, now)
+      circuit.usedAt = now
+      const patience = yield* Patience
+      const go = yield* Deferred.make<void>()
+      const seen = yield* Deferred.make<Seen>()
+      const admitted = Circuit.admitting(circuit)
+      const run = Effect.suspend(() => admitted.probe ? whileAskedToWait(circuit) : Effect.void).pipe(
+        Effect.andThen(Deferred.succeed(go, undefined)),
+        Effect.andThen(Deferred.await(seen))
+      )
+      const fiber = yield* Effect.forkDetach(counted(admitted, run), { startImmediately: true })
+      yield* restore(Effect.raceFirst(Deferred.await(go), Fiber.join(fiber))).pipe(
+        Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, leaving))),
+        Effect.catch((error) => refusal(client, completion, circuit, patience, error))
+      )
+      return { admitted, circuit, fiber, patience, seen } satisfies Running as Running
+    })
+  }
 
-  return around(client, {
-    before,
-    // A stream that tries the circuit may take long, or wait for its reader: that it answers is enough to let others in.
-    began: ({ admitted, fiber, seen }) =>
-      admitted.probe
-        ? Effect.andThen(Deferred.succeed(seen, { _tag: "Began" }), Effect.asVoid(Fiber.await(fiber)))
-        : Effect.void,
-    after: ({ fiber, key, seen }, ended) =>
-      Effect.flatMap(Deferred.succeed(seen, ended), (first) =>
-        first
-          ? Effect.asVoid(written(fiber, ended))
-          : ended._tag === "Failed"
-          ? Effect.flatMap(
-            // A circuit that is open by now learns nothing but the hint.
-            Effect.forkDetach(Effect.catch(counted(key, Effect.succeed(ended)), () => outcome(key, ended)), {
-              startImmediately: true
-            }),
-            (fiber) => Effect.asVoid(written(fiber, ended))
-          )
-          : Effect.void)
-  })
+  const after = ({ circuit, fiber, seen }: Running, ended: Ended): Effect.Effect<void> =>
+    Effect.flatMap(Deferred.succeed(seen, ended), (first) => {
+      if (first) return Effect.asVoid(written(fiber, ended))
+      if (ended._tag !== "Failed") return Effect.void
+      // A stream that closed its circuit with its first part. A circuit that is open by now learns nothing but the hint.
+      const admitted = Circuit.admitting(circuit)
+      const late = Effect.catch(counted(admitted, Effect.succeed(ended)), () => outcome(admitted, ended))
+      return Effect.flatMap(
+        Effect.forkDetach(late, { startImmediately: true }),
+        (fiber) => Effect.asVoid(written(fiber, ended))
+      )
+    })
+
+  /** The caller's next try would meet the open circuit: whether it should wait for that. */
+  const told = ({ circuit, patience }: Running, error: LLMError): Effect.Effect<LLMError> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const wait = circuit.open === undefined ? 0 : Circuit.until(circuit) - now
+      return isFailure(error) && wait > 0 && movesOn(patience, error, wait)
+        ? Limits.notRetryable(error)
+        : error
+    })
+
+  return {
+    states: Effect.flatMap(
+      Clock.currentTimeMillis,
+      (today) =>
+        steady(
+          Effect.map(Clock.currentTimeMillis, (now) =>
+            Array.from(circuits.values()).flatMap((circuit): ReadonlyArray<State> => {
+              const { key, open } = circuit
+              if (open === undefined) {
+                return []
+              }
+              const until = Circuit.until(circuit)
+              const state = until > now ? "Open" : "HalfOpen"
+              return [{
+                key,
+                state,
+                since: open.since - now + today,
+                until: until - now + today,
+                openings: open.openings
+              }]
+            }))
+        )
+    ),
+    apply: (client) => {
+      const begin = before(client)
+      const calls = around(client, {
+        before: (completion, restore) => steady(begin(completion, restore)),
+        // A stream that tries the circuit may take long, or wait for its reader: that it answers is enough to let others in.
+        began: ({ admitted, fiber, seen }) =>
+          admitted.probe
+            ? Effect.andThen(Deferred.succeed(seen, { _tag: "Began" }), Effect.asVoid(Fiber.await(fiber)))
+            : Effect.void,
+        after: (running, ended) => steady(after(running, ended)),
+        told: (running, error) => steady(told(running, error))
+      })
+      return { ...client, ...calls }
+    }
+  }
 })
 
 /**
- * Breaks the circuit to the client below when it keeps failing. Options that cannot be kept, or that do not exist, fail
- * the layer as a defect that names them.
+ * Makes circuits that are all closed, and that say which of them are open. Options that cannot be kept, or that do not
+ * exist, are a defect that names them.
  */
-export const layer = (options: Options = {}): Layer.Layer<LLMClient, never, LLMClient> =>
-  Layer.fresh(
-    Layer.effect(
-      LLMClient,
-      Effect.gen(function*() {
-        check(options)
-        const client = yield* LLMClient
-        return { ...client, ...yield* decorate(client, options, "open", Fiber.await) }
-      })
-    ).pipe(Layer.provide(Breaker.layerStoreMemory()))
-  )
+export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
+  Effect.suspend(() => {
+    check(options)
+    const store = Breaker.layerStoreMemory({ idleTimeToLive: "10 minutes" })
+    return Effect.provide(makeWith(options, "open", Fiber.await), store, { local: true })
+  })
 
 /**
  * The same, with circuits that are kept in a store, for all processes that share it: provide `layerStoreRedis` of
  * `effect/persistence/CircuitBreaker`, with a connection.
  */
+export const makeStore = (
+  options: StoreOptions = {}
+): Effect.Effect<CircuitBreaker, never, Breaker.CircuitBreakerStore | Scope.Scope> =>
+  Effect.gen(function*() {
+    check(options, Limits.storeNames)
+    Limits.checkStore(owner, options)
+    const { onStoreError = "open", storeTimeout } = options
+    const store = yield* Circuit.patient(storeTimeout, Limits.meanwhile[onStoreError])
+    return yield* Effect.provideService(
+      makeWith(options, onStoreError, unlessLeft),
+      Breaker.CircuitBreakerStore,
+      store
+    )
+  })
+
+const isCircuitBreaker = (self: CircuitBreaker | Options): self is CircuitBreaker =>
+  typeof self === "object" && self !== null && "apply" in self
+
+const applied = <R>(circuits: Effect.Effect<CircuitBreaker, never, R>) =>
+  middleware((client) => Effect.map(circuits, ({ apply }) => apply(client)))
+
+/**
+ * Breaks the circuit to the client below when it keeps failing: one of your own circuits, which other layers may share
+ * and which say what is open, or circuits that are made with the layer, for this client alone.
+ */
+export const layer = (circuits: CircuitBreaker | Options = {}): Layer.Layer<LLMClient, never, LLMClient> =>
+  applied(isCircuitBreaker(circuits) ? Effect.succeed(circuits) : make(circuits))
+
+/** The same, with circuits that are kept in a store. */
 export const layerStore = (
   options: StoreOptions = {}
-): Layer.Layer<LLMClient, never, LLMClient | Breaker.CircuitBreakerStore> =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
-      check(options, Limits.storeNames)
-      Limits.checkStore(owner, options)
-      const client = yield* LLMClient
-      const { onStoreError = "open", storeTimeout, ...rest } = options
-      return {
-        ...client,
-        ...yield* Effect.provideService(
-          decorate(client, rest, onStoreError, unlessLeft),
-          Breaker.CircuitBreakerStore,
-          yield* Circuit.patient(storeTimeout, Limits.meanwhile[onStoreError])
-        )
-      }
-    })
-  ))
+): Layer.Layer<LLMClient, never, LLMClient | Breaker.CircuitBreakerStore> => applied(makeStore(options))

@@ -15,6 +15,7 @@
  * )
  * ```
  */
+
 import type { Pipeable } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import { defined, type Optional } from "./fields.ts"

@@ -17,6 +17,7 @@
  * An `index` names a content of the answer. Indices follow the order in which contents first appear, and may have gaps;
  * `ContentEnd`s come in any order. Their contents, in the order of their indices, are `response.choice`.
  */
+
 import * as Schema from "effect/Schema"
 import { CompletionResponse } from "./CompletionResponse.ts"
 import { AssistantContent } from "./Message.ts"

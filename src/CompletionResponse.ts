@@ -4,6 +4,7 @@
  * Append `response.message` to the history to continue the conversation: it holds everything that the provider needs
  * back, signatures and unknown blocks included.
  */
+
 import { defined, type Optional } from "./fields.ts"
 import { CompletionResponse } from "./outcome.ts"
 

@@ -18,6 +18,7 @@
  * `usage` is what was spent: a sum of turns that each send the history again grows with its square. `context` is how
  * full the model's window is.
  */
+
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import type { CompletionResponse } from "./CompletionResponse.ts"

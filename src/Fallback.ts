@@ -13,30 +13,32 @@
  * ])
  * ```
  *
- * A completion that names no model gets the own model of whichever layer it comes to. One that names a model is sent
- * under that name to every layer, except where `models` says what the layer is asked for instead; give it for every
- * layer of another provider than the first, to which the name means nothing.
+ * - A completion that names no model gets the own model of whichever layer it comes to. Give `models` for every layer to
+ *   which the names of the first one mean nothing.
+ * - While another member is ready, waiting is worse than moving on: all but the last have little patience (`patience`).
+ * - A stream moves on only until its first part; from then on a failure ends it, and nothing is ever sent twice.
+ * - Answers and errors keep the name of the provider that gave them, and have all failures before them in `attempts`.
  *
- * The conversation may move between providers in the middle, tool calls included: each leaves out what only another one
- * can read. What a provider cannot take at all, such as images in its own turns, is `ClientError · Unsupported`, and the
- * next one is asked.
- *
- * A stream moves on only until its first part; from then on a failure ends it, and nothing is ever sent twice.
- *
- * Answers and errors keep the name of the provider that gave them, and have all failures before them in `attempts`.
+ * The guide `docs/failover.md` says what each option costs.
  */
+
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
-import * as CompletionPart from "./CompletionPart.ts"
-import * as CompletionResponse from "./CompletionResponse.ts"
-import { LLMClient, type Service } from "./LLMClient.ts"
+import type * as CompletionPart from "./CompletionPart.ts"
+import type * as CompletionResponse from "./CompletionResponse.ts"
+import * as Estimate from "./Estimate.ts"
+import { Deadline as CurrentDeadline, LLMClient, Patience as CurrentPatience, type Service } from "./LLMClient.ts"
 import type { LLMError } from "./LLMError.ts"
 import * as Attempts from "./middleware/attempts.ts"
+import * as Deadline from "./middleware/deadline.ts"
 import * as Check from "./middleware/options.ts"
+import * as Patience from "./middleware/patience.ts"
 
 /** One of the layers to choose from, and what it is asked for. */
 export interface Member<E = unknown, R = unknown> {
@@ -51,10 +53,38 @@ export interface Member<E = unknown, R = unknown> {
 /** A layer alone is asked for the models that completions name. */
 export type Choice<E = unknown, R = unknown> = Layer.Layer<LLMClient, E, R> | Member<E, R>
 
-export interface Options {
-  /** Whether the next layer is asked after this failure; `error.isFallbackable` unless set. */
-  readonly when?: (error: LLMError) => boolean
+/** How long all members but the last may wait. */
+export interface PatienceOptions {
+  /** All waits of one member together: backoffs, hints, queues. 10 seconds unless set. */
+  readonly waiting?: Duration.Input | undefined
+  /**
+   * The wait for the first byte of the answer, to which a second comes for every 5,000 tokens that the request has by
+   * estimate. 12 seconds unless set. (Not for models that think in silence.)
+   */
+  readonly firstByte?: Duration.Input | undefined
 }
+
+export interface Options {
+  /** Whether the next member is asked after this failure: `whenFallbackable` unless set. */
+  readonly when?: ((error: LLMError) => boolean) | undefined
+  /** How long all members but the last may wait; `false` gives each of them its full policies. */
+  readonly patience?: PatienceOptions | false | undefined
+  /**
+   * The longest time for all members together, or in a stream until its first part. A call that still runs then ends as
+   * `Transient · Timeout`; a wait that cannot end before is not begun, and the call fails with the failure itself. No
+   * limit unless set.
+   */
+  readonly deadline?: Duration.Input | undefined
+}
+
+/** The policy of `when` unless another is given: whenever another provider or model may still succeed. */
+export const whenFallbackable = (error: LLMError): boolean => error.isFallbackable
+
+/** For `when`: the same, but what one provider's filter refuses is not asked of another one. */
+export const notContentFilter = (error: LLMError): boolean => error.isFallbackable && error.reason !== "ContentFilter"
+
+/** For `when`: only what usually passes, rate limits, outages and empty answers; not a missing key or a spent quota. */
+export const whenPassing = ({ _tag }: LLMError): boolean => _tag !== "ClientError"
 
 type ErrorOf<C> = C extends Choice<infer E, unknown> ? E : never
 type ServicesOf<C> = C extends Choice<unknown, infer R> ? R : never
@@ -79,69 +109,184 @@ const translate = ({ models = {} }: Member, completion: Completion.Completion): 
   return key === undefined ? completion : Completion.model(models[key])(completion)
 }
 
-/** A client and the request that it is sent. */
+/** A member that is built. */
 interface Step {
   readonly client: Service
   readonly translated: (completion: Completion.Completion) => Completion.Completion
+  readonly refusals: Patience.Refusals
 }
 
 type Steps = readonly [Step, ...ReadonlyArray<Step>]
 
-const make = (steps: Steps, { when = ({ isFallbackable }) => isFallbackable }: Options): Service => {
-  // What comes after a failure: the next step, when there is one and it may help.
-  const next = (rest: ReadonlyArray<Step>, error: LLMError): Steps | undefined =>
-    Arr.isReadonlyArrayNonEmpty(rest) && when(error) ? rest : undefined
+/** One request to one member. */
+interface Request {
+  readonly client: Service
+  readonly completion: Completion.Completion
+  /** The model that it is for, empty where nobody names one. */
+  readonly model: string
+  readonly refusals: Patience.Refusals
+}
 
-  const moveOn = (from: Service, [to]: Steps, error: LLMError): Effect.Effect<void> =>
-    Effect.annotateLogs(Effect.logWarning("falling back to the next provider"), {
-      from: from.provider,
-      to: to.client.provider,
-      error: error.message
-    })
+const requestTo = ({ client, refusals, translated }: Step, completion: Completion.Completion): Request => {
+  const own = translated(completion)
+  return { client, completion: own, model: own.model ?? client.model ?? "", refusals }
+}
 
-  const complete = (
-    [{ client, translated }, ...rest]: Steps,
-    completion: Completion.Completion,
-    failures: ReadonlyArray<LLMError>
-  ): Effect.Effect<CompletionResponse.CompletionResponse, LLMError> =>
-    Effect.matchEffect(client.completion(translated(completion)), {
-      onSuccess: (response) => Effect.succeed(Attempts.ofResponse(response, failures)),
-      onFailure: (error) => {
-        const steps = next(rest, error)
-        return steps === undefined
-          ? Effect.fail(Attempts.ofError(error, failures))
-          : Effect.andThen(moveOn(client, steps, error), complete(steps, completion, [...failures, error]))
+/** One call: the members that are still to be asked, and what has failed so far. */
+interface Call {
+  readonly outer: CurrentPatience | undefined
+  readonly bound: Deadline.Bound
+  /** The member that is asked, and those after it. */
+  requests: readonly [Request, ...ReadonlyArray<Request>]
+  readonly failures: Array<LLMError>
+}
+
+const tooLong: ReadonlySet<string> = new Set(["ContextWindow", "TooLarge"])
+
+/** Whether a request of this size was refused before by the same model of the same provider. */
+const wasTooLong = (failures: ReadonlyArray<LLMError>, provider: string, model: string): boolean =>
+  model !== "" &&
+  failures.some(({ attempts = [], ...error }) =>
+    tooLong.has(error.reason) && error.provider === provider && error.model === model ||
+    wasTooLong(attempts, provider, model)
+  )
+
+interface Settings {
+  readonly when: (error: LLMError) => boolean
+  readonly figures: { readonly waiting: number; readonly firstByte: number } | undefined
+  readonly within: Duration.Duration
+}
+
+const settingsOf = ({ deadline, patience = {}, when = whenFallbackable }: Options): Settings => {
+  const millis = (given: Duration.Input | undefined, otherwise: Duration.Input) =>
+    Duration.toMillis(Duration.fromInputUnsafe(given ?? otherwise))
+  return {
+    when,
+    figures: patience === false ? undefined : {
+      waiting: millis(patience.waiting, "10 seconds"),
+      firstByte: millis(patience.firstByte, "12 seconds")
+    },
+    within: Duration.fromInputUnsafe(deadline ?? Duration.infinity)
+  }
+}
+
+// A second for every 5,000 tokens that the model has to read before it can answer.
+const millisPerToken = 1_000 / 5_000
+
+const make = (steps: Steps, { figures, when, within }: Settings): Service => {
+  const begin = (completion: Completion.Completion): Effect.Effect<Call> =>
+    Effect.gen(function*() {
+      return {
+        outer: yield* CurrentPatience,
+        bound: yield* Deadline.begin(within),
+        requests: Arr.map(steps, (step) => requestTo(step, completion)),
+        failures: []
       }
     })
 
-  const stream = (
-    [{ client, translated }, ...rest]: Steps,
-    completion: Completion.Completion,
-    failures: ReadonlyArray<LLMError>
-  ): Stream.Stream<CompletionPart.CompletionPart, LLMError> =>
-    Stream.suspend(() => {
-      let started = false
-      return client.stream(translated(completion)).pipe(
-        Stream.mapArray((parts) => {
-          started = true
-          return failures.length === 0 ? parts : Arr.map(parts, (part) => Attempts.ofPart(part, failures))
-        }),
-        Stream.catch((error) => {
-          const steps = started ? undefined : next(rest, error)
-          return steps === undefined
-            ? Stream.fail(Attempts.ofError(error, failures))
-            : Stream.unwrap(
-              Effect.as(moveOn(client, steps, error), stream(steps, completion, [...failures, error]))
+  const patienceOf = ({ outer, requests: [request, ...others] }: Call): Effect.Effect<CurrentPatience> =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const ready = others.some(({ model, refusals }) => !refusals.isOpen(model, now))
+      if (figures === undefined || !ready) return Patience.inherited(outer)
+      const reading = Math.round(Estimate.inputTokens(request.completion) * millisPerToken)
+      return Patience.limited(outer, { waiting: figures.waiting, firstByte: figures.firstByte + reading, when })
+    })
+
+  /** Whether the next member is to be asked after this failure, which is then the one that is asked. */
+  const moveOn = (call: Call, error: LLMError): Effect.Effect<boolean> =>
+    Effect.gen(function*() {
+      const [{ client, model, refusals }, ...others] = call.requests
+      refusals.note(model, error, yield* Clock.currentTimeMillis)
+      if (!when(error)) return false
+      const rest = others.filter((other) => !wasTooLong([...call.failures, error], other.client.provider, other.model))
+      if (!Arr.isReadonlyArrayNonEmpty(rest)) return false
+      call.requests = rest
+      call.failures.push(error)
+      yield* Effect.annotateLogs(Effect.logWarning("falling back to the next provider"), {
+        from: client.provider,
+        to: rest[0].client.provider,
+        error: error.message
+      })
+      return true
+    })
+
+  const answered = ({ requests: [{ model, refusals }] }: Call): void => refusals.note(model, undefined, 0)
+
+  const bounded = <A, E, R>(self: Effect.Effect<A, E, R>, call: Call) =>
+    Deadline.bounded(self, call.bound, {
+      owner: "Fallback",
+      provider: () => call.requests[0].client.provider,
+      model: () => call.requests[0].model,
+      failures: () => call.failures
+    })
+
+  const complete = (call: Call): Effect.Effect<CompletionResponse.CompletionResponse, LLMError> =>
+    Effect.flatMap(patienceOf(call), (patience) => {
+      const [{ client, completion }] = call.requests
+      return client.completion(completion).pipe(
+        Effect.provideService(CurrentPatience, patience),
+        Effect.provideService(CurrentDeadline, call.bound.deadline),
+        Effect.matchEffect({
+          onSuccess: (response) => {
+            answered(call)
+            return Effect.succeed(Attempts.ofResponse(response, call.failures))
+          },
+          onFailure: (error) =>
+            Effect.flatMap(
+              moveOn(call, error),
+              (moves) => moves ? complete(call) : Effect.fail(Attempts.ofError(error, call.failures))
             )
         })
       )
     })
 
+  const stream = (call: Call): Stream.Stream<CompletionPart.CompletionPart, LLMError> => {
+    let started = false
+    const from = (): Stream.Stream<CompletionPart.CompletionPart, LLMError> =>
+      Stream.unwrap(Effect.map(patienceOf(call), (patience) => {
+        const [{ client, completion }] = call.requests
+        return client.stream(completion).pipe(
+          Stream.provideService(CurrentPatience, patience),
+          Stream.provideService(CurrentDeadline, call.bound.deadline),
+          Stream.mapArray((parts) => {
+            if (!started) answered(call)
+            started = true
+            return call.failures.length === 0
+              ? parts
+              : Arr.map(parts, (part) => Attempts.ofPart(part, call.failures))
+          }),
+          Stream.catch((error) =>
+            Stream.unwrap(Effect.map(
+              started ? Effect.succeed(false) : moveOn(call, error),
+              (moves) => moves ? from() : Stream.fail(Attempts.ofError(error, call.failures))
+            ))
+          )
+        )
+      }))
+    return call.bound.deadline === undefined
+      ? from()
+      : Stream.transformPull(from(), (pull) => {
+        const first = bounded(pull, call)
+        return Effect.succeed(Effect.suspend(() => started ? pull : first))
+      })
+  }
+
   return {
     provider: "fallback",
-    completion: (completion) => complete(steps, completion, []),
-    stream: (completion) => stream(steps, completion, [])
+    completion: (completion) => Effect.flatMap(begin(completion), (call) => bounded(complete(call), call)),
+    stream: (completion) => Stream.unwrap(Effect.map(begin(completion), stream))
   }
+}
+
+const check = (options: Options): void => {
+  Check.known("Fallback", options, ["when", "patience", "deadline"])
+  const { deadline, patience, when } = options
+  Check.callable("Fallback", "when", when)
+  Check.duration("Fallback", "deadline", deadline)
+  if (patience === undefined || patience === false) return
+  Check.known("Fallback patience", patience, ["waiting", "firstByte"])
+  Check.wait("Fallback", "patience.waiting", patience.waiting)
+  Check.duration("Fallback", "patience.firstByte", patience.firstByte)
 }
 
 /**
@@ -154,21 +299,22 @@ export const layer = <const Members extends readonly [Choice, ...ReadonlyArray<C
   members: Members,
   options: Options = {}
 ): Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>> =>
-  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to.
-  Layer.effect(
-    LLMClient,
+  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to. A
+  // layer that stands in it twice, or in a Fallback or Router around as well, is built once: the memo map is that of all.
+  Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
-      Check.known("Fallback", options, ["when"])
-      Check.callable("Fallback", "when", options.when)
+      check(options)
       const steps = yield* Effect.forEach(members, (choice, index) => {
         const member = toMember(choice, index)
-        return Effect.map(Layer.build(member.layer), (context): Step => ({
+        return Effect.map(Layer.buildWithMemoMap(member.layer, memoMap, scope), (context): Step => ({
           client: Context.get(context, LLMClient),
-          translated: (completion) => translate(member, completion)
+          translated: (completion) => translate(member, completion),
+          refusals: Patience.makeRefusals()
         }))
       })
-      return Arr.isReadonlyArrayNonEmpty(steps)
-        ? make(steps, options)
+      const client = Arr.isReadonlyArrayNonEmpty(steps)
+        ? make(steps, settingsOf(options))
         : Check.refuse("Fallback", "members", "at least one layer")
+      return Context.make(LLMClient, client)
     })
   ) as Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>>

@@ -9,6 +9,7 @@
  * Gemini.layerConfig({ model: Config.succeed("gemini-3-flash") })
  * ```
  */
+
 import * as Config from "effect/Config"
 import type { HttpClient } from "effect/http/HttpClient"
 import type * as Layer from "effect/Layer"

@@ -14,9 +14,11 @@
  *
  * `stream` gives the same answer as it arrives, in the parts of `CompletionPart`.
  */
+
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
@@ -57,10 +59,53 @@ export const stream = (completion: Completion): Stream.Stream<CompletionPart, LL
 /**
  * Makes a middleware layer from a function that replaces some members of a client and keeps the rest.
  *
+ * The function may give the members as an effect that makes them: what it fails with and requires is in the layer's
+ * type, and resources of its scope live as long as the layer. What it throws is a defect of the layer.
+ *
  * The layer is fresh: one value provided over two providers in one graph decorates each of them.
  */
-export const middleware = (f: (client: Service) => Partial<Service>): Layer.Layer<LLMClient, never, LLMClient> =>
-  Layer.fresh(Layer.effect(LLMClient, Effect.map(LLMClient, (client) => ({ ...client, ...f(client) }))))
+export const middleware = <E = never, R = never>(
+  f: (client: Service) => Partial<Service> | Effect.Effect<Partial<Service>, E, R>
+): Layer.Layer<LLMClient, E, LLMClient | Exclude<R, Scope.Scope>> =>
+  Layer.fresh(Layer.effect(
+    LLMClient,
+    Effect.gen(function*() {
+      const client = yield* LLMClient
+      const members = f(client)
+      return { ...client, ...Effect.isEffect(members) ? yield* members : members }
+    })
+  ))
+
+/** A layer of the service, with or without one below it. */
+type AnyLayer = Layer.Layer<LLMClient, unknown, unknown>
+
+type ErrorOf<L> = L extends Layer.Layer<infer _A, infer E, infer _R> ? E : never
+type ServicesOf<L> = L extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
+
+/** What a stack requires: each layer gets its client from the next one, the last one from outside. */
+type Requirements<Layers extends ReadonlyArray<AnyLayer>> = Layers extends
+  readonly [...infer Outer extends ReadonlyArray<AnyLayer>, infer Inner]
+  ? Exclude<ServicesOf<Outer[number]>, LLMClient> | ServicesOf<Inner>
+  : never
+
+/**
+ * Makes one middleware of several: the first one stands outermost and gets a call first.
+ *
+ * ```ts
+ * import { CircuitBreaker, LLMClient, Retry, Throttle } from "effect-llm"
+ *
+ * const careful = LLMClient.compose(Retry.layer(), CircuitBreaker.layer(), Throttle.layer({ concurrency: 8 }))
+ * ```
+ *
+ * It is fresh as a whole: one value provided over two providers decorates each of them, with limits and circuits of its
+ * own. (Layers that are put together with `Layer.provide` are not: the second provider would get the first one's.)
+ */
+export const compose = <const Layers extends readonly [AnyLayer, ...ReadonlyArray<AnyLayer>]>(
+  ...layers: Layers
+): Layer.Layer<LLMClient, ErrorOf<Layers[number]>, Requirements<Layers>> =>
+  Layer.fresh(
+    (layers as ReadonlyArray<AnyLayer>).reduce((outer, inner) => Layer.provide(outer, inner))
+  ) as Layer.Layer<LLMClient, ErrorOf<Layers[number]>, Requirements<Layers>>
 
 /**
  * How long a call may wait below a `Fallback` while another member is ready. There is one value for each call of a
@@ -74,9 +119,27 @@ export interface Patience {
   waiting: number
   /** The longest wait for the first byte of the answer, in milliseconds. */
   readonly firstByte: number
+  /**
+   * Whether the Fallback moves on after this failure: where it does not, nothing is gained by failing early. Absent, it
+   * moves on after every failure that is fallbackable.
+   */
+  readonly when?: (error: LLMError) => boolean
 }
 
 /** The patience of the call that runs; `undefined` where there is no Fallback above. */
 export const Patience = Context.Reference<Patience | undefined>("effect-llm/LLMClient/Patience", {
+  defaultValue: () => undefined
+})
+
+/** When the call that runs must be over: the `deadline` of a `Fallback` or a `Retry` around it. */
+export interface Deadline {
+  /** Milliseconds since the epoch. Whoever is about to wait until then or longer fails at once instead. */
+  readonly at: number
+  /** What a call had cost that the deadline cut: whoever is interrupted adds the attempts that it knows of. */
+  readonly attempts: Array<LLMError>
+}
+
+/** The deadline of the call that runs; `undefined` where there is none. */
+export const Deadline = Context.Reference<Deadline | undefined>("effect-llm/LLMClient/Deadline", {
   defaultValue: () => undefined
 })

@@ -20,9 +20,11 @@
  * )
  * ```
  */
+
 import * as Schema from "effect/Schema"
 import { defined, type Optional } from "./fields.ts"
 import { ClientError, EmptyResponse, type fields, LLMError, RateLimit, Transient } from "./outcome.ts"
+import * as TokenUsage from "./TokenUsage.ts"
 
 export {
   ClientError,
@@ -53,3 +55,18 @@ export type Fields<T extends Tag> = {
 export const make = <T extends Tag>(tag: T, fields: Optional<Fields<T>>): ErrorOf<T> =>
   // The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
   new (classes[tag] as unknown as new(fields: object) => ErrorOf<T>)(defined(fields))
+
+/** How many failures a list of attempts stands for, those that were left out of it included, and what they cost. */
+export const total = (
+  attempts: ReadonlyArray<LLMError>
+): { readonly count: number; readonly usage: TokenUsage.TokenUsage } =>
+  attempts.reduce(({ count, usage }, { attempts = [], omitted, partial }) => {
+    const before = total(attempts)
+    return {
+      count: count + 1 + before.count + (omitted?.count ?? 0),
+      usage: [before.usage, omitted?.usage, partial?.usage].reduce<TokenUsage.TokenUsage>(
+        (sum, more) => more === undefined ? sum : TokenUsage.add(sum, more),
+        usage
+      )
+    }
+  }, { count: 0, usage: TokenUsage.zero })

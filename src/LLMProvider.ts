@@ -9,6 +9,7 @@
  * const layer = LLMProvider.layer(provider)
  * ```
  */
+
 import * as Config from "effect/Config"
 import type { HttpClient } from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"

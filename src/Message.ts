@@ -15,6 +15,7 @@
  * ]
  * ```
  */
+
 import * as Schema from "effect/Schema"
 import { defined, type Optional } from "./fields.ts"
 

@@ -13,6 +13,7 @@
  * const mayForce = rules.forcedTools === "yes"
  * ```
  */
+
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { anthropic } from "./models/anthropic.ts"

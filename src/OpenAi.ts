@@ -13,6 +13,7 @@
  * OpenAi.layer({ baseUrl: "http://localhost:11434/v1", model: "qwen3" })
  * ```
  */
+
 import * as Provider from "./Provider.ts"
 import { compatible, openAi } from "./wire/chat/wire.ts"
 

@@ -9,6 +9,7 @@
  * OpenRouter.layerConfig({ model: Config.succeed("anthropic/claude-sonnet-4.6"), title: Config.succeed("My app") })
  * ```
  */
+
 import * as Provider from "./Provider.ts"
 import { openRouter } from "./wire/chat/wire.ts"
 

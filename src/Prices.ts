@@ -16,6 +16,7 @@
  * )
  * ```
  */
+
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import { pricedNames } from "./models/name.ts"

@@ -9,6 +9,7 @@
  * type Definition = Provider.Definition<OpenAi.Options>
  * ```
  */
+
 import * as ByteSize from "effect/ByteSize"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"

@@ -1,6 +1,7 @@
 /**
  * What a provider's headers say of its rate limits, in one form for all of them.
  */
+
 import * as Schema from "effect/Schema"
 
 /** One limit: how much is allowed, how much is left, and how long until it is whole again (milliseconds in JSON). */

@@ -9,25 +9,19 @@
  * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
  * ```
  *
- * - Requests are equal when their JSON is, whatever the order of its keys: headers count, and so do credentials in them.
- *   One without a model is equal to one that names the layer's. Tenants whose requests do not tell them apart need a
- *   layer, or a `scope`, each. Of a request only a digest is kept (SHA-256 of Web Crypto, which browsers have on secure
- *   pages). A request that is no JSON goes on to the client, which refuses it.
- * - What shall vary, such as many samples of one prompt, is not for a cache.
+ * - Requests are equal when their JSON is, whatever the order of its keys; a request without a model is equal to one
+ *   that names the layer's. Headers count. Tenants whose requests look the same need a layer, or a `scope`, each.
  * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
- *   cost, attempts or rate limits. What it had cost was reported to whoever asked first. Everyone gets a copy.
- * - `completion` and `stream` share their answers. A stream that finds nothing runs live, and fills the cache with its
- *   end; a stream from the cache brings every content of the answer in one part.
- * - Of equal calls at the same time one goes to the provider, and the others wait for its answer, and meet its failure,
- *   without its attempts and with a `partial` that says `cached: true` and has no usage. When its caller leaves, the
- *   call goes on as long as anyone waits for it, and is interrupted after the last; the first of them gets the answer as
- *   its own, with what it had cost.
- * - A stream lives from its reader. Those who wait for it wait while it is read; when its reader leaves or has not read
- *   on for 30 seconds, or a failure breaks it after its first part, one of them makes the call anew. (So many who wait
- *   for a provider that breaks every stream fail one after the other.)
+ *   cost, attempts or rate limits. Everyone gets a copy. `completion` and `stream` share what is kept.
+ * - Of equal calls at the same time one goes to the provider, and the others wait for its answer or meet its failure.
+ *   Completions join completions, and streams join streams: a completion never waits for the reader of a stream.
+ * - When its caller leaves, a completion goes on as long as anyone waits for it; the first who waits then gets the
+ *   answer as its own. A stream lives from its reader: when its reader leaves or has not read on for 30 seconds, or a
+ *   failure breaks it after its first part, one of those who wait makes the call anew.
  *
  * `layerPersisted` keeps the answers in Redis, files or a database, where they outlive the process.
  */
+
 import * as Cache from "effect/Cache"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -38,7 +32,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Persistable from "effect/persistence/Persistable"
 import * as Persistence from "effect/persistence/Persistence"
@@ -47,10 +41,9 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { LLMClient, type Service } from "./LLMClient.ts"
+import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as Options from "./middleware/options.ts"
-import { Sent } from "./middleware/sent.ts"
 import * as RemoteStore from "./middleware/store.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
@@ -110,15 +103,15 @@ const shared = (error: LLMError): LLMError => {
 // Entries of another form have other keys, and are never found.
 const version = 1
 
-// A reader that has not read on for so long does so perhaps never.
-const patience = 30_000
+// A reader that has not read on for so long may never do so.
+const longestPause = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
   typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
     : value
 
-/** The same JSON for equal requests; absent when the request is none, as with a cycle in it. */
+/** The same JSON for equal requests; absent where there is none, as of a request with a cycle in it. */
 const canonical = (
   { model, provider }: Service,
   scope: string | undefined,
@@ -179,16 +172,16 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
     })
 
   /** Waits until a flight is not read on any more, and takes it out of the way. */
-  const stalled = Effect.fnUntraced(function*(key: string, flight: Flight) {
+  const stalled = Effect.fnUntraced(function*(lane: string, flight: Flight) {
     while (true) {
       const now = yield* Clock.currentTimeMillis
-      const left = (flight.idleSince ?? now) + patience - now
+      const left = (flight.idleSince ?? now) + longestPause - now
       if (left <= 0) break
       yield* Effect.sleep(left)
     }
-    if (flights.get(key) !== flight) return
-    flights.delete(key)
-    yield* Cache.invalidate(landings, key)
+    if (flights.get(lane) !== flight) return
+    flights.delete(lane)
+    yield* Cache.invalidate(landings, lane)
   })
 
   /** The answer from the store, of the call that is under way, or of this one: then it is told as it came. */
@@ -197,40 +190,35 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
     flight: Flight,
     call: Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
   ) {
-    const sent = yield* Sent
+    // Whoever wants a whole answer would wait as long as a reader of a stream likes to take: each joins its own kind.
+    const lane = `${flight.streamed ? "stream" : "completion"} ${key}`
     let own = false
     const make = Effect.gen(function*() {
-      flights.set(key, flight)
+      flights.set(lane, flight)
       const stored = yield* store.get(key)
       flight.told = Option.isSome(stored)
       if (flight.told) return { flight, result: Result.succeed(stored), copy: stored }
       own = true
-      if (sent !== undefined) sent.waiting = false
       const result = yield* Effect.result(call)
       const answer = Option.flatten(Result.getSuccess(result))
       const copy = Option.map(answer, kept)
       if (Option.isSome(copy) && Option.exists(answer, cacheable)) yield* store.set(key, copy.value)
       return { flight, result, copy }
     }).pipe(Effect.ensuring(Effect.sync(() => {
-      if (flights.get(key) === flight) flights.delete(key)
+      if (flights.get(lane) === flight) flights.delete(lane)
     })))
     const landing = Effect.suspend(() => {
-      // Whoever waits for another's call has sent nothing.
-      if (sent !== undefined) sent.waiting = true
-      const followed = flights.get(key)
-      const landing = Effect.provideService(Cache.get(landings, key), Call, make)
+      const followed = flights.get(lane)
+      const landing = Effect.provideService(Cache.get(landings, lane), Call, make)
       if (followed?.streamed !== true) return landing
       const given = Effect.suspend(() => own ? Effect.never : Effect.undefined)
-      return Effect.raceFirst(landing, Effect.andThen(stalled(key, followed), given))
+      return Effect.raceFirst(landing, Effect.andThen(stalled(lane, followed), given))
     })
     while (true) {
       const landed = yield* Effect.onInterrupt(landing, () => Effect.sync(() => (flight.left = true)))
       if (landed === undefined) continue
       const mine = !landed.flight.told && (own || landed.flight.left)
-      if (mine) {
-        landed.flight.told = true
-        if (sent !== undefined) sent.waiting = false
-      }
+      if (mine) landed.flight.told = true
       if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
       const answer = landed.result.success
       if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)
@@ -284,7 +272,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       })
     }))
 
-  return { ...client, completion, stream }
+  return { completion, stream }
 })
 
 const common = ["timeToLive", "cacheable", "scope"]
@@ -294,9 +282,7 @@ const check = (options: MemoryOptions & PersistedOptions, names: ReadonlyArray<s
   const { cacheable, capacity, scope, timeToLive } = options
   Options.duration("ResponseCache", "timeToLive", timeToLive)
   Options.wholeNumber("ResponseCache", "capacity", capacity)
-  if (cacheable !== undefined && typeof cacheable !== "function") {
-    Options.refuse("ResponseCache", "cacheable", "a function")
-  }
+  Options.callable("ResponseCache", "cacheable", cacheable)
   if (scope !== undefined && (typeof scope !== "string" || scope === "")) {
     Options.refuse("ResponseCache", "scope", "a text that is not empty")
   }
@@ -317,24 +303,21 @@ const memory = ({ capacity = 1024, timeToLive = "1 hour" }: MemoryOptions): Effe
 
 /** Keeps answers in the memory of this process, for this client alone. */
 export const layer = (options: MemoryOptions = {}): Layer.Layer<LLMClient, never, LLMClient> =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
-      check(options, [...common, "capacity"])
-      return yield* decorate(yield* LLMClient, yield* memory(options), options)
-    })
-  ))
+  middleware((client) => {
+    check(options, [...common, "capacity"])
+    return Effect.flatMap(memory(options), (store) => decorate(client, store, options))
+  })
 
 class Entry extends Persistable.Class<{ readonly payload: { readonly key: string } }>()("effect-llm/ResponseCache", {
   primaryKey: ({ key }) => key,
   success: CompletionResponse.CompletionResponse
 }) {}
 
-// An entry that is no JSON is one that cannot be read: its store is there.
+// An entry that is not JSON cannot be read, but its store is there.
 const isGone = (error: unknown): boolean =>
   error instanceof Persistence.PersistenceError && !(error.cause instanceof SyntaxError)
 
-/** A store that fails is one that has nothing. What stood in it is of no concern to a log. */
+/** A store that fails counts as one that has nothing. What stood in it is not logged. */
 const orNothing = <A, E>(what: string, self: Effect.Effect<Option.Option<A>, E>): Effect.Effect<Option.Option<A>> =>
   Effect.catchCause(self, (cause) =>
     isGone(Cause.squash(cause))
@@ -382,10 +365,7 @@ const persisted = Effect.fnUntraced(function*({ timeToLive = "1 hour" }: Persist
 export const layerPersisted = (
   options: PersistedOptions = {}
 ): Layer.Layer<LLMClient, never, LLMClient | Persistence.Persistence> =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
-      check(options, common)
-      return yield* decorate(yield* LLMClient, yield* persisted(options), options)
-    })
-  ))
+  middleware((client) => {
+    check(options, common)
+    return Effect.flatMap(persisted(options), (store) => decorate(client, store, options))
+  })

@@ -1,23 +1,27 @@
 /**
  * Sends a failed completion again, after a wait that depends on how it failed.
  *
- * Each tag has its own backoff, exponential, capped and jittered; a provider's own hint replaces it. `ClientError` is
- * never sent again, nor is a failure that says `retryable: false`. The count of attempts is the call's own, shared by
- * all tags, so that mixed failures stay bounded; a `deadline` bounds the time of all of them together.
- *
- * A stream is retried only until its first part: from then on a failure ends it, with what had come in `partial`, and
- * nothing is ever sent twice.
- *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, Retry } from "effect-llm"
+ * import { LLMClient, Retry, Throttle } from "effect-llm"
  *
- * const Claude = Retry.layer({ RateLimit: { base: "2 seconds", cap: "30 seconds", attempts: 5 } }).pipe(
- *   Layer.provide(Anthropic.layerConfig())
+ * const careful = LLMClient.compose(
+ *   Retry.layer({ RateLimit: { attempts: 5 }, deadline: "2 minutes" }),
+ *   Throttle.layer({ concurrency: 8 })
  * )
  * ```
+ *
+ * - Each kind of failure has its own backoff, exponential, capped and jittered; a provider's own hint replaces it. The
+ *   count of attempts is the call's own, shared by all kinds, so that mixed failures stay bounded.
+ * - `ClientError` is never sent again, nor is a failure that says `retryable: false`.
+ * - A stream is retried only until its first part: from then on a failure ends it, with what had come in `partial`, and
+ *   nothing is ever sent twice.
+ * - A wait that cannot end before the deadline is not begun: the call fails at once with the failure itself. Below a
+ *   Fallback with another member ready, neither is a wait that is longer than its patience, nor a second try after a
+ *   timeout.
  */
+
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -25,10 +29,14 @@ import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
-import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
-import { type LLMError, make as makeError } from "./LLMError.ts"
+import { Deadline as CurrentDeadline, type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
+import type { LLMError } from "./LLMError.ts"
 import * as Attempts from "./middleware/attempts.ts"
-import * as Options from "./middleware/options.ts"
+import * as Deadline from "./middleware/deadline.ts"
+import * as Failures from "./middleware/failures.ts"
+import * as Check from "./middleware/options.ts"
+
+const owner = "Retry policy"
 
 /** How failures of one kind are retried. */
 export interface Backoff {
@@ -40,6 +48,15 @@ export interface Backoff {
   readonly attempts: number
 }
 
+/** A failure that is about to be sent again. */
+export interface Retried {
+  readonly error: LLMError
+  /** How many times the call has failed by now: 1 before the second try. */
+  readonly attempt: number
+  /** The wait before the next try. */
+  readonly delay: Duration.Duration
+}
+
 /** The backoff of each kind of failure, and the longest hint of a provider that is waited for. */
 export interface Policy {
   readonly RateLimit: Backoff
@@ -47,17 +64,29 @@ export interface Policy {
   readonly Transient: Backoff
   /** `Transient · Overloaded`. */
   readonly Overloaded: Backoff
+  /** `Transient · Timeout`. */
+  readonly Timeout: Backoff
   /** `Transient · Malformed`. */
   readonly Malformed: Backoff
   readonly EmptyResponse: Backoff
   /** A failure whose hint is longer than this is not retried. */
   readonly maxRetryAfter: Duration.Input
   /**
-   * The longest time for all attempts and waits together, or in a stream until its first part; then the call ends as
-   * `Transient · Timeout`. None unless set.
+   * The longest time for all attempts and waits together, or in a stream until its first part. A call that still runs
+   * then ends as `Transient · Timeout`; one whose next try could not begin before fails at once with its own failure.
+   * No limit unless set.
    */
-  readonly deadline?: Duration.Input
+  readonly deadline?: Duration.Input | undefined
+  /** Runs before each wait, such as to count retries. */
+  readonly onRetry?: ((retried: Retried) => Effect.Effect<unknown>) | undefined
 }
+
+type Kind = Exclude<keyof Policy, "maxRetryAfter" | "deadline" | "onRetry">
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined }
+
+/** Changes to a policy, field by field: `{ Transient: { attempts: 2 } }` keeps the base and the cap. */
+export type Options = Optional<Omit<Policy, Kind> & { readonly [K in Kind]: Optional<Backoff> }>
 
 const fast: Backoff = { base: "250 millis", cap: "5 seconds", attempts: 4 }
 
@@ -66,23 +95,30 @@ export const defaultPolicy: Policy = {
   RateLimit: { base: "5 seconds", cap: "60 seconds", attempts: 8 },
   Transient: fast,
   Overloaded: { base: "1 second", cap: "30 seconds", attempts: 6 },
+  Timeout: { ...fast, attempts: 2 },
   Malformed: { ...fast, attempts: 2 },
   EmptyResponse: fast,
   maxRetryAfter: "60 seconds"
 }
 
-type Kind = Exclude<keyof Policy, "maxRetryAfter" | "deadline">
+const kinds = [
+  "RateLimit",
+  "Transient",
+  "Overloaded",
+  "Timeout",
+  "Malformed",
+  "EmptyResponse"
+] as const satisfies ReadonlyArray<Kind>
 
-const kinds = ["RateLimit", "Transient", "Overloaded", "Malformed", "EmptyResponse"] as const satisfies ReadonlyArray<
-  Kind
->
+// The reasons of Transient that have a backoff of their own.
+const ownBackoff: ReadonlySet<string> = new Set(["Overloaded", "Timeout", "Malformed"] satisfies Array<Kind>)
 
 // What a schedule's parts look at: one type for all errors, since schedules that are joined intersect their inputs.
 type Failure = Pick<LLMError, "_tag" | "retryAfter" | "retryable" | "message"> & { readonly reason: string }
 
 const kindOf = ({ _tag, reason, retryable }: Failure): Kind | undefined => {
   if (retryable === false || _tag === "ClientError") return undefined
-  return _tag === "Transient" && (reason === "Overloaded" || reason === "Malformed") ? reason : _tag
+  return _tag === "Transient" && ownBackoff.has(reason) ? reason as Kind : _tag
 }
 
 const jittered = <O, I>(self: Schedule.Schedule<O, I>): Schedule.Schedule<O, I> =>
@@ -106,30 +142,31 @@ const hinted = ({ duration, input }: { readonly duration: Duration.Duration; rea
     : Effect.map(Random.next, (share) => Math.ceil(Duration.toMillis(retryAfter) * (1 + share / 10)))
 }
 
-const complete = (policy: Partial<Policy>): Policy => {
-  const full = { ...defaultPolicy, ...policy }
-  Options.known("Retry policy", policy, [...kinds, "maxRetryAfter", "deadline"])
-  for (const kind of kinds) {
-    const { attempts, base, cap } = full[kind]
-    Options.wholeNumber("Retry policy", `${kind}.attempts`, attempts)
-    Options.wait("Retry policy", `${kind}.base`, base)
-    Options.wait("Retry policy", `${kind}.cap`, cap)
-  }
-  Options.wait("Retry policy", "maxRetryAfter", full.maxRetryAfter)
-  Options.wait("Retry policy", "deadline", full.deadline)
-  return full
+const present = <T extends object>(fields: T | undefined): Partial<T> =>
+  Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== undefined)) as Partial<T>
+
+const complete = (options: Options): Policy => {
+  Check.known(owner, options, [...kinds, "maxRetryAfter", "deadline", "onRetry"])
+  const policy: Policy = { ...defaultPolicy, ...present(options) as Partial<Policy> }
+  const backoffs = kinds.map((kind): readonly [Kind, Backoff] => {
+    if (options[kind] !== undefined) Check.known(`${owner} ${kind}`, options[kind], ["base", "cap", "attempts"])
+    const backoff = { ...defaultPolicy[kind], ...present(options[kind]) as Partial<Backoff> }
+    Check.wholeNumber(owner, `${kind}.attempts`, backoff.attempts)
+    Check.wait(owner, `${kind}.base`, backoff.base)
+    Check.wait(owner, `${kind}.cap`, backoff.cap)
+    return [kind, backoff]
+  })
+  Check.wait(owner, "maxRetryAfter", policy.maxRetryAfter)
+  Check.duration(owner, "deadline", policy.deadline)
+  Check.callable(owner, "onRetry", policy.onRetry)
+  return { ...policy, ...Object.fromEntries(backoffs) }
 }
 
-/**
- * The retries of a policy as a schedule: its output is the wait. Every wait is logged as a warning.
- *
- * Throws when the policy cannot be kept, such as with 0 attempts.
- */
-export const schedule = (policy: Partial<Policy> = {}): Schedule.Schedule<Duration.Duration, LLMError> => {
-  const { deadline: _, maxRetryAfter, ...backoffs } = complete(policy)
-  const longest = Duration.fromInputUnsafe(maxRetryAfter)
+/** The waits of a policy, as far as the failures themselves decide about them. */
+const waits = (policy: Policy): Schedule.Schedule<Duration.Duration, LLMError> => {
+  const longest = Duration.fromInputUnsafe(policy.maxRetryAfter)
   const on = (kind: Kind): Schedule.Schedule<Duration.Duration, Failure> =>
-    Schedule.while(backoff(backoffs[kind]), ({ input }: { readonly input: Failure }) => kindOf(input) === kind)
+    Schedule.while(backoff(policy[kind]), ({ input }: { readonly input: Failure }) => kindOf(input) === kind)
   const parts: Schedule.Schedule<unknown, Failure> = Schedule.min(kinds.map(on) as [ReturnType<typeof on>])
   return parts.pipe(
     Schedule.modifyDelay(hinted),
@@ -137,124 +174,171 @@ export const schedule = (policy: Partial<Policy> = {}): Schedule.Schedule<Durati
       retryAfter === undefined || Duration.isLessThanOrEqualTo(retryAfter, longest)
     ),
     // The wait itself: without this it would be the backoff that a hint replaced.
-    Schedule.map(({ duration }) => duration),
-    Schedule.tap(({ attempt, duration, input }) =>
-      Effect.annotateLogs(Effect.logWarning("retrying completion"), {
-        attempt,
-        maximum: backoffs[kindOf(input)!].attempts,
-        delay: Duration.format(duration),
-        error: input.message
-      })
-    )
+    Schedule.map(({ duration }) => duration)
   )
+}
+
+/** What is told of every wait, once it is certain that it is begun. */
+type Tell = (retried: Retried) => Effect.Effect<unknown>
+
+const telling = (policy?: Policy): Tell => (retried) => {
+  const { attempt, delay, error } = retried
+  const kind = kindOf(error)
+  return Effect.annotateLogs(Effect.logWarning("retrying completion"), {
+    attempt,
+    ...(policy !== undefined && kind !== undefined && { maximum: policy[kind].attempts }),
+    delay: Duration.format(delay),
+    error: error.message
+  }).pipe(Effect.andThen(policy?.onRetry?.(retried) ?? Effect.void))
+}
+
+/**
+ * The retries of a policy as a schedule: its output is the wait. Every wait is logged as a warning.
+ *
+ * Throws when the policy cannot be kept, such as with 0 attempts. What belongs to a call and not to its failures, its
+ * deadline and its patience, is kept by `layer` and `make`.
+ */
+export const schedule = (options: Options = {}): Schedule.Schedule<Duration.Duration, LLMError> => {
+  const policy = complete(options)
+  const tell = telling(policy)
+  return Schedule.tap(waits(policy), ({ attempt, duration, input }) => tell({ attempt, delay: duration, error: input }))
 }
 
 // No schedule sends a failure again that cannot end otherwise.
 const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || error.retryable === false
 
-const late = (
-  client: Service,
-  completion: Completion,
-  deadline: Duration.Duration,
-  attempts: ReadonlyArray<LLMError>
-): LLMError =>
-  makeError("Transient", {
-    provider: client.provider,
-    model: completion.model ?? attempts.at(-1)?.model ?? "",
-    reason: "Timeout",
-    description: `retry deadline of ${Duration.format(deadline)} passed`,
-    attempts: attempts.length === 0 ? undefined : Attempts.flatten(attempts)
+/** One call: what it has failed with, and how long it may wait. */
+interface Call {
+  readonly failures: Failures.Failures
+  readonly patience: Patience | undefined
+  readonly bound: Deadline.Bound
+}
+
+const begin = (within: Duration.Duration): Effect.Effect<Call> =>
+  Effect.gen(function*() {
+    return { failures: Failures.make(), patience: yield* Patience, bound: yield* Deadline.begin(within) }
   })
 
-const decorate = (
-  client: Service,
-  schedule: Schedule.Schedule<unknown, LLMError>,
-  deadline: Duration.Duration = Duration.infinity
-): Pick<Service, "completion" | "stream"> => {
-  const bounded = <A, E, R>(
-    self: Effect.Effect<A, E, R>,
-    completion: Completion,
-    failures: ReadonlyArray<LLMError>
-  ): Effect.Effect<A, E | LLMError, R> =>
-    Duration.isFinite(deadline)
-      ? Effect.timeoutOrElse(self, {
-        duration: deadline,
-        orElse: () => Effect.fail(late(client, completion, deadline, failures))
-      })
-      : self
+/** Whether a Fallback has another member ready and moves on after this failure, which is faster than to wait. */
+const hasNext = (patience: Patience | undefined, error: LLMError): patience is Patience =>
+  patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
+
+/** Whether a wait can be begun: then it is taken off the patience. */
+const canWait = ({ bound: { deadline }, patience }: Call, error: LLMError, wait: number): Effect.Effect<boolean> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    if (isFinal(error) || (deadline !== undefined && now + wait >= deadline.at)) return false
+    if (hasNext(patience, error)) {
+      if (error.reason === "Timeout" || wait > patience.waiting) return false
+    }
+    if (patience !== undefined) patience.waiting = Math.max(0, patience.waiting - wait)
+    return true
+  })
+
+interface Settings {
+  readonly schedule: Schedule.Schedule<unknown, LLMError>
+  readonly within: Duration.Duration
+  readonly tell: Tell
+}
+
+const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<Service, "completion" | "stream"> => {
+  /** The schedule of a call: what it begins to wait for is certain, and told. */
+  const scheduleOf = (call: Call): Schedule.Schedule<unknown, LLMError> =>
+    Schedule.while(
+      schedule,
+      ({ attempt, duration, input }) =>
+        Effect.flatMap(canWait(call, input, Duration.toMillis(duration)), (begins) =>
+          begins ? Effect.as(tell({ attempt, delay: duration, error: input }), true) : Effect.succeed(false))
+    )
+
+  const bounded = <A, E, R>(self: Effect.Effect<A, E, R>, { bound, failures }: Call, completion: Completion) =>
+    Deadline.bounded(self, bound, {
+      owner: "Retry",
+      provider: () => client.provider,
+      model: () => completion.model ?? client.model ?? "",
+      failures: failures.all
+    })
 
   return {
     completion: (completion) =>
-      Effect.suspend(() => {
-        const failures: Array<LLMError> = []
-        return client.completion(completion).pipe(
-          Effect.tapError((error) => Effect.sync(() => failures.push(error))),
-          Effect.retry({ schedule, while: (error) => !isFinal(error) }),
-          Effect.mapError((error) => Attempts.ofError(error, failures.slice(0, -1))),
-          Effect.map((response) => Attempts.ofResponse(response, failures)),
-          (call) => bounded(call, completion, failures)
-        )
-      }),
+      Effect.flatMap(begin(within), (call) =>
+        client.completion(completion).pipe(
+          Effect.provideService(CurrentDeadline, call.bound.deadline),
+          Effect.tapError((error) => Effect.sync(() => call.failures.add(error))),
+          Effect.retry(scheduleOf(call)),
+          Effect.mapError((error) => Attempts.ofError(error, call.failures.earlier())),
+          Effect.map((response) => Attempts.ofResponse(response, call.failures.all())),
+          (made) => bounded(made, call, completion)
+        )),
     stream: (completion) =>
-      Stream.suspend(() => {
-        const failures: Array<LLMError> = []
+      Stream.unwrap(Effect.map(begin(within), (call) => {
+        const { failures } = call
+        let before: ReadonlyArray<LLMError> = []
         let started = false
         let broken: LLMError | undefined
         const retried = client.stream(completion).pipe(
+          Stream.provideService(CurrentDeadline, call.bound.deadline),
           Stream.mapArray((parts) => {
             started = true
-            return failures.length === 0
-              ? parts
-              : Arr.map(parts, (part) => Attempts.ofPart(part, failures))
+            return before.length === 0 ? parts : Arr.map(parts, (part) => Attempts.ofPart(part, before))
           }),
           // Until its first part nothing of a stream reached the caller; from then on nothing is sent again.
           Stream.catch((error) => {
             if (!started) {
-              failures.push(error)
+              failures.add(error)
+              before = failures.all()
               return Stream.fail(error)
             }
-            broken = Attempts.ofError(error, failures)
+            broken = Attempts.ofError(error, before)
             return Stream.empty
           }),
-          Stream.retry(Schedule.while(schedule, ({ input }) => !isFinal(input))),
-          Stream.mapError((error) => Attempts.ofError(error, failures.slice(0, -1)))
+          Stream.retry(scheduleOf(call)),
+          Stream.mapError((error) => Attempts.ofError(error, failures.earlier()))
         )
-        const inTime = Duration.isFinite(deadline)
-          ? Stream.transformPull(retried, (pull) => {
-            const first = bounded(pull, completion, failures)
+        const inTime = call.bound.deadline === undefined
+          ? retried
+          : Stream.transformPull(retried, (pull) => {
+            const first = bounded(pull, call, completion)
             return Effect.succeed(Effect.suspend(() => started ? pull : first))
           })
-          : retried
         return Stream.concat(inTime, Stream.suspend(() => broken === undefined ? Stream.empty : Stream.fail(broken)))
-      })
+      }))
   }
 }
 
-const byPolicy = (client: Service, policy: Partial<Policy> = {}) =>
-  decorate(
-    client,
-    schedule(policy),
-    policy.deadline === undefined ? undefined : Duration.fromInputUnsafe(policy.deadline)
-  )
+const byPolicy = (client: Service, options: Options = {}) => {
+  const policy = complete(options)
+  return decorate(client, {
+    schedule: waits(policy),
+    within: Duration.fromInputUnsafe(policy.deadline ?? Duration.infinity),
+    tell: telling(policy)
+  })
+}
 
-/** A client whose calls are retried. */
-export const make = (client: Service, policy?: Partial<Policy>): Service => ({
+/** A client whose calls are retried. Throws when the policy cannot be kept. */
+export const make = (client: Service, options?: Options): Service => ({
   ...client,
-  ...byPolicy(client, policy)
+  ...byPolicy(client, options)
 })
 
 /**
- * Retries the calls of the client below by a policy; what it leaves out keeps its default. A policy that cannot be kept
- * fails the layer as a defect that names what is wrong.
+ * Retries the calls of the client below by a policy; what the options leave out keeps its default, field by field. A
+ * policy that cannot be kept fails the layer as a defect that says what is wrong.
  */
-export const layer = (policy?: Partial<Policy>): Layer.Layer<LLMClient, never, LLMClient> =>
+export const layer = (options?: Options): Layer.Layer<LLMClient, never, LLMClient> =>
   // The policy is read in here: around a fresh layer, Layer.suspend would be memoized and one for all providers again.
-  middleware((client) => byPolicy(client, policy))
+  middleware((client) => byPolicy(client, options))
 
 /**
  * Retries the calls of the client below by your own schedule, which also decides about hints. `ClientError` and failures
- * that say `retryable: false` are not sent again even so.
+ * that say `retryable: false` are not sent again even so, and no wait is begun that is longer than the call may wait.
+ *
+ * However often it tries, answers and errors have the first and the last 50 failures in `attempts`; `LLMError.total`
+ * counts those that were left out, too.
  */
 export const layerSchedule = (
   schedule: Schedule.Schedule<unknown, LLMError>
-): Layer.Layer<LLMClient, never, LLMClient> => middleware((client) => decorate(client, schedule))
+): Layer.Layer<LLMClient, never, LLMClient> =>
+  middleware((client) => {
+    if (!Schedule.isSchedule(schedule)) Check.refuse("Retry", "schedule", "a Schedule")
+    return decorate(client, { schedule, within: Duration.infinity, tell: telling() })
+  })

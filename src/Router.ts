@@ -20,8 +20,9 @@
  * needs no key. A build that fails fails the request, and the next request tries again.
  *
  * A name that no pattern matches, and a completion without a name, fail as `ClientError · NotFound`. That is fallbackable,
- * so `Fallback.layer([Router.layer(routes), rest])` has `rest` for them.
+ * so `Fallback.layer([Router.layer(routes), rest])` has `rest` for them. A name of more than 512 characters is refused.
  */
+
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -29,11 +30,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import { isLLMError, type LLMError, make as makeError } from "./LLMError.ts"
 import * as Check from "./middleware/options.ts"
+import * as Pattern from "./middleware/patterns.ts"
 
 /** The layer for the models of a pattern, and what it is asked for. */
 export interface Route<E = unknown, R = unknown> {
@@ -53,31 +56,8 @@ const provider = "router"
 // Patterns
 // ---------------------------------------------------------------------------------------------------------------------
 
-const wildcard = Symbol("*")
-
-/** A pattern or a name, letter by letter. */
-type Glob = ReadonlyArray<string | typeof wildcard>
-
-const glob = (pattern: string): Glob => [...pattern].map((letter) => letter === "*" ? wildcard : letter)
-
-/** Whether there is a text that both stand for. */
-const meet = (a: Glob, b: Glob): boolean => {
-  // From the end: whether what follows from `i` in `a` meets what follows from `j` in `b`.
-  let following: ReadonlyArray<boolean> = []
-  for (let i = a.length; i >= 0; i--) {
-    const row: Array<boolean> = []
-    for (let j = b.length; j >= 0; j--) {
-      const endA = i === a.length
-      const endB = j === b.length
-      row[j] = (endA && endB)
-        || (a[i] === wildcard && (following[j]! || (!endB && row[j + 1]!)))
-        || (b[j] === wildcard && (row[j + 1]! || (!endA && following[j]!)))
-        || (!endA && !endB && a[i] === b[j] && following[j + 1]!)
-    }
-    following = row
-  }
-  return following[0]!
-}
+/** The longest name that a request may name, and the longest pattern: names come from users, and are kept and logged. */
+const longest = 512
 
 const toRoute = (pattern: string, target: Target): Route => {
   const route = Layer.isLayer(target) ? { layer: target as Route["layer"] } : target as Route
@@ -92,7 +72,8 @@ const checkPatterns = (patterns: ReadonlyArray<string>): void => {
   if (patterns.length === 0) Check.refuse("Router", "routes", "at least one pattern")
   for (const [index, pattern] of patterns.entries()) {
     if (pattern === "") Check.refuse("Router", "routes", "patterns that are not empty")
-    const other = patterns.slice(0, index).find((earlier) => meet(glob(earlier), glob(pattern)))
+    if (pattern.length > longest) Check.refuse("Router", "routes", `patterns of at most ${longest} characters`)
+    const other = patterns.slice(0, index).find((earlier) => Pattern.overlap(earlier, pattern))
     if (other !== undefined) {
       Check.refuse("Router", "routes", `patterns that share no name, unlike "${other}" and "${pattern}"`)
     }
@@ -113,6 +94,14 @@ const notFound = (model: string | undefined, patterns: ReadonlyArray<string>): L
     }: name one that matches ${patterns.join(", ")}`
   })
 
+const tooLong = (model: string): LLMError =>
+  makeError("ClientError", {
+    provider,
+    model: `${model.slice(0, 64)}…`,
+    reason: "InvalidRequest",
+    description: `the name of a model has at most ${longest} characters, not ${model.length}`
+  })
+
 // What is wrong with a configuration names no values; of any other error no more is told than its name.
 const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
   if (isLLMError(error)) return error
@@ -131,10 +120,8 @@ const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
 
 // Layers that are built when they are first asked for, each once. A build belongs to the scope around, not to whoever
 // asks: those that stop waiting do not stop it for others.
-const lazily = Effect.gen(function*() {
+const lazily = Effect.fnUntraced(function*(memoMap: Layer.MemoMap, scope: Scope.Scope) {
   const context = yield* Effect.context<unknown>()
-  const scope = yield* Effect.scope
-  const memoMap = Layer.CurrentMemoMap.forkOrCreate(context)
   return (layer: Layer.Layer<LLMClient, unknown, unknown>): Effect.Effect<Effect.Effect<Service, unknown>> =>
     Layer.buildWithMemoMap(layer, memoMap, scope).pipe(
       Effect.map((built) => Context.get(built, LLMClient)),
@@ -147,7 +134,7 @@ const lazily = Effect.gen(function*() {
 /** What answers to a pattern. */
 interface Built {
   readonly pattern: string
-  readonly letters: Glob
+  readonly matches: (name: string) => boolean
   readonly model: NonNullable<Route["model"]>
   readonly client: Effect.Effect<Service, unknown>
 }
@@ -157,8 +144,8 @@ const make = (routes: ReadonlyArray<Built>): Service => {
   const routed = (completion: Completion.Completion) =>
     Effect.gen(function*() {
       const { model } = completion
-      const letters = [...model ?? ""]
-      const route = routes.find((route) => meet(route.letters, letters))
+      if (model !== undefined && model.length > longest) return yield* tooLong(model)
+      const route = routes.find((route) => route.matches(model ?? ""))
       if (model === undefined || route === undefined) {
         return yield* notFound(model, routes.map(({ pattern }) => pattern))
       }
@@ -185,21 +172,21 @@ const make = (routes: ReadonlyArray<Built>): Service => {
 export const layer = <const Routes extends Readonly<Record<string, Target>>>(
   routes: Routes
 ): Layer.Layer<LLMClient, never, ServicesOf<Routes[keyof Routes]>> =>
-  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to.
-  Layer.effect(
-    LLMClient,
+  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to. A
+  // layer that stands in several routes, or in a Fallback around, is built once: the memo map is that of all.
+  Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
       checkPatterns(Object.keys(routes))
-      const lazy = yield* lazily
+      const lazy = yield* lazily(memoMap, scope)
       const built = yield* Effect.forEach(Object.entries<Target>(routes), ([pattern, target]) => {
         const route = toRoute(pattern, target)
         return Effect.map(lazy(route.layer), (client): Built => ({
           pattern,
-          letters: glob(pattern),
+          matches: Pattern.matches(pattern),
           model: route.model ?? ((name) => name),
           client
         }))
       })
-      return make(built)
+      return Context.make(LLMClient, make(built))
     })
   ) as Layer.Layer<LLMClient, never, ServicesOf<Routes[keyof Routes]>>

@@ -2,8 +2,8 @@
  * Keeps calls within a provider's limits before the provider has to refuse them: requests and tokens per minute, and
  * calls at once. A call that does not fit waits in a fair queue, first come, first served.
  *
- * Use it when several fibers, or several processes, share one account. It belongs below `Retry`, next to the provider,
- * so that every attempt is counted.
+ * Use it when several fibers, or several processes, share one account. It belongs below `Retry`, so that every attempt
+ * is counted, and above `Budget`, so that a call that waits has reserved nothing.
  *
  * ```ts
  * import { Layer } from "effect"
@@ -15,62 +15,33 @@
  * )
  * ```
  *
- * - Tokens are estimated before a call, and corrected by what the provider reports after it. A call that is estimated
- *   above a whole minute's tokens takes the whole minute. What was estimated too high is given back while its minute
- *   runs; what was estimated too low is charged to the minute that runs when it is known. A call that was refused below
- *   before it was sent gives everything back, its request too.
- * - What providers say of their own limits is heeded, whatever is configured: when so many requests are left until a
- *   reset, no more are sent from here; when nothing is left of a limit, or a failed call shall wait (`retryAfter` of
- *   `RateLimit` and `Transient`), all calls of the key wait for that long, at most an hour. What a stream's headers say counts from its first part. A `RateLimit` without such a hint makes
- *   nobody wait: retrying it is up to `Retry`.
- * - What was taken of a limit comes back as a whole, once it has had its share of the minute: of 60 requests per minute,
- *   20 at once come back after 20 seconds, and 60 after a minute. So never more is sent than a bucket allows that is
- *   refilled steadily, as providers count.
- * - A call that waits too long, or finds the queue full, fails as `RateLimit` with the code `throttled`,
- *   `retryable: false`, and `retryAfter` where it is known: it is not for `Retry` to wait again, but a fallback goes on.
- * - A stream is a call until its last part. A waiting call that is interrupted has taken nothing.
- *
- * `layer` counts in the process. `layerStore` counts in a store, for all processes that share it:
- *
- * ```ts
- * import * as NodeRedis from "@effect/platform-node/NodeRedis"
- * import { Layer } from "effect"
- * import { Anthropic, Throttle } from "effect-llm"
- * import * as RateLimiter from "effect/persistence/RateLimiter"
- *
- * const Claude = Throttle.layerStore({ requestsPerMinute: 50 }).pipe(
- *   Layer.provide(Anthropic.layerConfig()),
- *   Layer.provide(RateLimiter.layerStoreRedis({ prefix: "claude:" })),
- *   Layer.provide(NodeRedis.layer({ url: "redis://localhost", disableOfflineQueue: true }))
- * )
- * ```
- *
- * - What a provider told one process to wait for then holds for all of them. `concurrency`, `maxQueue`, how many requests
- *   the provider has left and the order of the queue are each process's own, and hold also while the store is gone.
- * - The first connection must succeed: the layer of a Redis that is not there fails. Later a store that fails, or takes
- *   longer than `storeTimeout`, counts as gone for a second, and longer each time that it is found to be gone still, up to
- *   30 seconds; calls do not wait for it meanwhile, and the logs say once that it is gone and once that it is back.
- *   Without `disableOfflineQueue` a connection that is lost keeps commands for later, and the layer does not close.
- * - Of tokens that were estimated too high only those are given back that time has not brought back yet: a process does
- *   not know when the minute ended that others take of too. So estimates matter more than in one process.
+ * Tokens are estimated before a call, and corrected by what the provider reports after it. What providers say of their
+ * own limits is kept too. A call that waits too long, or finds the queue full, fails as `RateLimit` with the code
+ * `throttled` and `retryable: false`. `layer` counts in this process, `layerStore` in a store that several processes
+ * share: see `docs/limits.md`.
  */
+
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
+import { identity } from "effect/Function"
+import type * as Layer from "effect/Layer"
 import type * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Completion } from "./Completion.ts"
-import { LLMClient, middleware, type Service } from "./LLMClient.ts"
+import * as Estimate from "./Estimate.ts"
+import { Deadline, type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
 import { around, type Ended, type Restore } from "./middleware/around.ts"
 import * as Counting from "./middleware/counting.ts"
-import * as Estimate from "./middleware/estimate.ts"
+import * as Keyed from "./middleware/keyed.ts"
 import * as Limits from "./middleware/keys.ts"
 import * as Lane from "./middleware/lane.ts"
 import * as Check from "./middleware/options.ts"
-import { Sent } from "./middleware/sent.ts"
+import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
 import { limitsIn, type Tokens, toldToWait, usedBy } from "./middleware/settlement.ts"
+import * as Steady from "./middleware/steady.ts"
+import * as Store from "./middleware/store.ts"
 
 export type { Tokens }
 
@@ -83,11 +54,14 @@ export interface Options {
   readonly outputTokensPerMinute?: number
   /** Calls that run at the same time in this process. */
   readonly concurrency?: number
-  /** Calls that may wait, be it for the store; another one fails at once. As many as come, unless set. */
+  /** Calls that may wait, for the store too; another one fails at once. As many as come, unless set. */
   readonly maxQueue?: number
   /** The longest that a call waits. 10 minutes unless set. */
   readonly maxWait?: Duration.Input
-  /** The output tokens to expect of a call that sets no `maxTokens`. 1024 unless set. */
+  /**
+   * The output tokens to expect of a call that limits them neither by `maxTokens` nor in a provider's own words. 1,024
+   * unless set.
+   */
   readonly outputTokens?: number
   /** Your own estimate of what a call will use. */
   readonly estimate?: (completion: Completion) => Tokens
@@ -143,13 +117,13 @@ const check = (options: Options, more: object = {}): void => {
   Limits.checkKey(owner, options.key)
 }
 
-// An estimate may be anything; what is no number of tokens is none.
+// An estimate may be anything; what is not a number of tokens counts as 0.
 const whole = (value: number): number => value > 0 ? Math.ceil(value) : 0
 
-const estimateOf = ({ estimate, outputTokens = 1024 }: Options, completion: Completion): Tokens => {
+const estimateOf = ({ estimate, outputTokens = 1024 }: Options, completion: Completion, provider: string): Tokens => {
   const tokens = estimate?.(completion) ?? {
     inputTokens: Estimate.inputTokens(completion),
-    outputTokens: completion.maxTokens ?? outputTokens
+    outputTokens: mostOutput(outputLimits(completion, provider), outputTokens)
   }
   return { inputTokens: whole(tokens.inputTokens), outputTokens: whole(tokens.outputTokens) }
 }
@@ -160,31 +134,20 @@ const decorate = (
   { asking, limiter, onStoreError, shared, writing }: Counting.Counting
 ): Pick<Service, "completion" | "stream"> => {
   const { concurrency = Number.POSITIVE_INFINITY, maxQueue = Number.POSITIVE_INFINITY } = options
-  const maxWait = Duration.fromInputUnsafe(options.maxWait ?? Duration.minutes(10))
+  const maxWait = Duration.toMillis(options.maxWait ?? "10 minutes")
   const limits = limitsOf(options)
   const keyOf = Limits.keyOf(options.key, client)
 
-  const lanes = new Map<string, Lane.Lane>()
-  let sweptAt = 0
-
-  const sweep = (now: number): void => {
-    if (now - sweptAt < Duration.toMillis(Lane.minute)) return
-    sweptAt = now
-    for (const [key, lane] of lanes) {
-      if (lane.waiting === 0 && lane.running === 0 && lane.until <= now) lanes.delete(key)
-    }
-  }
+  const steady = Steady.make()
+  const lanes = Keyed.make((key) => Lane.make(key, shared), Lane.isIdle)
 
   const laneOf = Effect.fnUntraced(function*(completion: Completion, now: number) {
-    const key = keyOf(completion)
-    // A key may be made of what users send, so that those which are not used must go.
-    sweep(now)
-    if (!lanes.has(key)) {
-      const made = Lane.make(key, yield* limiter, shared)
-      if (!lanes.has(key)) lanes.set(key, made)
-    }
-    const lane = lanes.get(key)!
+    const lane = lanes.get(yield* keyOf(completion), now)
     lane.until = Math.max(lane.until, now + Duration.toMillis(Lane.minute))
+    if (lane.limiter === undefined) {
+      const made = yield* limiter
+      lane.limiter ??= made
+    }
     return lane
   })
 
@@ -213,33 +176,48 @@ const decorate = (
       }))
     })
 
-  /** Writes down what is known now, and makes room for the next; a store that is gone learns nothing. */
-  const leave = (ticket: Lane.Ticket, known: Effect.Effect<void, RateLimiter.RateLimiterError>): Effect.Effect<void> =>
-    Effect.andThen(
-      Effect.ignore(known),
-      Effect.sync(() => Lane.leave(ticket))
-    )
-
+  /** Gives back what a call took that was not sent; whoever leaves it does not wait for that. */
   const unsent = (ticket: Lane.Ticket): Effect.Effect<void> =>
-    Effect.andThen(
-      Effect.sync(() => Lane.unsend(ticket)),
-      leave(ticket, Lane.giveBack(ticket))
-    )
+    Effect.suspend(() => {
+      Lane.withdraw(ticket)
+      return Effect.asVoid(writing(Effect.ignore(Lane.giveBack(ticket)), "left"))
+    })
 
-  const full: Lane.Blocked = {
-    what: `one of ${concurrency} calls to end`,
-    reason: "Requests",
-    until: Number.POSITIVE_INFINITY,
-    certain: false
-  }
+  /** Waits until the call may go as far as this process knows. */
+  const enter = Effect.fnUntraced(
+    function*(ticket: Lane.Ticket, completion: Completion, from: number, longest: number) {
+      const { lane } = ticket
+      const deadline = from + longest
+      while (true) {
+        lane.ended.closeUnsafe()
+        const now = yield* Clock.currentTimeMillis
+        const blocked = Lane.enter(ticket, concurrency, now)
+        lane.blocked = blocked
+        if (blocked === undefined) return
+        if ((blocked.certain || longest === 0) && blocked.until > deadline) {
+          return yield* refusal(lane, completion, `it cannot go within ${Duration.format(Duration.millis(longest))}`)
+        }
+        const duration = Duration.millis(blocked.until - now)
+        yield* Effect.annotateLogs(Effect.logDebug("throttling completion"), {
+          key: lane.key,
+          waitingFor: blocked.what,
+          delay: Duration.format(duration),
+          behind: lane.waiting - 1
+        })
+        yield* Effect.timeoutOrElse(lane.ended.await, { duration, orElse: () => Effect.void })
+      }
+    }
+  )
 
-  /** Asks until the call may go; then it runs. */
-  const go = Effect.fnUntraced(function*(ticket: Lane.Ticket, completion: Completion, deadline: number) {
-    const { lane } = ticket
-    const attempt = Effect.suspend(() => {
-      lane.ended.closeUnsafe()
-      return lane.running >= concurrency ? Effect.succeed(full) : Lane.take(ticket, limits)
-    }).pipe(
+  /** Asks the limits; whether the call goes. */
+  const take = (ticket: Lane.Ticket, completion: Completion): Effect.Effect<boolean, LLMError> =>
+    Lane.take(ticket, limits).pipe(
+      Effect.tapError((error) => {
+        const { lane } = ticket
+        if (lane.warned || !Store.isOfKey(error)) return Effect.void
+        lane.warned = true
+        return Effect.annotateLogs(Effect.logWarning(Store.keyIsTaken), { key: lane.key })
+      }),
       Effect.catchTag(
         "RateLimiterError",
         (cause) =>
@@ -249,76 +227,100 @@ const decorate = (
             description: `the store of limits cannot be reached: ${cause.message}`
           }))
       ),
+      Effect.flatMap((blocked) => blocked === undefined ? Effect.succeed(true) : Effect.as(unsent(ticket), false)),
       (self) => asking(self, unsent(ticket))
     )
-    while (true) {
-      const blocked = yield* attempt
-      lane.blocked = blocked
-      if (blocked === undefined) return Lane.send(ticket)
-      if (blocked.certain && blocked.until > deadline) {
-        return yield* refusal(lane, completion, `it cannot go within ${Duration.format(maxWait)}`)
-      }
-      const wait = Duration.millis(blocked.until - (yield* Clock.currentTimeMillis))
-      yield* Effect.annotateLogs(Effect.logDebug("throttling completion"), {
-        key: lane.key,
-        waitingFor: blocked.what,
-        delay: Duration.format(wait),
-        behind: lane.waiting - 1
-      })
-      yield* Effect.timeoutOrElse(lane.ended.await, { duration: wait, orElse: () => Effect.void })
-    }
+
+  /** Waits in the queue until the call may go. A store answers over a network, while others may ask it too. */
+  const admit = Effect.fnUntraced(function*(
+    ticket: Lane.Ticket,
+    completion: Completion,
+    from: number,
+    longest: number
+  ) {
+    const first = ticket.lane.head.withPermit
+    const asks = Effect.gen(function*() {
+      do yield* (shared ? first : identity)(enter(ticket, completion, from, longest))
+      while (!(yield* take(ticket, completion)))
+    })
+    yield* (shared ? identity : first)(asks)
   })
 
-  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
+  /** The longest that a call waits: no longer than its Fallback has patience, nor until its deadline. */
+  const longestWait = Effect.fnUntraced(function*(completion: Completion, today: number) {
+    const patience = yield* Patience
+    const deadline = yield* Deadline
+    const refused = failure("RateLimit", completion, { reason: "Requests", code: Limits.throttled, description: "" })
+    const patient = patience !== undefined && Limits.isFallbackReady(patience, refused)
+      ? patience.waiting
+      : Number.POSITIVE_INFINITY
+    return Math.max(0, Math.min(maxWait, patient, (deadline?.at ?? Number.POSITIVE_INFINITY) - today))
+  })
+
+  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore, today: number) {
     const now = yield* Clock.currentTimeMillis
     const lane = yield* laneOf(completion, now)
     if (lane.waiting >= maxQueue) return yield* refusal(lane, completion, `${maxQueue} calls are waiting already`)
     const ticket: Lane.Ticket = {
       lane,
-      estimate: estimateOf(options, completion),
+      estimate: estimateOf(options, completion, client.provider),
       taken: [],
       running: false,
       began: undefined
     }
-    const sent = yield* Sent
-    if (sent !== undefined) sent.waiting = true
+    const patience = yield* Patience
+    const longest = yield* longestWait(completion, today)
     lane.waiting++
-    const admitted = lane.head.withPermit(go(ticket, completion, now + Duration.toMillis(maxWait))).pipe(
+    const admitted = admit(ticket, completion, now, longest).pipe(
       Effect.timeoutOrElse({
-        duration: maxWait,
-        orElse: () => refusal(lane, completion, `waited for ${Duration.format(maxWait)}`)
+        duration: Math.max(1, longest),
+        orElse: () => refusal(lane, completion, `waited for ${Duration.format(Duration.millis(longest))}`)
       })
     )
-    yield* Effect.onExit(restore(admitted), (exit) => {
-      lane.waiting--
-      return Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(writing(unsent(ticket), "left"))
-    })
-    if (sent !== undefined) sent.waiting = false
+    yield* Effect.onExit(restore(admitted), (exit) =>
+      Effect.flatMap(Clock.currentTimeMillis, (then) => {
+        lane.waiting--
+        if (patience !== undefined) patience.waiting = Math.max(0, patience.waiting - (then - now))
+        if (Exit.isSuccess(exit)) return Effect.void
+        return Effect.andThen(unsent(ticket), Effect.sync(() => Lane.wake(lane)))
+      }))
     return ticket
   })
 
-  /** Heeds what the provider said of its limits, with its headers: those of a stream came when it began. */
+  /** Learns what the provider said of its limits, with its headers: those of a stream came when it began. */
   const settle = Effect.fnUntraced(function*(ticket: Lane.Ticket, ended: Ended) {
     const { estimate, lane, taken } = ticket
+    if (ended._tag === "Failed" && Limits.isUnsent(ended.error)) {
+      yield* unsent(ticket)
+      return Lane.wake(lane)
+    }
     const now = yield* Lane.see(lane)
     const seen = ticket.began ?? now
     Lane.learn(lane, limitsIn(ended)?.requests, seen)
-    yield* Lane.pause(lane, toldToWait(ended, Duration.millis(now.at - seen.at)))
+    const wait = toldToWait(ended, Duration.millis(now.at - seen.at))
+    Lane.pause(lane, wait, now.at)
+    // A place is free when a call has ended, not when a store far away knows of it.
+    if (shared) Lane.leave(ticket)
     const used = usedBy(ended, estimate)
-    yield* Effect.forEach(taken, (one) => Lane.correct(lane, one, one.limit.of(used)), { discard: true })
+    const known = Effect.all([
+      Lane.tell(lane, wait),
+      Effect.forEach(taken, (one) => Lane.correct(lane, one, one.limit.of(used)), Lane.atOnce(lane))
+    ], Lane.atOnce(lane))
+    yield* writing(
+      // A store that is gone learns nothing.
+      Effect.andThen(Effect.ignore(known), Effect.sync(() => Lane.leave(ticket))),
+      ended._tag === "Left" ? "left" : "awaited"
+    )
   })
 
   return around(client, {
-    before,
+    before: (completion, restore) =>
+      Effect.flatMap(Clock.currentTimeMillis, (today) => steady(before(completion, restore, today))),
     began: (ticket) =>
-      Effect.map(Lane.see(ticket.lane), (seen) => {
+      Effect.map(steady(Lane.see(ticket.lane)), (seen) => {
         ticket.began = seen
       }),
-    after: (ticket, ended) =>
-      Effect.asVoid(writing(
-        ended._tag === "Failed" && Limits.isUnsent(ended.error) ? unsent(ticket) : leave(ticket, settle(ticket, ended)),
-        ended._tag === "Left" ? "left" : "awaited"
-      ))
+    after: (ticket, ended) => steady(settle(ticket, ended))
   })
 }
 
@@ -339,12 +341,10 @@ export const layer = (options: Options): Layer.Layer<LLMClient, never, LLMClient
 export const layerStore = (
   options: StoreOptions
 ): Layer.Layer<LLMClient, never, LLMClient | RateLimiter.RateLimiterStore> =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
+  middleware((client) =>
+    Effect.suspend(() => {
       check(options, Limits.storeNames)
       Limits.checkStore(owner, options)
-      const client = yield* LLMClient
-      return { ...client, ...decorate(client, options, yield* Counting.inStore(options)) }
+      return Effect.map(Counting.inStore(options), (counting) => decorate(client, options, counting))
     })
-  ))
+  )

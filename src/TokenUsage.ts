@@ -4,6 +4,7 @@
  * `inputTokens` is everything the model read, cached or not; `outputTokens` everything it wrote, reasoning included.
  * The cached, written and reasoning tokens are parts of those two and never added again.
  */
+
 import * as Schema from "effect/Schema"
 
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))

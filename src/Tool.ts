@@ -11,6 +11,7 @@
  * })
  * ```
  */
+
 import * as Equal from "effect/Equal"
 import type { JsonSchema } from "effect/JsonSchema"
 import * as Schema from "effect/Schema"

@@ -3,6 +3,7 @@
  */
 
 /** The same fields, of which those that may be absent may be undefined too. */
+
 export type Optional<A> = { [K in keyof A]: {} extends Pick<A, K> ? A[K] | undefined : A[K] }
 
 /** The fields that are not undefined. */

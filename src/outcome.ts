@@ -3,6 +3,7 @@
  * the part of the answer that had come, so that both stand here. `CompletionResponse` and `LLMError` are the modules to
  * import.
  */
+
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as Message from "./Message.ts"
@@ -172,6 +173,8 @@ export const fields = {
   partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
   /** The failures before this one, oldest first, with their usage, in one flat list. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
+  /** Failures that were left out of the list of attempts before this one: how many, and what they cost together. */
+  omitted: Schema.optionalKey(Schema.Struct({ count: Schema.Int, usage: TokenUsage })),
   /** What lies below, without secrets. */
   cause: Schema.optionalKey(Schema.Defect())
 }

@@ -14,11 +14,11 @@ import * as Budget from "../src/Budget.ts"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
 import * as CompletionResponse from "../src/CompletionResponse.ts"
+import * as Estimate from "../src/Estimate.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import * as LLMError from "../src/LLMError.ts"
 import * as Message from "../src/Message.ts"
-import * as Estimate from "../src/middleware/estimate.ts"
-import { Sent } from "../src/middleware/sent.ts"
+import * as Prices from "../src/Prices.ts"
 import * as ResponseCache from "../src/ResponseCache.ts"
 import * as Retry from "../src/Retry.ts"
 import * as Throttle from "../src/Throttle.ts"
@@ -47,7 +47,7 @@ const answer = (tokens: TokenUsage.TokenUsage, more: Partial<CompletionResponse.
   })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "test", model: "m", description: "", reason, ...more })
+  LLMError.make(tag, { provider: "test", model: "m", description: "", reason: reason as never, ...more })
 
 const rateLimit = failure("RateLimit", "Requests")
 const empty = failure("EmptyResponse", "NoContent", { partial: answer(usage(2, 5)) })
@@ -80,12 +80,12 @@ const both = (client: LLMClient.Service, completion = request) => [
 
 const bad = (options: object) => options as Budget.Options
 
-const price: Budget.Price = ({ inputTokens, outputTokens }) => inputTokens / 100 + outputTokens / 10
+const price = ({ inputTokens, outputTokens }: TokenUsage.TokenUsage) => inputTokens / 100 + outputTokens / 10
 
 describe("Budget", () => {
   it.effect("a call costs what the provider reports, in all and by model, and keeps nothing reserved", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ tokens: 1000, cost: { limit: 100, price } })
+      const budget = yield* Budget.make({ tokens: 1000, usd: 100, prices: price })
       const call = { tokens: usage(10, 5), cost: 0.6, calls: 1 }
       yield* (yield* over(answering(answer(usage(10, 5))), Budget.layer(budget))).completion(request)
       assert.deepStrictEqual(yield* budget.usage, {
@@ -104,7 +104,7 @@ describe("Budget", () => {
 
   it.effect("what a call may cost is reserved while it runs", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ tokens: 10_000, cost: { limit: 1000, price }, maxTokens: 50 })
+      const budget = yield* Budget.make({ tokens: 10_000, usd: 1000, prices: { of: price }, reserve: 50 })
       const client = yield* over(clientOf(() => Effect.never), Budget.layer(budget))
       for (const [completion, output] of [[request, 98], [Completion.make({ prompt: "Hello" }), 50]] as const) {
         for (const call of both(client, completion)) {
@@ -122,7 +122,7 @@ describe("Budget", () => {
       let sent = 0
       const client = clientOf(() => Effect.sync(() => answer(usage(2, ++sent))))
       const tokens = yield* over(client, Budget.layer({ name: "tenant 7", tokens: 101 }))
-      const money = yield* over(client, Budget.layer({ cost: { limit: 9.83, price } }))
+      const money = yield* over(client, Budget.layer({ usd: 9.83, prices: price }))
       yield* tokens.completion(request)
       yield* money.completion(request)
       assert.strictEqual(sent, 2)
@@ -232,12 +232,12 @@ describe("Budget", () => {
 
   it.effect("a stream that is left costs the request and what had come; an interrupted completion, all it reserved", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ tokens: 1000, cost: { limit: 1000, price } })
+      const budget = yield* Budget.make({ tokens: 1000, usd: 1000, prices: price })
       const client = yield* over({
         ...clientOf(() => Effect.never),
         stream: () =>
           Stream.concat(
-            Stream.make({ _tag: "TextDelta", text: "x".repeat(35) } as const),
+            Stream.make({ _tag: "TextDelta", index: 0, text: "x".repeat(35) } as const),
             Stream.fromEffectDrain(Effect.never)
           )
       }, Budget.layer(budget))
@@ -254,9 +254,10 @@ describe("Budget", () => {
 
   it.effect("a price that is unknown before refuses the call, and afterwards costs what was reserved", () =>
     Effect.gen(function*() {
-      for (const unknown of [NaN, -1, Infinity, undefined as unknown as number]) {
+      for (const unknown of [NaN, -1, Infinity, undefined]) {
         const budget = yield* Budget.make({
-          cost: { limit: 10, price: (usage, model) => model === "m" ? price(usage, model, "") : unknown }
+          usd: 10,
+          prices: (usage, model) => model === "m" ? price(usage) : unknown
         })
         const client = yield* over(answering(answer(usage(1, 1))), Budget.layer(budget))
         const refused = yield* Effect.flip(client.completion(Completion.make({ model: "n", prompt: "Hello" })))
@@ -269,20 +270,18 @@ describe("Budget", () => {
       const throwing = yield* over(
         answering(answer(usage(1, 1))),
         Budget.layer({
-          cost: {
-            limit: 1,
-            price: () => {
-              throw new Error("no")
-            }
+          usd: 1,
+          prices: () => {
+            throw new Error("no")
           }
         })
       )
       assert.strictEqual((yield* Effect.flip(throwing.completion(request))).reason, "Budget")
     }))
 
-  it.effect("calls at once that name no limit are sent with the one that was reserved, and spend no more", () =>
+  it.effect("calls at once that name no limit are sent with the one that was reserved where that is imposed, and spend no more", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ tokens: 100_000 })
+      const budget = yield* Budget.make({ tokens: 100_000, impose: true })
       let sent = 0
       // As a provider does whose own limit is high: it writes as much as it may.
       const client = yield* over(
@@ -305,7 +304,8 @@ describe("Budget", () => {
       assert.strictEqual((yield* budget.usage).tokens.totalTokens, 24 * 4098)
     }))
 
-  it.effect.each<readonly [string, Partial<Completion.Options>, number, number | undefined]>([
+  // What is reserved, and the limit that is sent where it is imposed; otherwise the request goes out as it came.
+  it.effect.each<readonly [string, object, number, number | undefined]>([
     ["none", {}, 50, 50],
     ["maxTokens", { maxTokens: 10 }, 10, 10],
     ["max_tokens", { additionalParams: { max_tokens: 50_000 } }, 50_000, undefined],
@@ -318,94 +318,76 @@ describe("Budget", () => {
     ["reasoning", { additionalParams: { reasoning: { max_tokens: 30 } } }, 80, 80],
     [
       "thinkingConfig",
-      {
-        additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: 20 } } }
-      },
+      { additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: 20 } } } },
       70,
       70
     ],
     ["no thinking", { additionalParams: { generationConfig: { thinkingConfig: { thinkingBudget: -1 } } } }, 50, 50],
-    ["what is no number", { additionalParams: { max_tokens: "many", generationConfig: 7 } }, 50, 50]
+    ["what is not a number", { additionalParams: { max_tokens: "many", generationConfig: 7 } }, 50, 50],
+    ["no limit, as -1", { additionalParams: { max_tokens: -1 } }, 50, 50],
+    ["no limit, as 0", { maxTokens: 0, additionalParams: { max_tokens: NaN } }, 50, 50],
+    ["digits", { additionalParams: { max_tokens: "50000" } }, 50_000, undefined],
+    ["n answers", { additionalParams: { n: 50 } }, 2500, 50],
+    ["n answers of so many tokens", { maxTokens: 10, additionalParams: { n: "3" } }, 30, 10],
+    ["candidateCount", { providerParams: { gemini: { generationConfig: { candidateCount: 4 } } } }, 200, 50],
+    ["no answers", { additionalParams: { n: 0 } }, 50, 50]
   ])(
     "the largest limit of output that a request names is reserved: %s",
     ([, options, reserved, sent]) =>
       Effect.gen(function*() {
-        const budget = yield* Budget.make({ tokens: 200_000, maxTokens: 50 })
-        const limits: Array<number | undefined> = []
-        const client = yield* over(
-          clientOf(({ maxTokens }) => Effect.andThen(Effect.sync(() => limits.push(maxTokens)), Effect.never)),
-          Budget.layer(budget)
-        )
-        for (const call of both(client, Completion.make({ model: "m", prompt: "Hello", ...options }))) {
-          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
-          assert.strictEqual((yield* budget.usage).reserved.tokens, 2 + reserved)
-          yield* Fiber.interrupt(fiber)
+        const completion = Completion.make({ model: "m", prompt: "Hello", ...options })
+        for (const impose of [true, false]) {
+          const budget = yield* Budget.make({ tokens: 200_000, reserve: 50, impose })
+          const asked: Array<Completion.Completion> = []
+          const client = yield* over(
+            clientOf((completion) => Effect.andThen(Effect.sync(() => asked.push(completion)), Effect.never)),
+            Budget.layer(budget)
+          )
+          for (const call of both(client, completion)) {
+            const fiber = yield* Effect.forkChild(call, { startImmediately: true })
+            assert.strictEqual((yield* budget.usage).reserved.tokens, 2 + reserved)
+            yield* Fiber.interrupt(fiber)
+          }
+          if (impose) assert.deepStrictEqual(asked.map(({ maxTokens }) => maxTokens || undefined), [sent, sent])
+          else for (const given of asked) assert.strictEqual(given, completion)
         }
-        assert.deepStrictEqual(limits, [sent, sent])
       })
   )
 
-  it.effect("a call that is interrupted while it waits to be sent costs nothing, below two budgets as below one", () =>
+  it.effect.each<readonly [string, string, Readonly<Record<string, unknown>>, charged: boolean]>([
+    ["that timed out", "Timeout", {}, true],
+    ["whose connection broke", "Network", { code: "ECONNRESET" }, true],
+    ["that the client below gave up after five minutes", "Network", { code: "UND_ERR_HEADERS_TIMEOUT" }, true],
+    ["whose connection broke in its answer", "Network", { status: 200 }, true],
+    ["that the provider says was late", "Timeout", { status: 504 }, false],
+    ["whose connection was refused", "Network", { code: "ECONNREFUSED" }, false],
+    ["to a name that is not known", "Network", { code: "ENOTFOUND" }, false],
+    ["whose connection was not made in time", "Network", { code: "UND_ERR_CONNECT_TIMEOUT" }, false],
+    ["to a server whose certificate is not valid", "Network", { code: "CERT_HAS_EXPIRED" }, false],
+    ["that the provider failed", "Server", { status: 500 }, false]
+  ])("a call %s may have been billed, or not: %s %o %s", ([, reason, more, charged]) =>
     Effect.gen(function*() {
-      const [outer, inner] = [yield* Budget.make({ tokens: 50_000 }), yield* Budget.make({ tokens: 50_000 })]
-      // A queue of a minute, which says of a call that it waits.
-      const client = outer.apply(inner.apply(clientOf(() =>
-        Effect.gen(function*() {
-          const sent = yield* Sent
-          assert(sent !== undefined)
-          sent.waiting = true
-          yield* Effect.sleep("1 minute")
-          sent.waiting = false
-          return yield* Effect.never
-        })
-      )))
-      for (const [wait, tokens] of [["59 seconds", [0, 0]], ["60 seconds", [100, 2]]] as const) {
-        for (const [index, call] of both(client).entries()) {
-          const fiber = yield* Effect.forkChild(call, { startImmediately: true })
-          yield* TestClock.adjust(wait)
-          assert.strictEqual((yield* outer.usage).reserved.calls, 1)
-          yield* Fiber.interrupt(fiber)
-          for (const budget of [outer, inner]) {
-            const spent = yield* budget.usage
-            assert.deepStrictEqual([spent.calls, spent.reserved.calls], [tokens[index] === 0 ? 0 : 1, 0])
-            assert.strictEqual(spent.tokens.totalTokens, tokens[index])
-            yield* budget.reset
-          }
-        }
-      }
-    }))
-
-  it.effect("a call that timed out costs as one that was left, and one that the provider said was late costs nothing", () =>
-    Effect.gen(function*() {
-      const late = failure("Transient", "Timeout")
-      const budget = yield* Budget.make({ tokens: 100_000, cost: { limit: 1000, price } })
+      const budget = yield* Budget.make({ tokens: 100_000, usd: 1000, prices: price })
       const spent = Effect.fnUntraced(function*(outcome: Outcome, streamed: boolean) {
         yield* budget.reset
         yield* both(budget.apply(clientOf(() => outcome)))[streamed ? 1 : 0]!
         const { cost, tokens } = yield* budget.usage
         return [tokens, cost]
       })
-      assert.deepStrictEqual(yield* spent(Effect.fail(late), false), [usage(2, 98), 9.82])
-      assert.deepStrictEqual(yield* spent(Effect.fail(late), true), [usage(2, 0), 0.02])
-      const attempts = Effect.succeed(answer(usage(2, 1), { attempts: [late] }))
-      assert.deepStrictEqual((yield* spent(attempts, false))[0], usage(4, 99))
-      assert.deepStrictEqual((yield* spent(attempts, true))[0], usage(4, 1))
-      const waiting = Effect.flatMap(Sent, (sent) => {
-        assert(sent !== undefined)
-        sent.waiting = true
-        return Effect.fail(late)
-      })
-      assert.deepStrictEqual((yield* spent(waiting, false))[0], TokenUsage.zero)
-      const gateway = Effect.fail(failure("Transient", "Timeout", { status: 504 }))
-      assert.deepStrictEqual(yield* spent(gateway, false), [TokenUsage.zero, 0])
+      const error = failure("Transient", reason, more)
+      const nothing = [TokenUsage.zero, 0]
+      assert.deepStrictEqual(yield* spent(Effect.fail(error), false), charged ? [usage(2, 98), 9.82] : nothing)
+      assert.deepStrictEqual(yield* spent(Effect.fail(error), true), charged ? [usage(2, 0), 0.02] : nothing)
+      const attempts = Effect.succeed(answer(usage(2, 1), { attempts: [error] }))
+      assert.deepStrictEqual((yield* spent(attempts, false))[0], charged ? usage(4, 99) : usage(2, 1))
     }))
 
-  it.effect("calls that are given up in the queue of a throttle below are none, streamed or not", () =>
+  it.effect("a throttle above it keeps calls that wait from reserving anything", () =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({ tokens: 100_000 })
       const context = yield* Layer.build(
-        Budget.layer(budget).pipe(
-          Layer.provide(Throttle.layer({ requestsPerMinute: 1 })),
+        Throttle.layer({ requestsPerMinute: 1 }).pipe(
+          Layer.provide(Budget.layer(budget)),
           Layer.provide(Layer.succeed(LLMClient.LLMClient, answering(answer(usage(1, 1)))))
         )
       )
@@ -413,10 +395,83 @@ describe("Budget", () => {
       yield* client.completion(request)
       const calls = [client.completion(request), Stream.runDrain(client.stream(request))]
       const fibers = yield* Effect.forEach(calls, (call) => Effect.forkChild(Effect.timeoutOption(call, "1 second")))
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("500 millis")
+      assert.strictEqual((yield* budget.usage).reserved.calls, 0)
+      yield* TestClock.adjust("500 millis")
       yield* Fiber.awaitAll(fibers)
       const { calls: counted, reserved, tokens } = yield* budget.usage
       assert.deepStrictEqual([counted, reserved.calls, tokens.totalTokens], [1, 0, 2])
+    }))
+
+  it.effect("what is refused by the budget is given back to a throttle above it", () =>
+    Effect.gen(function*() {
+      const context = yield* Layer.build(
+        Throttle.layer({ requestsPerMinute: 1 }).pipe(
+          Layer.provide(Budget.layer({ tokens: 50 })),
+          Layer.provide(Layer.succeed(LLMClient.LLMClient, answering(answer(usage(1, 1)))))
+        )
+      )
+      const client = Context.get(context, LLMClient.LLMClient)
+      assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
+      yield* client.completion(Completion.maxTokens(10)(request))
+    }))
+
+  it.effect("a model whose price is not known is refused, unless there is one for those", () =>
+    Effect.gen(function*() {
+      const prices = {
+        known: 1,
+        of(_: TokenUsage.TokenUsage, model: string) {
+          return model === "m" ? this.known : undefined
+        }
+      }
+      const other = Completion.model("n")(request)
+      const strict = (yield* Budget.make({ usd: 10, prices })).apply(answering(answer(usage(1, 1))))
+      yield* strict.completion(request)
+      assert.strictEqual((yield* Effect.flip(strict.completion(other))).description, "the budget has no price for n")
+      const budget = yield* Budget.make({ usd: 10, prices, unknownPrice: { input: 1_000_000, output: 50_000 } })
+      const lenient = budget.apply(answering(answer(usage(1, 2), { model: "n" })))
+      yield* lenient.completion(other)
+      assert.strictEqual((yield* budget.usage).cost, 1.1)
+      // Without a ceiling in dollars they are only counted.
+      yield* (yield* Budget.make({ tokens: 1000, prices })).apply(answering(answer(usage(1, 1)))).completion(other)
+    }))
+
+  it.effect("takes the table of list prices, and prices each pass of an answer by its own model", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ usd: 10, prices: Prices.table })
+      const passes = [
+        { kind: "compaction", model: "claude-haiku-4-5", usage: usage(100_000, 1000) },
+        { kind: "message", usage: usage(2000, 1000) }
+      ]
+      const sum = answer(usage(102_000, 2000), { provider: "anthropic", model: "claude-opus-4-8", passes })
+      const client = budget.apply({ ...answering(sum), provider: "anthropic" })
+      yield* client.completion(Completion.model("claude-opus-4-8")(request))
+      const { cost } = yield* budget.usage
+      assert.isAbove(cost, 0)
+      assert.strictEqual(cost, Prices.cost(sum, { at: 0 }))
+      const unknown = Completion.model("no-such-model")(request)
+      assert.include((yield* Effect.flip(client.completion(unknown))).description, "has no price for no-such-model")
+    }))
+
+  it.effect.each([[0.5, 6], [-1000, 0], [NaN, 0]])(
+    "a provider's own figure counts where it is one: %d",
+    ([cost, spent]) =>
+      Effect.gen(function*() {
+        const budget = yield* Budget.make({ usd: 1000, prices: () => 0.5 })
+        const client = budget.apply(answering(answer(usage(1, 1), { cost: cost! })))
+        for (let calls = 0; calls < 12; calls++) yield* client.completion(request)
+        assert.strictEqual((yield* budget.usage).cost, spent)
+      })
+  )
+
+  it.effect("a model's name of more than 512 characters is refused, and cut where the provider gives it", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 10_000 })
+      const client = budget.apply(answering(answer(usage(1, 1), { model: "x".repeat(100_000) })))
+      const long = Completion.model("m".repeat(513))(request)
+      assert.strictEqual((yield* Effect.flip(client.completion(long))).reason, "InvalidRequest")
+      yield* client.completion(request)
+      assert.deepStrictEqual((yield* budget.usage).models.map(({ model }) => model), ["x".repeat(512)])
     }))
 
   it.effect.each(["throttled", "circuit_open", "store_unreachable", "ClientError"])(
@@ -440,17 +495,16 @@ describe("Budget", () => {
     ["an empty answer", Effect.fail(empty), usage(2, 5)],
     ["a timeout", Effect.fail(failure("Transient", "Timeout")), usage(2, 98)],
     ["attempts", Effect.fail(failure("RateLimit", "Requests", { attempts: [empty] })), usage(2, 5)]
-  ])("of equal calls that a cache makes once, one pays, and one that only waited and left pays nothing: %s", (
+  ])("of equal calls that a cache above it makes once, one pays, and one that only waited and left pays nothing: %s", (
     [, outcome, tokens]
   ) =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({ tokens: 100_000 })
       const gate = yield* Deferred.make<void>()
-      const client = budget.apply(
-        yield* inThread(over(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)), ResponseCache.layer()))
-      )
+      const below = budget.apply(clientOf(() => Effect.andThen(Deferred.await(gate), outcome)))
+      const client = yield* inThread(over(below, ResponseCache.layer()))
       const fibers = yield* Effect.forEach(
-        [0, 0, 1],
+        [0, 0, 0],
         (way) => Effect.forkChild(both(client)[way]!, { startImmediately: true })
       )
       yield* settled
@@ -467,7 +521,8 @@ describe("Budget", () => {
   it.effect("a request without a model has the price of the layer's own, and is in the books under it", () =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({
-        cost: { limit: 10, price: (usage, model) => model === "m" ? price(usage, "", "") : NaN }
+        usd: 10,
+        prices: (usage, model) => model === "m" ? price(usage) : NaN
       })
       const { model: _, ...nameless } = answer(usage(1, 1))
       const client = budget.apply({ ...answering(CompletionResponse.make(nameless)), model: "m" })
@@ -477,7 +532,7 @@ describe("Budget", () => {
 
   it.effect("three calls of 0.1 dollars fit into 0.3, and a fourth does not", () =>
     Effect.gen(function*() {
-      const budget = yield* Budget.make({ cost: { limit: 0.3, price: () => 0.1 } })
+      const budget = yield* Budget.make({ usd: 0.3, prices: () => 0.1 })
       const client = budget.apply(answering(answer(usage(1, 1))))
       for (const _ of [1, 2, 3]) yield* client.completion(request)
       assert.strictEqual((yield* Effect.flip(client.completion(request))).reason, "Budget")
@@ -576,26 +631,29 @@ describe("Budget", () => {
     }))
 
   it.effect.each<readonly [string, Budget.Options]>([
-    ["tokens or cost", {}],
+    ["tokens or usd", {}],
     ["tokens", { tokens: 0 }],
     ["tokens", { tokens: -1 }],
     ["tokens", { tokens: NaN }],
     ["tokens", { tokens: 1.5 }],
-    ["cost.limit", { cost: { limit: 0, price } }],
-    ["cost.limit", { cost: { limit: -1, price } }],
-    ["cost.limit", { cost: { limit: NaN, price } }],
-    ["maxTokens", { tokens: 1, maxTokens: 0 }],
-    ["maxTokens", { tokens: 1, maxTokens: NaN }],
+    ["usd", { usd: 0, prices: price }],
+    ["usd", { usd: -1, prices: price }],
+    ["usd", { usd: NaN, prices: price }],
+    ["usd", bad({ usd: null, prices: price })],
+    ["prices", { usd: 1 }],
+    ["prices", bad({ usd: 1, prices: 0.1 })],
+    ["prices", bad({ usd: 1, prices: {} })],
+    ["unknownPrice.input", bad({ usd: 1, unknownPrice: {} })],
+    ["unknownPrice.output", { usd: 1, unknownPrice: { input: 0, output: -1 } }],
+    ["unknownPrice options", bad({ usd: 1, unknownPrice: 7 })],
+    ["reserve", { tokens: 1, reserve: 0 }],
+    ["reserve", { tokens: 1, reserve: NaN }],
+    ["impose", bad({ tokens: 1, impose: 1 })],
+    ["maxTokens", bad({ tokens: 1, maxTokens: 5 })],
     ["name", { tokens: 1, name: "" }],
     ["name", bad({ tokens: 1, name: 7 })],
     ["token", bad({ tokens: 1, token: 5 })],
-    ["tokens", bad({ tokens: null })],
-    ["cost.limit", bad({ cost: {} })],
-    ["cost.limit", bad({ cost: null })],
-    ["cost.limit", bad({ cost: { price } })],
-    ["cost.price", bad({ cost: { limit: 1 } })],
-    ["cost.price", bad({ cost: { limit: 1, price: 0.1 } })],
-    ["cost prices", bad({ cost: { limit: 1, price, prices: {} } })]
+    ["tokens", bad({ tokens: null })]
   ])("bad options are refused when the layer is built: %s %j", ([option, options]) =>
     Effect.gen(function*() {
       for (
@@ -615,7 +673,7 @@ const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 100 }))
 
 /** A call: how much it may write, what it does write, how long it takes, and how it ends. */
 const Calls = Schema.NonEmptyArray(Schema.Struct({
-  maxTokens: Count,
+  maxTokens: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 100 })),
   output: Count,
   pause: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 20 })),
   model: Schema.Literals(["a", "b", "c"]),
@@ -630,7 +688,7 @@ describe("Budget, whatever calls are made at once", () => {
     ({ calls, tokens }) =>
       Effect.gen(function*() {
         const limit = tokens / 12
-        const budget = yield* Budget.make({ tokens, cost: { limit, price } })
+        const budget = yield* Budget.make({ tokens, usd: limit, prices: price })
         let seen = TokenUsage.zero
         const within = Effect.map(budget.usage, (usage) => {
           assert.isAtMost(usage.tokens.totalTokens + usage.reserved.tokens, tokens)

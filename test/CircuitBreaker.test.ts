@@ -56,16 +56,9 @@ describe("a circuit", () => {
       assert.lengthOf(calls, 6)
     }))
 
-  it.effect("opens after five unless told otherwise", () =>
-    Effect.gen(function*() {
-      const { calls, outcome } = yield* broken()
-      yield* times(9, outcome)
-      assert.lengthOf(calls, 5)
-    }))
-
   it.effect("opens by the share of failures", () =>
     Effect.gen(function*() {
-      const { calls, outcome, says } = yield* broken({ rate: { threshold: 0.5, size: 10, minimumCalls: 4 } })
+      const { calls, outcome, says } = yield* broken({ rate: { threshold: 0.5, minimumCalls: 4 } })
       says(works)
       yield* times(3, outcome)
       says(Effect.fail(server))
@@ -73,39 +66,269 @@ describe("a circuit", () => {
       assert.lengthOf(calls, 6)
     }))
 
-  it.effect("says what a caller needs to move on: when it tries again, and that it is not worth a retry", () =>
+  it.effect("opens unless told otherwise when half of at least 10 attempts failed", () =>
+    Effect.gen(function*() {
+      const { calls, outcome, says } = yield* broken()
+      yield* times(9, outcome)
+      says(works)
+      assert.strictEqual(yield* outcome, "answered")
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(2, outcome), ["Server", "circuit_open"])
+      assert.lengthOf(calls, 11)
+    }))
+
+  it.effect("stays closed while fewer than half of them fail", () =>
+    Effect.gen(function*() {
+      const { calls, outcome, says } = yield* broken()
+      for (let index = 0; index < 10; index++) {
+        for (const said of [works, works, Effect.fail(server)]) {
+          says(said)
+          yield* outcome
+        }
+      }
+      assert.lengthOf(calls, 30)
+    }))
+
+  it.effect("opens for attempts within 60 seconds alone, however many failed before", () =>
+    Effect.gen(function*() {
+      const { calls, outcome } = yield* broken()
+      for (let index = 0; index < 30; index++) {
+        yield* outcome
+        yield* TestClock.adjust("7 seconds")
+      }
+      assert.lengthOf(calls, 30)
+      assert.deepStrictEqual(yield* times(3, outcome), ["Server", "Server", "circuit_open"])
+      assert.lengthOf(calls, 32)
+    }))
+
+  it.effect("opens for 8 seconds, and for half as long again each time, up to 20", () =>
+    Effect.gen(function*() {
+      const { client, outcome } = yield* broken()
+      yield* times(10, outcome)
+      for (const seconds of [8, 12, 18, 20, 20]) {
+        const { retryAfter } = yield* Effect.flip(client.completion(ask()))
+        assert.deepStrictEqual(retryAfter, Duration.seconds(seconds))
+        yield* TestClock.adjust(Duration.seconds(seconds))
+        assert.strictEqual(yield* outcome, "Server")
+      }
+    }))
+
+  it.effect("is not opened by one call alone: its retries are made as if there were no circuit", () =>
+    Effect.gen(function*() {
+      const overloaded = failure("Transient", "Overloaded", { status: 529 })
+      const limited = failure("RateLimit", "Requests", { status: 429 })
+      for (const [error, attempts] of [[overloaded, 6], [limited, 8]] as const) {
+        const { calls, client, says } = yield* broken()
+        says(Effect.fail(error))
+        const fiber = yield* Effect.forkChild(Effect.flip(Retry.make(client).completion(ask())))
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual((yield* Fiber.join(fiber)).attempts?.length, attempts - 1)
+        assert.lengthOf(calls, attempts)
+      }
+    }))
+
+  it.effect("does not count what was under way when it opened", () =>
+    Effect.gen(function*() {
+      const { calls, client, outcome, says } = yield* broken({ openDuration: "1 second" })
+      says(Effect.delay(Effect.fail(server), "500 millis"))
+      const late = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 25 }), () => Effect.exit(client.completion(ask())), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(late)
+      yield* TestClock.adjust("1 second")
+      says(works)
+      assert.strictEqual(yield* outcome, "answered")
+      says(Effect.fail(server))
+      assert.deepStrictEqual(yield* times(9, outcome), Array(9).fill("Server"))
+      assert.lengthOf(calls, 35)
+    }))
+
+  it.effect("says what a caller needs: when it tries again", () =>
     Effect.gen(function*() {
       const { client } = yield* open()
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("3 seconds")
       for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
         const error = yield* Effect.flip(call)
         assert.strictEqual(
           error.message,
-          "Transient: test m circuit_open, retry after 20s: the circuit is open after failures"
+          "Transient: test m circuit_open, retry after 5s: the circuit is open after failures"
         )
         assert.strictEqual(error.reason, "Overloaded")
-        assert.isFalse(error.retryable)
+        assert.isUndefined(error.retryable)
         assert.isTrue(error.isFallbackable)
       }
     }))
 
-  it.effect("is not retried while it is open", () =>
+  it.effect("is waited for by a retry, where no fallback is ready", () =>
     Effect.gen(function*() {
-      const { calls, client } = yield* open()
-      const error = yield* Effect.flip(Retry.make(client).completion(ask()))
-      assert.strictEqual(error.code, "circuit_open")
-      assert.lengthOf(calls, 1)
-    }))
-
-  it.effect("stops the retries of a call that opens it", () =>
-    Effect.gen(function*() {
-      const { calls, client } = yield* broken({ failures: 2 })
-      const fiber = yield* Effect.forkChild(Effect.flip(Retry.make(client).completion(ask())))
-      yield* TestClock.adjust("1 minute")
-      assert.strictEqual((yield* Fiber.join(fiber)).attempts?.length, 2)
+      const { calls, client, says } = yield* open()
+      says(works)
+      const fiber = yield* Effect.forkChild(Retry.make(client).completion(ask()))
+      yield* TestClock.adjust("9 seconds")
+      assert.lengthOf((yield* Fiber.join(fiber)).attempts ?? [], 1)
       assert.lengthOf(calls, 2)
     }))
 })
+
+describe("while a fallback is ready", () => {
+  const below = <A, E>(call: Effect.Effect<A, E>, waiting: number) =>
+    Effect.provideService(call, LLMClient.Patience, { waiting, firstByte: 1000 })
+
+  const both = (client: LLMClient.Service) => [client.completion(ask()), Stream.runDrain(client.stream(ask()))]
+
+  it.effect("the call that opens a circuit moves on at once, and so do those that it refuses", () =>
+    Effect.gen(function*() {
+      for (const way of [0, 1]) {
+        const { calls, client } = yield* broken({ failures: 2 })
+        const call = both(client)[way]!
+        const errors = yield* times(4, Effect.flip(below(call, 10_000)))
+        assert.deepStrictEqual(
+          errors.map(({ code, reason, retryable, status }) => [reason, status, code, retryable]),
+          [
+            ["Server", 500, undefined, undefined],
+            ["Server", 500, undefined, false],
+            ["Overloaded", undefined, "circuit_open", false],
+            ["Overloaded", undefined, "circuit_open", false]
+          ]
+        )
+        assert.lengthOf(calls, 2)
+      }
+    }))
+
+  it.effect("a call that waits for another one's trial moves on too", () =>
+    Effect.gen(function*() {
+      const { client, says } = yield* open()
+      yield* TestClock.adjust("8 seconds")
+      says(Effect.never)
+      yield* Effect.forkChild(client.completion(ask()), { startImmediately: true })
+      assert.isUndefined((yield* Effect.flip(client.completion(ask()))).retryable)
+      assert.isFalse((yield* Effect.flip(below(client.completion(ask()), 10_000))).retryable)
+    }))
+
+  it.effect("keeps what the failure says otherwise", () =>
+    Effect.gen(function*() {
+      const { client, says } = yield* broken({ failures: 1 })
+      const cause = new Error("below")
+      const given = failure("Transient", "Network", { requestId: "r", cause, attempts: [server], partial: answer() })
+      says(Effect.fail(given))
+      const error = yield* Effect.flip(below(client.completion(ask()), 10_000))
+      assert.deepStrictEqual({ ...error }, { ...given, retryable: false })
+      assert.strictEqual(error.cause, cause)
+    }))
+
+  it.effect("which does not take calls after this failure, they are as without one", () =>
+    Effect.gen(function*() {
+      const { client } = yield* broken({ failures: 1 })
+      const patience = { waiting: 10_000, firstByte: 1000, when: () => false }
+      const call = Effect.provideService(client.completion(ask()), LLMClient.Patience, patience)
+      const errors = yield* times(2, Effect.flip(call))
+      assert.deepStrictEqual(errors.map(({ retryable }) => retryable), [undefined, undefined])
+    }))
+
+  it.effect("which is not the case for the last member, nor without a Fallback", () =>
+    Effect.gen(function*() {
+      const { client } = yield* broken({ failures: 1 })
+      const errors = yield* times(2, Effect.flip(below(client.completion(ask()), Infinity)))
+      assert.deepStrictEqual(errors.map(({ retryable }) => retryable), [undefined, undefined])
+    }))
+})
+
+it.effect("a circuit that is open for longer than a retry waits is not worth a retry", () =>
+  Effect.gen(function*() {
+    for (const [options, retryable] of [[{}, false], [{ maxRetryAfter: "3 minutes" }, undefined]] as const) {
+      const { client, says } = yield* broken({ failures: 2, ...options })
+      says(Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.minutes(2) })))
+      yield* Effect.flip(client.completion(ask()))
+      // The call that opens it has no hint of its own.
+      says(Effect.fail(server))
+      const errors = yield* times(2, Effect.flip(client.completion(ask())))
+      assert.deepStrictEqual(errors.map(({ retryable }) => retryable), [retryable, retryable])
+    }
+  }))
+
+describe("the states of circuits", () => {
+  it.effect("say which are open, since when and until when", () =>
+    Effect.gen(function*() {
+      const circuits = yield* CircuitBreaker.make({ failures: 1 })
+      let next: ReturnType<Answer> = Effect.fail(server)
+      const { client } = noting(() => Effect.suspend(() => next))
+      const breaker = yield* through(CircuitBreaker.layer(circuits), client)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.exit(breaker.completion(ask("a")))
+      yield* TestClock.adjust("2 seconds")
+      next = Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(20) }))
+      yield* Effect.exit(breaker.completion(ask("b:c")))
+      const a: CircuitBreaker.State = { key: "test:a", state: "Open", since: 1000, until: 9000, openings: 1 }
+      const b: CircuitBreaker.State = { key: "test:b%3Ac", state: "Open", since: 3000, until: 23_000, openings: 1 }
+      assert.deepStrictEqual(yield* circuits.states, [a, b])
+      yield* TestClock.adjust("6 seconds")
+      assert.deepStrictEqual(yield* circuits.states, [{ ...a, state: "HalfOpen" }, b])
+      yield* Effect.exit(breaker.completion(ask("a")))
+      assert.deepStrictEqual((yield* circuits.states)[0], { ...a, since: 9000, until: 29_000, openings: 2 })
+      next = works
+      yield* TestClock.adjust("20 seconds")
+      yield* breaker.completion(ask("a"))
+      yield* breaker.completion(ask("b:c"))
+      assert.deepStrictEqual(yield* circuits.states, [])
+    }))
+
+  it.effect("know of circuits in a store what its refusals say", () =>
+    Effect.gen(function*() {
+      const store = Layer.succeedContext(yield* Layer.build(Layer.fresh(Breaker.layerStoreMemory())))
+      const [here, there] = yield* Effect.provide(
+        Effect.all([CircuitBreaker.makeStore({ failures: 1 }), CircuitBreaker.makeStore({ failures: 1 })]),
+        store
+      )
+      let next: ReturnType<Answer> = Effect.fail(server)
+      const { client } = noting(() => Effect.suspend(() => next))
+      yield* Effect.exit(here.apply(client).completion(ask()))
+      assert.lengthOf(yield* there.states, 0)
+      yield* TestClock.adjust("1 second")
+      yield* Effect.exit(there.apply(client).completion(ask()))
+      const known: CircuitBreaker.State = { key: "test:m", state: "Open", since: 1000, until: 8000, openings: 0 }
+      assert.deepStrictEqual(yield* there.states, [known])
+      next = works
+      yield* TestClock.adjust("7 seconds")
+      yield* here.apply(client).completion(ask())
+      yield* there.apply(client).completion(ask())
+      assert.deepStrictEqual([yield* here.states, yield* there.states], [[], []])
+    }))
+})
+
+describe("names that users choose", () => {
+  it.effect("are refused above 512 characters, before anything is sent", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* broken()
+      const error = yield* Effect.flip(client.completion(ask("m".repeat(100_000))))
+      assert.strictEqual(
+        error.message,
+        `ClientError: test ${"m".repeat(64)} InvalidRequest: the model has 100000 characters: at most 512 are allowed`
+      )
+      yield* Effect.flip((yield* broken({ key: () => "k".repeat(513) })).client.completion(ask()))
+      assert.lengthOf(calls, 0)
+      assert.strictEqual((yield* Effect.flip(client.completion(ask("m".repeat(512))))).reason, "Server")
+    }))
+})
+
+it.effect("a clock that is set back does not keep a circuit open", () =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(7_200_000)
+    const circuits = yield* CircuitBreaker.make({ failures: 1 })
+    let next: ReturnType<Answer> = Effect.fail(server)
+    const client = circuits.apply(noting(() => Effect.suspend(() => next)).client)
+    yield* Effect.exit(client.completion(ask()))
+    yield* TestClock.setTime(3_600_000)
+    const refused = yield* Effect.flip(client.completion(ask()))
+    assert.deepStrictEqual(refused.retryAfter, Duration.seconds(8))
+    const [state] = yield* circuits.states
+    assert.deepStrictEqual([state?.since, state?.until], [3_600_000, 3_608_000])
+    yield* TestClock.adjust("8 seconds")
+    next = works
+    yield* client.completion(ask())
+  }))
 
 describe("a circuit tries again", () => {
   it.effect("with one call alone, and closes when that succeeds", () =>
@@ -118,7 +341,6 @@ describe("a circuit tries again", () => {
       const probe = yield* Effect.forkChild(client.completion(ask()), { startImmediately: true })
       const error = yield* Effect.flip(client.completion(ask()))
       assert.strictEqual(error.code, "circuit_open")
-      assert.isFalse(error.retryable)
       assert.isUndefined(error.retryAfter)
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(probe)
@@ -235,7 +457,7 @@ describe("a provider's hint", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* openFor({}, [hinted("2 minutes")]), Duration.minutes(2))
       assert.deepStrictEqual(yield* openFor({}, [hinted("2 minutes", "Transient")]), Duration.minutes(2))
-      assert.deepStrictEqual(yield* openFor({}, [hinted("2 seconds")]), Duration.seconds(30))
+      assert.deepStrictEqual(yield* openFor({}, [hinted("2 seconds")]), Duration.seconds(8))
     }))
 
   it.effect("is the longest of the failures that opened it", () =>
@@ -251,7 +473,7 @@ describe("a provider's hint", () => {
         says(said)
         yield* outcome
       }
-      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(30))
+      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(8))
     }))
 
   it.effect("has a longest", () =>
@@ -263,7 +485,7 @@ describe("a provider's hint", () => {
       )
     }))
 
-  it.effect("is heeded also when it comes after the circuit opened, from a call that was under way", () =>
+  it.effect("counts also when it comes after the circuit opened, from a call that was under way", () =>
     Effect.gen(function*() {
       const { calls, client, outcome, says } = yield* broken({ failures: 1 })
       for (const said of [Effect.fail(server), hinted("2 minutes")]) {
@@ -281,7 +503,7 @@ describe("a provider's hint", () => {
       assert.lengthOf(calls, 4)
     }))
 
-  it.effect("holds once: a call that fails later, without one, opens the circuit for its usual time", () =>
+  it.effect("holds once: a call that fails later, without one, opens the circuit for the time of a second opening", () =>
     Effect.gen(function*() {
       const { client, outcome, says } = yield* broken({ failures: 1 })
       says(hinted("1 day"))
@@ -289,7 +511,7 @@ describe("a provider's hint", () => {
       yield* TestClock.adjust("5 minutes")
       says(Effect.fail(server))
       assert.strictEqual(yield* outcome, "Server")
-      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(30))
+      assert.deepStrictEqual((yield* Effect.flip(client.completion(ask()))).retryAfter, Duration.seconds(12))
     }))
 })
 
@@ -552,8 +774,8 @@ it.effect("says that a circuit opened, also when the first calls come at once", 
   Effect.gen(function*() {
     const said: Array<string> = []
     const logger = Logger.layer([Logger.make(({ message }) => said.push(String(message)))])
-    const { outcome } = yield* Effect.provide(broken({ failures: 1 }), logger)
-    yield* outcome
+    const { outcome } = yield* broken({ failures: 1 })
+    yield* Effect.provide(outcome, logger)
     yield* TestClock.adjust(0)
     assert.deepStrictEqual(said, ["circuit opened"])
   }))
@@ -562,8 +784,11 @@ describe("options", () => {
   const bad: ReadonlyArray<readonly [option: string, options: object]> = [
     ...[0, -1, 1.5, Number.NaN].map((failures) => ["failures", { failures }] as const),
     ...[0, -1, 2, Number.NaN].map((threshold) => ["rate.threshold", { rate: { threshold } }] as const),
-    ...[0, -1, Number.NaN].map((size) => ["rate.size", { rate: { size } }] as const),
-    ...[0, 21, Number.NaN].map((minimumCalls) => ["rate.minimumCalls", { rate: { minimumCalls } }] as const),
+    ...[0, -1, Number.NaN].map((window) => ["rate.window", { rate: { window } }] as const),
+    ...[0, 1.5, Number.NaN].map((minimumCalls) => ["rate.minimumCalls", { rate: { minimumCalls } }] as const),
+    ["rate size", { rate: { size: 20 } }],
+    ["maxRetryAfter", { maxRetryAfter: -1 }],
+    ["key", { key: "k".repeat(513) }],
     ["rate", { rate: {}, failures: 1 }],
     ["rate share", { rate: { share: 1 } }],
     ...["openDuration", "maxOpenDuration"].flatMap((name) =>

@@ -380,6 +380,22 @@ describe("Fallback.layer", () => {
       assert.strictEqual(only.builds.opened, 1)
     }))
 
+  it.effect("builds a layer that stands in it twice once, and once where a Fallback in it has it first", () =>
+    Effect.gen(function*() {
+      const only = fake("only")
+      const twice = Fallback.layer([only.layer, { layer: only.layer, models: { "*": "small" } }])
+      yield* Layer.build(Fallback.layer([Fallback.layer([only.layer, fake("other").layer]), twice, only.layer]))
+      assert.strictEqual(only.builds.opened, 1)
+    }))
+
+  it.effect("is made anew, its members too, where it is fresh", () =>
+    Effect.gen(function*() {
+      const only = fake("only")
+      const fresh = Layer.fresh(Fallback.layer([only.layer, only.layer]))
+      yield* Layer.build(Layer.mergeAll(fresh, fresh))
+      assert.strictEqual(only.builds.opened, 2)
+    }))
+
   it.effect("fails as the member that cannot be built, and closes those before it", () =>
     Effect.gen(function*() {
       const [first, third] = [fake("first"), fake("third")]

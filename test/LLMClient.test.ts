@@ -142,3 +142,119 @@ describe("middleware", () => {
       assert.strictEqual(built, 1)
     }))
 })
+
+/** The client of a consumer, by which a graph holds two of them. */
+class Left extends Context.Service<Left, LLMClient.Service>()("test/Left") {}
+class Right extends Context.Service<Right, LLMClient.Service>()("test/Right") {}
+
+const twoOver = <E>(middleware: Layer.Layer<LLMClient.LLMClient, E, LLMClient.LLMClient>) =>
+  Layer.mergeAll(
+    Layer.effect(Left, LLMClient.LLMClient).pipe(Layer.provide(middleware), Layer.provide(provider("a"))),
+    Layer.effect(Right, LLMClient.LLMClient).pipe(Layer.provide(middleware), Layer.provide(provider("b")))
+  )
+
+describe("middleware made by an effect", () => {
+  class Stamp extends Context.Service<Stamp, string>()("test/Stamp") {}
+
+  const stamped = LLMClient.middleware((client) =>
+    Effect.map(Stamp, (stamp) => ({
+      completion: (completion) =>
+        Effect.map(
+          client.completion(completion),
+          (response) => CompletionResponse.make({ ...response, requestId: `${stamp} ${client.provider}` })
+        )
+    }))
+  )
+
+  it.effect("is given what it requires, and keeps the members that it does not give", () =>
+    Effect.gen(function*() {
+      const client = yield* LLMClient.LLMClient
+      assert.strictEqual(client.provider, "a")
+      assert.strictEqual((yield* client.completion(request)).requestId, "seen a")
+    }).pipe(
+      Effect.provide(stamped.pipe(Layer.provide(provider("a")), Layer.provide(Layer.succeed(Stamp, "seen"))))
+    ))
+
+  it.effect("is fresh, and its resources live as long as the layer", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const scoped = LLMClient.middleware(({ provider }) =>
+        Effect.as(
+          Effect.acquireRelease(
+            Effect.sync(() => seen.push(`open ${provider}`)),
+            () => Effect.sync(() => seen.push(`close ${provider}`))
+          ),
+          {}
+        )
+      )
+      yield* Effect.provide(Effect.all([Left, Right, Effect.sync(() => seen.push("used"))]), twoOver(scoped))
+      assert.deepStrictEqual(seen.slice(0, 3).toSorted(), ["open a", "open b", "used"])
+      assert.deepStrictEqual(seen.slice(3).toSorted(), ["close a", "close b"])
+    }))
+
+  it.effect("fails the layer as its effect fails", () =>
+    Effect.gen(function*() {
+      const broken = LLMClient.middleware(() => Effect.fail("no license"))
+      const error = yield* LLMClient.completion(request).pipe(
+        Effect.provide(Layer.provide(broken, provider("a"))),
+        Effect.flip
+      )
+      assert.strictEqual(error as unknown, "no license")
+    }))
+})
+
+describe("compose", () => {
+  const named = (name: string) =>
+    LLMClient.middleware((client) => ({
+      completion: (completion) =>
+        Effect.map(
+          client.completion(completion),
+          (response) =>
+            CompletionResponse.make({ ...response, requestId: `${name} ${response.requestId ?? ""}`.trim() })
+        )
+    }))
+
+  it.effect("puts the first one outermost", () =>
+    Effect.gen(function*() {
+      const response = yield* LLMClient.completion(request)
+      assert.strictEqual(response.requestId, "outer middle inner")
+    }).pipe(
+      Effect.provide(
+        LLMClient.compose(named("outer"), named("middle"), named("inner")).pipe(
+          Layer.provide(provider("a"))
+        )
+      )
+    ))
+
+  it.effect("one value over two providers decorates each of them, where Layer.provide would mix them", () =>
+    Effect.gen(function*() {
+      // Made by hand, and not fresh: only the whole can be.
+      const shared = Layer.effect(LLMClient.LLMClient, LLMClient.LLMClient)
+      const answers = (policies: Layer.Layer<LLMClient.LLMClient, never, LLMClient.LLMClient>) =>
+        Effect.provide(
+          Effect.gen(function*() {
+            const left = yield* (yield* Left).completion(request)
+            const right = yield* (yield* Right).completion(request)
+            return [left.provider, right.provider]
+          }),
+          twoOver(policies)
+        )
+      assert.deepStrictEqual(yield* answers(LLMClient.compose(named("x"), shared)), ["a", "b"])
+      assert.deepStrictEqual(yield* answers(LLMClient.compose(named("x"), named("y"))), ["a", "b"])
+      assert.deepStrictEqual(yield* answers(named("x").pipe(Layer.provide(shared))), ["a", "a"])
+    }))
+
+  it.effect("takes a provider as the innermost one", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* LLMClient.completion(request)).requestId, "outer")
+    }).pipe(Effect.provide(LLMClient.compose(named("outer"), provider("a")))))
+
+  it.effect("one value used twice in it stands there twice", () =>
+    Effect.gen(function*() {
+      const twice = named("again")
+      const response = yield* LLMClient.completion(request).pipe(
+        Effect.provide(LLMClient.compose(twice, twice).pipe(Layer.provide(provider("a"))))
+      )
+      assert.strictEqual(response.requestId, "again again")
+    }))
+})

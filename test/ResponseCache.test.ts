@@ -344,7 +344,7 @@ describe("ResponseCache", () => {
 
 describe("ResponseCache, calls at the same time", () => {
   it.effect.prop(
-    "of any number of equal calls, streamed or not, one goes to the provider, and one pays",
+    "of any number of equal calls of a kind, streamed or not, one goes to the provider, and one pays",
     {
       calls: Schema.NonEmptyArray(
         Schema.Struct({
@@ -367,7 +367,7 @@ describe("ResponseCache, calls at the same time", () => {
         yield* settle
         yield* Deferred.succeed(gate, undefined)
         const answers = yield* Fiber.join(fiber)
-        const distinct = new Set(calls.map(({ question }) => question)).size
+        const distinct = new Set(calls.map(({ question, streamed }) => `${question} ${streamed}`)).size
         assert.lengthOf(asked, distinct)
         assert.lengthOf(answers.filter(({ cached }) => cached !== true), distinct)
         assert.isTrue(answers.every(({ text }) => text === "Hello!"))
@@ -384,21 +384,24 @@ describe("ResponseCache, calls at the same time", () => {
   const Outcomes = Schema.NonEmptyArray(Schema.Struct({ fails: Schema.Boolean, pause: Pause }))
 
   it.effect.prop(
-    "however they come, leave and fail, no two of them are under way at the provider, and none waits in vain",
+    "however they come, leave and fail, no two of a kind are under way at the provider, and none waits in vain",
     { calls: Calls, outcomes: Outcomes },
     ({ calls, outcomes }) =>
       Effect.gen(function*() {
         const turns = (times: number) => Effect.repeat(Effect.yieldNow, { times })
-        let underWay = 0
-        let most = 0
-        const { asked, client } = provider(...outcomes.map(({ fails, pause }): Outcome =>
-          Effect.gen(function*() {
-            most = Math.max(most, ++underWay)
-            yield* turns(pause)
-            return yield* fails ? Effect.fail(failure) : Effect.succeed(answer)
-          }).pipe(Effect.ensuring(Effect.sync(() => underWay--)))
-        ))
-        const cache = yield* cached(client)
+        const counting = () => {
+          const count = { underWay: 0, most: 0 }
+          const counted = provider(...outcomes.map(({ fails, pause }): Outcome =>
+            Effect.gen(function*() {
+              count.most = Math.max(count.most, ++count.underWay)
+              yield* turns(pause)
+              return yield* fails ? Effect.fail(failure) : Effect.succeed(answer)
+            }).pipe(Effect.ensuring(Effect.sync(() => count.underWay--)))
+          ))
+          return { ...counted, count }
+        }
+        const kinds = { completion: counting(), stream: counting() }
+        const cache = yield* cached({ ...kinds.completion.client, stream: kinds.stream.client.stream })
         const exits = yield* Effect.forEach(calls, ({ begins, leaves, streamed }) =>
           Effect.gen(function*() {
             yield* turns(begins)
@@ -411,7 +414,7 @@ describe("ResponseCache, calls at the same time", () => {
               yield* turns(leaves)
               yield* Fiber.interrupt(fiber)
             }
-            return { left: leaves !== undefined, exit: yield* Fiber.await(fiber) }
+            return { left: leaves !== undefined, streamed, exit: yield* Fiber.await(fiber) }
           }), { concurrency: "unbounded" })
         for (const { exit, left } of exits) {
           if (Exit.isSuccess(exit)) assert.strictEqual(exit.value.text, "Hello!")
@@ -422,18 +425,24 @@ describe("ResponseCache, calls at the same time", () => {
             else assert.isTrue(error.partial.cached)
           }
         }
-        assert.isAtMost(most, 1)
-        assert.strictEqual(underWay, 0)
+        for (const { count } of Object.values(kinds)) {
+          assert.isAtMost(count.most, 1)
+          assert.strictEqual(count.underWay, 0)
+        }
         // Where nobody leaves, each call is told of by one.
         const told = exits.filter(({ exit }) =>
           Exit.isSuccess(exit)
             ? exit.value.cached !== true
             : (Cause.squash(exit.cause) as LLMError.LLMError).partial?.cached !== true
         )
-        if (calls.every(({ leaves }) => leaves === undefined)) assert.lengthOf(told, asked.length)
+        if (calls.every(({ leaves }) => leaves === undefined)) {
+          assert.lengthOf(told, kinds.completion.asked.length + kinds.stream.asked.length)
+        }
         const paid = exits.filter(({ exit }) => Exit.isSuccess(exit) && exit.value.cached !== true)
-        assert.isAtMost(paid.length, 1)
-        if (paid.length === 1) assert.isTrue((yield* cache.completion(request)).cached)
+        for (const streamed of [false, true]) {
+          assert.isAtMost(paid.filter((exit) => exit.streamed === streamed).length, 1)
+        }
+        if (paid.length > 0) assert.isTrue((yield* cache.completion(request)).cached)
       }),
     { arbitrary: { runs: 150 } }
   )
@@ -467,13 +476,13 @@ describe("ResponseCache, calls at the same time", () => {
       yield* settle
       const [second, third] = [
         yield* Effect.forkChild(cache.completion(request)),
-        yield* Effect.forkChild(hear(cache, request))
+        yield* Effect.forkChild(cache.completion(request))
       ]
       yield* settle
       yield* Fiber.interrupt(first)
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual((yield* Fiber.join(second)).text, "Hello!")
-      assert.strictEqual(finish((yield* Fiber.join(third)).parts).text, "Hello!")
+      assert.isTrue((yield* Fiber.join(third)).cached)
       assert.lengthOf(asked, 1)
 
       const other = Completion.make({ prompt: "other" })
@@ -490,15 +499,10 @@ describe("ResponseCache, calls at the same time", () => {
         const gate = yield* Deferred.make<void>()
         const { asked, client } = provider(Effect.andThen(Deferred.await(gate), outcome))
         const cache = yield* cached(client)
-        const [first, ...others] = yield* Effect.forEach([1, 2, 3, 4], (call) =>
-          Effect.tap(
-            Effect.forkChild(Effect.result(
-              call === 2
-                ? Effect.map(Stream.runCollect(cache.stream(request)), finish)
-                : cache.completion(request)
-            )),
-            () => settle
-          ))
+        const [first, ...others] = yield* Effect.forEach(
+          [1, 2, 3, 4],
+          () => Effect.tap(Effect.forkChild(Effect.result(cache.completion(request))), () => settle)
+        )
         yield* Fiber.interrupt(first!)
         yield* Deferred.succeed(gate, undefined)
         const answers = yield* Effect.forEach(others, Fiber.join)
@@ -520,10 +524,10 @@ describe("ResponseCache, calls at the same time", () => {
         Stream.runForEach(cache.stream(request), () => Effect.never)
       )
       yield* settle
-      const others = yield* Effect.forEach([1, 2, 3], (call) =>
-        Effect.forkChild(
-          call === 2 ? Effect.map(hear(cache, request), ({ parts }) => finish(parts)) : cache.completion(request)
-        ))
+      const others = yield* Effect.forEach(
+        [1, 2, 3],
+        () => Effect.forkChild(Effect.map(hear(cache, request), ({ parts }) => finish(parts)))
+      )
       yield* settle
       yield* TestClock.adjust("29 seconds")
       assert.lengthOf(others.filter((fiber) => fiber.pollUnsafe() !== undefined), 0)
@@ -545,7 +549,7 @@ describe("ResponseCache, calls at the same time", () => {
         Stream.runForEach(cache.stream(request), () => Effect.sleep("20 seconds"))
       )
       yield* settle
-      const other = yield* Effect.forkChild(cache.completion(request))
+      const other = yield* Effect.forkChild(Effect.map(hear(cache, request), ({ parts }) => finish(parts)))
       yield* settle
       for (const _ of Array.from({ length: 42 })) {
         yield* TestClock.adjust("15 seconds")
@@ -566,11 +570,11 @@ describe("ResponseCache, calls at the same time", () => {
         const cache = yield* cached(client)
         const leader = yield* Effect.forkChild(hear(cache, request))
         yield* settle
-        const others = yield* Effect.forkChild(Effect.all([
-          cache.completion(request),
-          Effect.map(hear(cache, request), ({ parts }) => finish(parts)),
-          cache.completion(request)
-        ], { concurrency: "unbounded" }))
+        const others = yield* Effect.forkChild(Effect.forEach(
+          [1, 2, 3],
+          () => Effect.map(hear(cache, request), ({ parts }) => finish(parts)),
+          { concurrency: "unbounded" }
+        ))
         yield* settle
         assert.lengthOf(asked, 1)
         if (how === "leaves") yield* Fiber.interrupt(leader)
@@ -595,12 +599,31 @@ describe("ResponseCache, calls at the same time", () => {
       })
       const leader = yield* Effect.forkChild(hear(cache, request))
       yield* settle
-      const other = yield* Effect.forkChild(Effect.flip(cache.completion(request)))
+      const other = yield* Effect.forkChild(hear(cache, request))
       yield* settle
       yield* Deferred.fail(gate, failure)
       assert.strictEqual((yield* Fiber.join(leader)).error, failure)
-      assert.isTrue((yield* Fiber.join(other)).partial?.cached)
+      assert.isTrue((yield* Fiber.join(other)).error?.partial?.cached)
       assert.lengthOf(asked, 1)
+    }))
+
+  it.effect("a completion does not wait for another caller's slow reader of a stream", () =>
+    Effect.gen(function*() {
+      const { asked, client } = provider()
+      const cache = yield* cached(client)
+      const reader = yield* Effect.forkChild(Stream.runForEach(cache.stream(request), () => Effect.sleep("29 seconds")))
+      yield* settle
+      const whole = yield* Effect.forkChild(
+        Effect.forEach([1, 2], () => cache.completion(request), { concurrency: "unbounded" })
+      )
+      yield* settle
+      const answers = yield* Fiber.join(whole)
+      assert.deepStrictEqual(answers.map(({ cached }) => cached), [undefined, true], "completions join each other")
+      assert.lengthOf(asked, 1, "the stream has not asked yet how its answer goes on")
+      yield* Effect.repeat(Effect.andThen(settle, TestClock.adjust("29 seconds")), { times: 6 })
+      yield* Fiber.join(reader)
+      assert.lengthOf(asked, 2)
+      assert.isTrue((yield* cache.completion(request)).cached)
     }))
 
   it.effect("a stream that waits and leaves disturbs nobody", () =>

@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Completion from "../src/Completion.ts"
@@ -19,12 +21,14 @@ import * as TokenUsage from "../src/TokenUsage.ts"
 
 const request = Completion.make({ model: "m", prompt: "Hello" })
 
-const overloaded = LLMError.make("Transient", {
-  provider: "test",
-  model: "m",
-  reason: "Overloaded",
-  description: "busy"
-})
+const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
+  LLMError.make(tag, { provider: "test", model: "m", reason, description: "busy", ...more })
+
+const overloaded = failure("Transient", "Overloaded")
+const server = failure("Transient", "Server")
+
+/** Holds the jitter factor at the middle of its range, which is 1, and the jitter of hints at half of theirs. */
+const middle = Effect.provideService(Random.Random, { nextDoubleUnsafe: () => 0.5, nextIntUnsafe: () => 0 })
 
 const answer = CompletionResponse.make({
   choice: [Message.text("Hello!")],
@@ -59,26 +63,57 @@ describe("a deadline over all attempts", () => {
         const { error, millis } = yield* timed(Effect.asVoid(call))
         assert.strictEqual(millis - start, 90_000)
         assert.strictEqual(`${error?._tag} ${error?.reason}`, "Transient Timeout")
-        assert.include(error?.description, "retry deadline of 1m 30s")
+        assert.include(error?.description, "Retry deadline of 1m 30s")
         assert.isUndefined(error?.attempts)
       }
     }))
 
-  it.effect("ends a call within a wait, and keeps the failures before it", () =>
+  it.effect("is not waited for: a wait that cannot end before it is not begun, and the failure itself is told", () =>
     Effect.gen(function*() {
       const failing = clientOf({
         completion: () => Effect.fail(overloaded),
         stream: () => Stream.fail(overloaded)
       })
-      const client = Retry.make(failing, { deadline: "400 millis" })
+      // Waits of 1, 2 and 4 seconds, of which the third would end at 7.
+      const client = Retry.make(failing, { deadline: "7 seconds" })
       for (const call of [client.completion(request), Stream.runDrain(client.stream(request))]) {
         const start = yield* Clock.currentTimeMillis
         const { error, millis } = yield* timed(Effect.asVoid(call))
-        assert.strictEqual(millis - start, 400)
-        assert.strictEqual(`${error?._tag} ${error?.reason}`, "Transient Timeout")
-        assert.deepStrictEqual(error?.attempts?.map(({ reason }) => reason), ["Overloaded"])
+        assert.strictEqual(millis - start, 3_000)
+        assert.strictEqual(`${error?._tag} ${error?.reason}`, "Transient Overloaded")
+        assert.deepStrictEqual(error?.attempts?.map(({ reason }) => reason), ["Overloaded", "Overloaded"])
       }
-    }))
+    }).pipe(middle))
+
+  it.effect("that is the provider's hint ends the call at once", () =>
+    Effect.gen(function*() {
+      const hinted = failure("RateLimit", "Requests", { retryAfter: Duration.seconds(30) })
+      const client = Retry.make(clientOf({ completion: () => Effect.fail(hinted) }), { deadline: "30 seconds" })
+      const { error, millis } = yield* timed(client.completion(request))
+      assert.strictEqual(error, hinted)
+      assert.strictEqual(millis, 0)
+    }).pipe(middle))
+
+  it.effect("that cuts a later attempt tells of the failures before it, also of those that retries below went through", () =>
+    Effect.gen(function*() {
+      const failures = [server, overloaded]
+      const called = Effect.suspend((): Effect.Effect<never, LLMError.LLMError> => {
+        const next = failures.shift()
+        return next === undefined ? Effect.never : Effect.fail(next)
+      })
+      const below = Retry.make(clientOf({ completion: () => called, stream: () => Stream.fromEffect(called) }), {
+        Transient: { attempts: 1 }
+      })
+      const client = Retry.make(below, { deadline: "20 seconds" })
+      for (const call of [client.completion(request), Stream.runDrain(client.stream(request))]) {
+        failures.splice(0, 2, server, overloaded)
+        const start = yield* Clock.currentTimeMillis
+        const { error, millis } = yield* timed(Effect.asVoid(call))
+        assert.strictEqual(millis - start, 20_000)
+        assert.strictEqual(`${error?._tag} ${error?.reason}`, "Transient Timeout")
+        assert.deepStrictEqual(error?.attempts?.map(({ reason }) => reason), ["Server", "Overloaded"])
+      }
+    }).pipe(middle))
 
   it.effect("leaves a stream alone that has begun", () =>
     Effect.gen(function*() {

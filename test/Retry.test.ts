@@ -88,7 +88,7 @@ const differences = (times: ReadonlyArray<number>) => times.slice(1).map((time, 
 /** Calls a client that fails in the given ways; gives the waits between its calls, in milliseconds, and the end. */
 const waitsOf = Effect.fnUntraced(function*(
   failures: ReadonlyArray<LLMError.LLMError>,
-  policy?: Partial<Retry.Policy>
+  policy?: Retry.Options
 ) {
   const { calls, client } = failing(failures)
   const exit = yield* elapse(Retry.make(client, policy).completion(request))
@@ -128,6 +128,7 @@ describe("with the jitter factor held at 1", () => {
       16_000
     ]],
     ["a malformed answer is asked for once more", malformed, [250]],
+    ["a call that timed out is made once more", failure("Transient", "Timeout"), [250]],
     ["a client error is sent once", invalid, []],
     [
       "a failure that says that it is not retryable is sent once",
@@ -164,7 +165,7 @@ describe("with the jitter factor held at 1", () => {
       const expected = [
         ...LLMError.RateLimitReason.literals.map((reason) => ["RateLimit", reason, 7] as const),
         ...LLMError.EmptyResponseReason.literals.map((reason) => ["EmptyResponse", reason, 3] as const),
-        ...(["Server", "Network", "Timeout", "Truncated"] as const).map((reason) => ["Transient", reason, 3] as const)
+        ...(["Server", "Network", "Truncated"] as const).map((reason) => ["Transient", reason, 3] as const)
       ]
       for (const [tag, reason, retries] of expected) {
         const { waits } = yield* waitsOf(always(failure(tag, reason)))
@@ -338,6 +339,7 @@ describe("equals a plain loop", () => {
     Transient: [250, 5000, 4],
     Overloaded: [1000, 30_000, 6],
     Malformed: [250, 5000, 2],
+    Timeout: [250, 5000, 2],
     EmptyResponse: [250, 5000, 4]
   }
   const signals = [
@@ -592,7 +594,7 @@ describe("every wait is logged", () => {
 describe("policy", () => {
   it.effect("what it names replaces the default, and the rest stays", () =>
     Effect.gen(function*() {
-      const policy: Partial<Retry.Policy> = {
+      const policy: Retry.Options = {
         RateLimit: { base: "1 second", cap: "3 seconds", attempts: 5 },
         Malformed: { base: "10 millis", cap: "1 second", attempts: 3 }
       }
@@ -627,9 +629,45 @@ describe("policy", () => {
       ])
     }).pipe(middle))
 
+  it.effect("changes the fields that it names, and keeps the others of the same kind", () =>
+    Effect.gen(function*() {
+      const policy: Retry.Options = {
+        Transient: { attempts: 2 },
+        Overloaded: { cap: "2 seconds", base: undefined },
+        RateLimit: undefined,
+        Timeout: { attempts: 3 },
+        deadline: undefined
+      }
+      assert.deepStrictEqual((yield* waitsOf(always(server), policy)).waits, [250])
+      assert.deepStrictEqual((yield* waitsOf(always(overloaded), policy)).waits, [1000, 2000, 2000, 2000, 2000])
+      assert.deepStrictEqual((yield* waitsOf(always(failure("Transient", "Timeout")), policy)).waits, [250, 500])
+      assert.deepStrictEqual((yield* waitsOf(always(rateLimit).slice(0, 2), policy)).waits, [5000, 10_000])
+    }).pipe(middle))
+
+  it.effect("tells onRetry the failure, the attempt and the delay before each wait, and of no other failure", () =>
+    Effect.gen(function*() {
+      const told: Array<readonly [LLMError.LLMError, number, number, number]> = []
+      const policy: Retry.Options = {
+        onRetry: ({ attempt, delay, error }) =>
+          Effect.map(Clock.currentTimeMillis, (now) => told.push([error, attempt, Duration.toMillis(delay), now]))
+      }
+      const start = yield* Clock.currentTimeMillis
+      const { exit } = yield* waitsOf([server, hinted("2 seconds"), invalid], policy)
+      assert.strictEqual(errorOf(exit)._tag, "ClientError")
+      assert.deepStrictEqual(told.map(([error]) => error.reason), ["Server", "Requests"])
+      assert.deepStrictEqual(told.map(([, ...rest]) => rest), [[1, 250, start], [2, 2100, start + 250]])
+    }).pipe(middle))
+
   const good: Retry.Backoff = { base: "1 second", cap: "2 seconds", attempts: 3 }
-  const refused: ReadonlyArray<readonly [option: string, policy: Partial<Retry.Policy>]> = [
-    ["RateLimit.attempts", { RateLimit: { ...good, attempts: 0 } }],
+  const refused: ReadonlyArray<readonly [option: string, policy: Retry.Options]> = [
+    ["RateLimit.attempts: give a whole number of at least 1, not 0", { RateLimit: { ...good, attempts: 0 } }],
+    ["Timeout.attempts", { Timeout: { attempts: 0 } }],
+    ["Transient options: give an object of base, cap, attempts, not 5", { Transient: 5 as unknown as object }],
+    ["Transient retries: give one of base, cap, attempts", { Transient: { retries: 5 } as object }],
+    ["options: give an object", null as unknown as object],
+    ["deadline: give a duration above 0, not 0", { deadline: 0 }],
+    ["onRetry: give a function, not true", { onRetry: true as never }],
+    [`Transient.base: give a duration that is not negative, not "soon"`, { Transient: { base: "soon" as "1 second" } }],
     ["Transient.attempts", { Transient: { ...good, attempts: 2.5 } }],
     ["Overloaded.attempts", { Overloaded: { ...good, attempts: -1 } }],
     ["Malformed.attempts", { Malformed: { ...good, attempts: NaN } }],
@@ -638,7 +676,7 @@ describe("policy", () => {
     ["EmptyResponse.cap", { EmptyResponse: { ...good, cap: "-1 seconds" } }],
     ["Transient.base", { Transient: { ...good, base: "soon" as "1 second" } }],
     ["maxRetryAfter", { maxRetryAfter: -1 }],
-    ["Ratelimit", { Ratelimit: good } as Partial<Retry.Policy>]
+    ["Ratelimit", { Ratelimit: good } as Retry.Options]
   ]
   it.effect.each(refused)(
     "%s that cannot be kept is named when the layer is built, not before",
@@ -649,6 +687,7 @@ describe("policy", () => {
         assert.isTrue(Exit.hasDies(exit))
         const defect = Cause.squash((exit as Exit.Failure<unknown, unknown>).cause)
         assert.include(String(defect), `Retry policy ${option}`)
+        assert.throws(() => Retry.make(failing([]).client, policy), `Retry policy ${option}`)
       })
   )
 })
@@ -716,6 +755,42 @@ describe("Retry.layerSchedule", () => {
         Schedule.while(({ input }: { readonly input: LLMError.LLMError }) => input._tag === "RateLimit")
       )
       assert.deepStrictEqual((yield* through(onlyLimits, [rateLimit, server])).waits, [1000])
+    }))
+
+  it.effect("is refused when it is not a schedule", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* through("5 seconds" as unknown as Schedule.Schedule<unknown>, [])
+      assert.include(
+        String(Cause.squash((exit as Exit.Failure<unknown, unknown>).cause)),
+        "Retry schedule: give a Schedule"
+      )
+    }))
+
+  it.effect("keeps the first and the last 50 failures, and the count and the usage of all", () =>
+    Effect.gen(function*() {
+      const failures = Array.from(
+        { length: 1000 },
+        (_, index) => failure("Transient", "Truncated", { description: String(index), partial: spent(index) })
+      )
+      const all = (failures.length * (failures.length - 1)) / 2
+      const response = responseOf((yield* through(Schedule.forever, failures)).exit)
+      const kept = [0, ...Array.from({ length: 50 }, (_, index) => 950 + index)].map(String)
+      assert.deepStrictEqual(response.attempts?.map(({ description }) => description), kept)
+      // They survive JSON with what is said of those that are missing.
+      const encoded = yield* Schema.encodeEffect(CompletionResponse.CompletionResponse)(response)
+      const { attempts } = yield* Schema.decodeUnknownEffect(CompletionResponse.CompletionResponse)(
+        JSON.parse(JSON.stringify(encoded))
+      )
+      const { count, usage } = LLMError.total(attempts!)
+      assert.deepStrictEqual([count, usage.outputTokens, usage.inputTokens], [1000, all, 3000])
+      // The last failure is the error itself.
+      const error = errorOf((yield* through(Schedule.forever, [...failures, invalid])).exit)
+      assert.strictEqual(error._tag, "ClientError")
+      assert.deepStrictEqual(error.attempts?.map(({ description }) => description), [
+        "0",
+        ...Array.from({ length: 49 }, (_, index) => String(951 + index))
+      ])
+      assert.deepStrictEqual(LLMError.total(error.attempts!), { count, usage })
     }))
 
   it.effect("never sends a client error or a failure that is not retryable again", () =>

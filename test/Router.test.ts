@@ -128,6 +128,32 @@ for (const [way, call] of Object.entries(ways)) {
         }
       }))
 
+    it.effect("refuses a name of more than 512 characters, whatever its patterns, and shows only its beginning", () =>
+      Effect.gen(function*() {
+        const client = yield* clientOf(Router.layer({ "*": fake("any").layer }))
+        assert.strictEqual(yield* call(client, ask("m".repeat(512))), `any ${"m".repeat(512)}`)
+        for (const length of [513, 100_000]) {
+          const error = yield* Effect.flip(call(client, ask("m".repeat(length))))
+          assert.deepStrictEqual([error._tag, error.reason], ["ClientError", "InvalidRequest"])
+          assert.include(error.description, `at most 512 characters, not ${length}`)
+          assert.isBelow(error.message.length, 300)
+        }
+      }))
+
+    it.effect("takes no noticeable time for a name as long as a name may be, nor for a longer one", () =>
+      Effect.gen(function*() {
+        // Patterns that agree with the name until near its end.
+        const routes = Object.fromEntries(
+          Array.from({ length: 40 }, (_, index) => [`a*a*a*a*b${index}`, fake("a").layer])
+        )
+        const client = yield* clientOf(Router.layer(routes))
+        const start = performance.now()
+        for (const length of [128, 256, 512, 100_000]) {
+          for (let turn = 0; turn < 100; turn++) yield* Effect.flip(call(client, ask("a".repeat(length))))
+        }
+        assert.isBelow(performance.now() - start, 1_000)
+      }))
+
     it.effect("builds a layer when it is first asked for, once, and closes it with its own scope", () =>
       Effect.gen(function*() {
         const [first, second] = [fake("first"), fake("second")]
@@ -268,6 +294,26 @@ describe("Router.layer", () => {
         yield* (yield* B).completion(ask("b1"))
         assert.strictEqual(only.builds.begun, 1)
       }).pipe(Effect.provide(Layer.provide(consumers, router)))
+    }))
+
+  it.effect("shares a layer with the Fallback and the Router around it", () =>
+    Effect.gen(function*() {
+      const only = fake("only")
+      const inner = Router.layer({ "a*": only.layer })
+      const client = yield* clientOf(
+        Fallback.layer([Router.layer({ "x/*": { layer: inner, model: (name) => name.slice(2) } }), only.layer])
+      )
+      assert.strictEqual((yield* client.completion(ask("x/a1"))).text, "only a1")
+      assert.strictEqual((yield* client.completion(ask("other"))).text, "only other")
+      assert.strictEqual(only.builds.begun, 1)
+    }))
+
+  it.effect("refuses a pattern that no name could match", () =>
+    Effect.gen(function*() {
+      assert.include(
+        yield* refusalOf({ [`${"a".repeat(512)}*`]: layer }),
+        "Router routes: give patterns of at most 512 characters"
+      )
     }))
 
   it.effect("with real layers needs only the keys of the providers that are asked", () =>

@@ -1,9 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
 import { Completion, Fallback, LLMClient, type LLMError, type RateLimits, Retry, Throttle } from "../src/index.ts"
-import { Sent } from "../src/middleware/sent.ts"
 import { type Answer, answer, failure, nameOf, noting, through } from "./clients.ts"
 import { passing, providers, simulated } from "./testing/simulated.ts"
 
@@ -213,23 +212,6 @@ describe("the queue", () => {
       yield* startAll(fallback, named(3))
       assert.deepStrictEqual(other.calls, [{ at: 0, name: "2" }])
     }))
-
-  it.effect("says to those above whether a call waits in it", () =>
-    Effect.gen(function*() {
-      const { client } = yield* throttled({ concurrency: 1 }, taking("5 seconds"))
-      const calling = [client.completion(ask()), Stream.runDrain(client.stream(ask())), client.completion(ask())]
-      const sent = calling.map(() => ({ waiting: false }))
-      const last = yield* Effect.forEach(calling, (call, index) =>
-        Effect.forkChild(Effect.provideService(call, Sent, sent[index]), { startImmediately: true }))
-      const waiting = Effect.sync(() =>
-        sent.map(({ waiting }) => waiting)
-      )
-      assert.deepStrictEqual(yield* waiting, [false, true, true])
-      yield* TestClock.adjust("5 seconds")
-      assert.deepStrictEqual(yield* waiting, [false, false, true])
-      yield* Fiber.interrupt(last[2]!)
-      assert.deepStrictEqual(yield* waiting, [false, false, true])
-    }))
 })
 
 describe("concurrency", () => {
@@ -273,6 +255,9 @@ describe("concurrency", () => {
 
 const costing = (inputTokens: number, outputTokens: number) => (): Throttle.Tokens => ({ inputTokens, outputTokens })
 
+/** Calls whose name begins so take no tokens, others those of a whole minute. */
+const freeOrNot = (completion: Completion.Completion) => costing(0, nameOf(completion).startsWith("free") ? 0 : 1000)()
+
 describe("tokens per minute", () => {
   it.effect("are estimated from the request, its maxTokens, or the option", () =>
     Effect.gen(function*() {
@@ -285,6 +270,59 @@ describe("tokens per minute", () => {
       yield* start(input.client, "long", ask("x".repeat(3000)))
       yield* start(input.client, "long", ask("x".repeat(3000)))
       assert.lengthOf(input.calls, 1)
+    }))
+
+  it.effect("are expected by the limit that the request names in a provider's own words", () =>
+    Effect.gen(function*() {
+      const limits: ReadonlyArray<object> = [
+        { additionalParams: { max_tokens: 600 } },
+        { additionalParams: { max_tokens: "600" } },
+        { providerParams: { test: { max_completion_tokens: 600 } } },
+        { additionalParams: { generationConfig: { maxOutputTokens: 300, candidateCount: 2 } } },
+        { maxTokens: 200, additionalParams: { n: 3 } }
+      ]
+      for (const limit of limits) {
+        const options = { outputTokensPerMinute: 1000, outputTokens: 1 }
+        const { calls, client } = yield* throttled(options, () => Effect.never)
+        const request = Completion.make({ prompt: "", model: "m", ...limit })
+        yield* start(client, "first", request)
+        yield* start(client, "second", request)
+        assert.lengthOf(calls, 1)
+      }
+      const { calls, client } = yield* throttled(
+        { outputTokensPerMinute: 1000, outputTokens: 600 },
+        () => Effect.never
+      )
+      for (const _ of [1, 2]) {
+        yield* start(client, "", Completion.make({ prompt: "", model: "m", additionalParams: { max_tokens: -1 } }))
+      }
+      assert.lengthOf(calls, 1)
+    }))
+
+  it.effect("are owed for three minutes at most, whatever a provider says was used", () =>
+    Effect.gen(function*() {
+      const absurd = answer({ inputTokens: Number.MAX_SAFE_INTEGER, outputTokens: 1 })
+      const stores = [undefined, Layer.succeedContext(yield* Layer.build(Layer.fresh(RateLimiter.layerStoreMemory)))]
+      for (const store of stores) {
+        const { calls, client } = noting((_, index) =>
+          index < 10
+            ? Effect.delay(Effect.succeed(absurd), "1 second")
+            : atOnce(ask(), index)
+        )
+        const options = { inputTokensPerMinute: 1000, estimate: costing(100, 0) }
+        const layer = store === undefined
+          ? Throttle.layer(options)
+          : Layer.provide(Throttle.layerStore(options), store)
+        const throttle = yield* through(layer, client)
+        const from = yield* Clock.currentTimeMillis
+        // Ten at once, each of which owes as much as it may.
+        yield* startAll(throttle, named(11))
+        assert.lengthOf(calls, 10)
+        yield* TestClock.adjust("180 seconds")
+        assert.lengthOf(calls, 10)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual(calls[10]?.at, from + 181_000)
+      }
     }))
 
   const both = ["completion", "stream"] as const
@@ -366,27 +404,27 @@ describe("tokens per minute", () => {
   it.effect("that do not fit leave the requests untouched", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
-        { requestsPerMinute: 2, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        { requestsPerMinute: 2, outputTokensPerMinute: 1000, estimate: freeOrNot },
         () => Effect.never
       )
       const [, head] = yield* startAll(client, named(2))
       yield* Fiber.interrupt(head!)
-      yield* start(client, "free", ask("free").pipe(Completion.maxTokens(0)))
-      yield* start(client, "more", ask("more").pipe(Completion.maxTokens(0)))
+      yield* start(client, "free", ask("free"))
+      yield* start(client, "free", ask("free"))
       assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
     }))
 
   it.effect("are asked for again and again at no cost", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
-        { requestsPerMinute: 4, outputTokensPerMinute: 1000, outputTokens: 1000 },
+        { requestsPerMinute: 4, outputTokensPerMinute: 1000, estimate: freeOrNot },
         (completion) =>
           Effect.as(
-            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion) as Duration.Input)),
+            Effect.sleep(Duration.fromInputUnsafe(nameOf(completion).replace("free ", "") as Duration.Input)),
             answer({ inputTokens: 1 })
           )
       )
-      const free = (lasts: string) => start(client, lasts, ask(lasts).pipe(Completion.maxTokens(0)))
+      const free = (lasts: string) => start(client, `free ${lasts}`)
       yield* free("1 second")
       yield* free("2 seconds")
       yield* startAll(client, ["3 seconds", "4 seconds"])
@@ -515,7 +553,7 @@ describe("what the provider says", () => {
   ): LLMClient.Service => ({
     ...client,
     stream: (completion) =>
-      Stream.fromEffect(Effect.as(Effect.sleep(begins), { _tag: "TextDelta", text: "Hi!" } as const)).pipe(
+      Stream.fromEffect(Effect.as(Effect.sleep(begins), { _tag: "TextDelta", index: 0, text: "Hi!" } as const)).pipe(
         Stream.concat(
           Stream.fromEffect(
             Effect.map(Effect.delay(last, goesOn), (response) => ({ _tag: "Finish", response }) as const)
@@ -675,6 +713,160 @@ describe("keys", () => {
     }))
 })
 
+describe("names that users choose", () => {
+  it.effect("are refused above 512 characters, before anything is sent", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 10 })
+      const long = Completion.model("m".repeat(513))(ask())
+      for (const call of [client.completion(long), Stream.runDrain(client.stream(long))]) {
+        const error = yield* Effect.flip(call)
+        assert.strictEqual(`${error._tag} ${error.reason}`, "ClientError InvalidRequest")
+      }
+      assert.lengthOf(calls, 0)
+      yield* client.completion(Completion.model("m".repeat(512))(ask()))
+    }))
+
+  it.effect("do not meet the limits of another name in a store", () =>
+    Effect.gen(function*() {
+      const { calls, client } = noting(atOnce)
+      const keys = new Set<string>()
+      const store = Layer.effect(
+        RateLimiter.RateLimiterStore,
+        Effect.map(RateLimiter.RateLimiterStore, (store) => ({
+          ...store,
+          fixedWindow: (options) => {
+            keys.add(options.key)
+            return store.fixedWindow(options)
+          },
+          adaptiveConsume: (options) => {
+            keys.add(`${options.key}:adaptive`)
+            return store.adaptiveConsume(options)
+          }
+        }))
+      ).pipe(Layer.provide(RateLimiter.layerStoreMemory))
+      const throttle = yield* through(Layer.provide(Throttle.layerStore({ requestsPerMinute: 1 }), store), client)
+      for (const model of ["m", "m:requests", "m%3Arequests", "m:adaptive"]) {
+        yield* throttle.completion(Completion.model(model)(ask()))
+      }
+      assert.lengthOf(calls, 4)
+      assert.lengthOf(keys, 8)
+      for (const key of keys) assert.match(key, /^throttle:test:[^:]+:(?:requests|adaptive)$/)
+    }))
+})
+
+it.effect("a clock that is set back keeps nobody waiting", () =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(7_200_000)
+    const { calls, client } = yield* throttled({ requestsPerMinute: 10 }, (_, index) =>
+      index === 10
+        ? Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(20) }))
+        : atOnce(ask(), index))
+    yield* startAll(client, named(10))
+    yield* TestClock.setTime(3_600_000)
+    yield* startAll(client, named(1))
+    assert.lengthOf(calls, 10)
+    yield* TestClock.adjust("60 seconds")
+    assert.lengthOf(calls, 11)
+    yield* TestClock.setTime(1_800_000)
+    yield* startAll(client, named(1))
+    assert.lengthOf(calls, 11)
+    yield* TestClock.adjust("20 seconds")
+    assert.lengthOf(calls, 12)
+  }))
+
+describe("below a Fallback whose next member is ready", () => {
+  const below = <A, E>(call: Effect.Effect<A, E>, patience: LLMClient.Patience | undefined) =>
+    Effect.provideService(call, LLMClient.Patience, patience)
+
+  it.effect("a call waits no longer than its patience, and takes what it waits off that", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 6 })
+      yield* startAll(client, named(4))
+      const patience = { waiting: 60_000, firstByte: 1000 }
+      yield* startAll(client, named(2))
+      // The six come back as a whole after a minute.
+      yield* TestClock.adjust("15 seconds")
+      for (const streamed of [false, true]) {
+        const call = streamed ? Stream.runDrain(client.stream(ask())) : Effect.asVoid(client.completion(ask()))
+        yield* Effect.forkChild(below(call, patience), { startImmediately: true })
+      }
+      yield* TestClock.adjust("45 seconds")
+      assert.lengthOf(calls, 8)
+      assert.strictEqual(patience.waiting, 0)
+    }))
+
+  it.effect("a call that cannot go in time fails at once, as it does for maxWait", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      yield* client.completion(ask())
+      const patience = { waiting: 10_000, firstByte: 1000 }
+      const error = yield* Effect.flip(below(client.completion(ask()), patience))
+      assert.strictEqual(
+        error.message,
+        "RateLimit: test m throttled, retry after 1m: our own limit, it cannot go within 10s, waiting for 1 requests"
+          + " per minute"
+      )
+      assert.isFalse(error.retryable)
+      assert.strictEqual(patience.waiting, 10_000)
+      assert.lengthOf(calls, 1)
+    }))
+
+  it.effect("a call that waits for another one to end leaves when its patience is over", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ concurrency: 1 }, taking("1 minute"))
+      yield* start(client, "first")
+      const patience = { waiting: 10_000, firstByte: 1000 }
+      const fiber = yield* Effect.forkChild(Effect.result(below(client.completion(ask()), patience)))
+      yield* TestClock.adjust("9 seconds")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      assert.include((yield* errorOf(fiber)).description, "waited for 10s")
+      assert.strictEqual(patience.waiting, 0)
+      // With none left it waits for nothing, and goes where nothing has to be waited for.
+      const error = yield* Effect.flip(below(client.completion(ask()), patience))
+      assert.include(error.description, "it cannot go within 0")
+      const free = yield* throttled({ concurrency: 1 })
+      yield* below(free.client.completion(ask()), patience)
+      assert.lengthOf(calls, 1)
+    }))
+
+  it.effect("a call waits on where the Fallback would not move on", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      yield* client.completion(ask())
+      const patience = { waiting: 10_000, firstByte: 1000, when: ({ code }: LLMError.LLMError) => code !== "throttled" }
+      yield* Effect.forkChild(below(client.completion(ask()), patience))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(calls, 2)
+    }))
+
+  it.effect("the last member waits as long as it would without one", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      yield* client.completion(ask())
+      const patience = { waiting: Infinity, firstByte: Infinity }
+      yield* Effect.forkChild(below(client.completion(ask()), patience))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(calls, 2)
+      assert.strictEqual(patience.waiting, Infinity)
+    }))
+})
+
+it.effect("a call that cannot go before its deadline fails at once", () =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(5_000)
+    const { client } = yield* throttled({ requestsPerMinute: 1 })
+    yield* client.completion(ask())
+    const call = (at: number) =>
+      Effect.provideService(client.completion(ask()), LLMClient.Deadline, { at, attempts: [] })
+    const error = yield* Effect.flip(call(64_999))
+    assert.include(error.description, "it cannot go within 59s 999ms")
+    assert.isFalse(error.retryable)
+    const next = yield* Effect.forkChild(call(65_000))
+    yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(next)
+  }))
+
 describe("a store", () => {
   /** One that answers a second after it has counted. */
   const slow = Layer.effect(
@@ -693,12 +885,48 @@ describe("a store", () => {
     return { calls, client: yield* through(layer, client) }
   })
 
+  it.effect("far away is asked for all limits in one round trip, by many calls at a time", () =>
+    Effect.gen(function*() {
+      const limits = { requestsPerMinute: 100, inputTokensPerMinute: 1e6, outputTokensPerMinute: 1e6 }
+      // More than was estimated: the store is to be told.
+      const used = answer({ inputTokens: 5000, outputTokens: 5000 })
+      const { calls, client } = yield* stored(
+        { ...limits, concurrency: 10 },
+        () => Effect.delay(Effect.succeed(used), "3 seconds")
+      )
+      const fibers = yield* startAll(client, named(20))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(calls.map(({ name }) => name), named(10))
+      // A call's place is free when it has ended, although the store is told for another second.
+      yield* TestClock.adjust("4 seconds")
+      assert.deepStrictEqual(calls.map(({ name }) => name), named(20))
+      assert.deepStrictEqual(calls.map(({ at }) => at), named(20).map((name) => Number(name) < 10 ? 1000 : 5000))
+      yield* TestClock.adjust("4 seconds")
+      for (const fiber of fibers) assert.isDefined(fiber.pollUnsafe())
+    }))
+
+  it.effect("far away lets calls go in the order in which they came, and asks no more often than it has to", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* stored({ requestsPerMinute: 5 })
+      yield* startAll(client, named(12))
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(calls, 5)
+      const later = yield* startAll(client, ["12"])
+      yield* TestClock.adjust("200 seconds")
+      assert.deepStrictEqual(calls.map(({ name }) => name), named(13))
+      assert.lengthOf(later, 1)
+      assert.deepStrictEqual(
+        calls.map(({ at }) => Math.floor(at / 60_000)),
+        [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2]
+      )
+    }))
+
   it.effect("gets back what it gave to a call that was interrupted meanwhile", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1 })
       for (const call of [client.completion(ask()), Stream.runDrain(client.stream(ask()))]) {
         const fiber = yield* Effect.forkChild(call, { startImmediately: true })
-        yield* TestClock.adjust("1500 millis")
+        yield* TestClock.adjust("500 millis")
         yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
         yield* TestClock.adjust("5 seconds")
         assert.isDefined(fiber.pollUnsafe())
@@ -706,12 +934,12 @@ describe("a store", () => {
       yield* start(client, "next")
       yield* TestClock.adjust("2 seconds")
       yield* TestClock.adjust(0)
-      assert.deepStrictEqual(calls, [{ at: 15_000, name: "next" }])
+      assert.deepStrictEqual(calls, [{ at: 12_000, name: "next" }])
     }))
 
   it.effect("gets it back too when the wait was over meanwhile", () =>
     Effect.gen(function*() {
-      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "1500 millis" })
+      const { calls, client } = yield* stored({ requestsPerMinute: 1, concurrency: 1, maxWait: "500 millis" })
       const late = yield* start(client, "late")
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual((yield* errorOf(late)).code, "throttled")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
-import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
 
 const root = join(import.meta.dirname, "..")
 const folder = join(root, "node_modules/.cache/docs")
@@ -29,7 +29,9 @@ const snippets = (source: string): Array<Snippet> => {
   return found
 }
 
-const sources = ["README.md", ...globSync("src/**/*.ts", { cwd: root }).sort()]
+const guides = ["README.md", ...globSync("docs/**/*.md", { cwd: root }).sort()]
+
+const sources = [...guides, ...globSync("src/**/*.ts", { cwd: root }).sort()]
 
 /** Type-checks every snippet as a module of its own; gives what is wrong, at the lines of the sources. */
 const typeCheck = (all: ReadonlyArray<Snippet>): Array<string> => {
@@ -70,10 +72,30 @@ const typeCheck = (all: ReadonlyArray<Snippet>): Array<string> => {
 }
 
 describe("documentation", () => {
-  it("has only code that type-checks, in README.md and in the doc comments of src", () => {
+  it("has only links that lead somewhere in the package", () => {
+    const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: Array<string> }
+    for (const guide of guides) {
+      const links = [...readFileSync(join(root, guide), "utf8").matchAll(/\]\((?!https?:)([^)#]*)(#[^)]*)?\)/g)]
+      for (const [, path, anchor] of links) {
+        const target = path === "" ? guide : relative(root, join(root, dirname(guide), path!))
+        assert.isTrue(existsSync(join(root, target)), `${guide} links to ${target}`)
+        assert.isTrue(
+          files.some((file) => target === file || target.startsWith(`${file}/`)) || target.startsWith("bench/"),
+          `${guide} links to ${target}, which is not in the package`
+        )
+        if (anchor === undefined) continue
+        const headings = [...readFileSync(join(root, target), "utf8").matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+          `#${heading!.toLowerCase().replaceAll(/[^a-z0-9 -]/g, "").replaceAll(" ", "-")}`
+        )
+        assert.include(headings, anchor, `${guide} links to a heading of ${target}`)
+      }
+    }
+  })
+
+  it("has only code that type-checks, in README.md, the guides and the doc comments of src", () => {
     const all = sources.flatMap(snippets)
     assert.isAbove(all.filter(({ source }) => source === "README.md").length, 5)
-    assert.isAbove(all.filter(({ source }) => source !== "README.md").length, 5)
+    assert.isAbove(all.filter(({ source }) => source.endsWith(".ts")).length, 5)
     assert.deepStrictEqual(typeCheck(all), [])
   }, 60_000)
 })

@@ -2,9 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Layer, Logger, Result, type Scope } from "effect"
 import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
+import * as Redis from "effect/persistence/Redis"
 import * as TestClock from "effect/testing/TestClock"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
+import { type AddressInfo, connect, createServer } from "node:net"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { CircuitBreaker, Completion, type LLMClient, Throttle } from "../src/index.ts"
@@ -101,6 +103,130 @@ describe("processes that share a Redis", () => {
       assert.strictEqual(error.code, "throttled")
       assert.isTrue(error.retryAfter && Duration.isGreaterThan(error.retryAfter, Duration.seconds(28)))
       assert.lengthOf(other.calls, 0)
+    })
+  )
+})
+
+/** A server that answers that much later than the Redis behind it. */
+const farAway = (server: R.Server, delay: number) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        const proxy = createServer((near) => {
+          const far = connect(server.port, "127.0.0.1")
+          near.on("data", (chunk) => setTimeout(() => far.writable && far.write(chunk), delay))
+          far.on("data", (chunk) => near.write(chunk))
+          for (const socket of [near, far]) {
+            socket.on("error", () => {}).on("close", () => {
+              near.destroy()
+              far.destroy()
+            })
+          }
+        }).listen(0, "127.0.0.1")
+        await once(proxy, "listening")
+        return proxy
+      }),
+      (proxy) => Effect.sync(() => proxy.close())
+    ),
+    (proxy) => ({ ...server, port: (proxy.address() as AddressInfo).port })
+  )
+
+describe("a Redis far away", () => {
+  withRedis(
+    "is asked once for each call, whatever the limits and however many calls there are",
+    Effect.gen(function*() {
+      const server = yield* farAway(yield* R.server, 100)
+      const { calls, client } = noting(() => Effect.succeed(answer()))
+      const throttle = yield* limited(server, client, {
+        requestsPerMinute: 6000,
+        inputTokensPerMinute: 1e6,
+        outputTokensPerMinute: 1e6
+      })
+      // The scripts are loaded.
+      yield* throttle.completion(request)
+      const [took] = yield* Effect.timed(
+        Effect.forEach(Array.from({ length: 50 }), () => throttle.completion(request), { concurrency: "unbounded" })
+      )
+      assert.lengthOf(calls, 51)
+      // One round trip to be let in, and one to say what was used. Four of them one after the other took 20 seconds.
+      assert.isBelow(Duration.toMillis(took), 2000)
+    })
+  )
+})
+
+describe("a key that a store cannot use", () => {
+  const codeOf = (client: LLMClient.Service, model: string) =>
+    Effect.map(
+      Effect.result(client.completion(Completion.model(model)(request))),
+      (result) => Result.isFailure(result) ? result.failure.code ?? result.failure.reason : "answered"
+    )
+
+  const taken = (server: R.Server, keys: ReadonlyArray<string>) =>
+    Effect.provide(
+      Effect.flatMap(Redis.Redis, ({ send }) => Effect.forEach(keys, (key) => send("LPUSH", key, "x"))),
+      R.client(server)
+    )
+
+  const said: Array<string> = []
+  const logger = Logger.layer([Logger.make(({ message }) => said.push(String(message)))])
+
+  withRedis(
+    "is an error of that key: the limits and circuits of all others hold, and nothing counts as gone",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      yield* taken(server, [
+        "ratelimiter:throttle:test:bad:requests",
+        "circuitbreaker:circuit:test:bad"
+      ])
+      const answers = noting(() => Effect.succeed(answer()))
+      const open = yield* limited(server, answers.client)
+      const closed = yield* limited(server, answers.client, { onStoreError: "closed" })
+      const fails = noting(() => Effect.fail(failure("Transient", "Server")))
+      const breaker = yield* through(
+        CircuitBreaker.layerStore({ failures: 1, storeTimeout: "10 seconds" }).pipe(
+          Layer.provide(Breaker.layerStoreRedis()),
+          Layer.provide(R.client(server))
+        ),
+        fails.client
+      )
+      assert.deepStrictEqual(yield* Effect.all([codeOf(open, "bad"), codeOf(open, "bad")]), ["answered", "answered"])
+      assert.strictEqual(yield* codeOf(closed, "bad"), "store_unreachable")
+      assert.deepStrictEqual(yield* Effect.all([codeOf(open, "good"), codeOf(open, "good")]), ["answered", "throttled"])
+      assert.strictEqual(yield* codeOf(closed, "good"), "throttled")
+      assert.deepStrictEqual(yield* Effect.all([codeOf(breaker, "bad"), codeOf(breaker, "bad")]), ["Server", "Server"])
+      assert.deepStrictEqual(
+        yield* Effect.all([codeOf(breaker, "good"), codeOf(breaker, "good")]),
+        ["Server", "circuit_open"]
+      )
+      const warnings = said.filter((message) => message !== "circuit opened")
+      assert.deepStrictEqual(warnings, Array(3).fill("the store cannot use what it holds under this key"))
+    }).pipe(Effect.provide(logger))
+  )
+
+  withRedis(
+    "cannot be made by the name of a model, though limits and circuits share a prefix",
+    Effect.gen(function*() {
+      const server = yield* R.server
+      const { client } = noting(() => Effect.succeed(answer()))
+      const both = yield* through(
+        CircuitBreaker.layerStore({ onStoreError: "closed", storeTimeout: "10 seconds" }).pipe(
+          Layer.provide(Throttle.layerStore({
+            requestsPerMinute: 1,
+            maxWait: "1 second",
+            onStoreError: "closed",
+            storeTimeout: "10 seconds"
+          })),
+          Layer.provide([
+            Breaker.layerStoreRedis({ prefix: "claude:" }),
+            RateLimiter.layerStoreRedis({ prefix: "claude:" })
+          ]),
+          Layer.provide(R.client(server))
+        ),
+        client
+      )
+      for (const model of ["m:requests", "m:adaptive", "m"]) {
+        assert.deepStrictEqual(yield* Effect.all([codeOf(both, model), codeOf(both, model)]), ["answered", "throttled"])
+      }
     })
   )
 })

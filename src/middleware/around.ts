@@ -61,24 +61,24 @@ export interface Surrounding<A> {
   readonly began?: (taken: A) => Effect.Effect<void>
   /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
   readonly after: (taken: A, ended: Ended) => Effect.Effect<void>
-  /** How the call is made, where that is up to what was taken: with another completion, or a service that tells more. */
-  readonly sentBy?: (taken: A) => Calls
+  /** What the caller gets of a failure, once `after` has run. */
+  readonly told?: (taken: A, error: LLMError) => Effect.Effect<LLMError>
 }
 
 /** Surrounds every call of a client; each step gets what `before` took. */
 export const around = <A>(
   client: Calls,
-  { after, began, before, sentBy = () => client }: Surrounding<A>
+  { after, began, before, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(
         before(completion, restore),
         (taken) =>
-          Effect.onExit(
-            // A client that throws instead of failing has been called all the same.
-            restore(Effect.suspend(() => sentBy(taken).completion(completion))),
-            (exit) => after(taken, ended(exit))
+          // A client that throws instead of failing has been called all the same.
+          restore(Effect.suspend(() => client.completion(completion))).pipe(
+            Effect.onExit((exit) => after(taken, ended(exit))),
+            Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
           )
       )
     ),
@@ -110,13 +110,20 @@ export const around = <A>(
         for (const part of parts) characters += length(part)
         return Effect.succeed(parts)
       }
-      return sentBy(taken).stream(completion).pipe(
+      return client.stream(completion).pipe(
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)
           beginning = false
           return Effect.flatMap(began(taken), () => see(parts))
         }),
-        Stream.tapError((error) => Effect.uninterruptible(settle(taken, { _tag: "Failed", error, streamed: true })))
+        Stream.catch((error) =>
+          Stream.unwrap(
+            Effect.uninterruptible(settle(taken, { _tag: "Failed", error, streamed: true })).pipe(
+              Effect.andThen(told(taken, error)),
+              Effect.map(Stream.fail)
+            )
+          )
+        )
       )
     }))
 })

@@ -19,6 +19,7 @@ const names = [
   "rateLimits",
   "body",
   "partial",
+  "omitted",
   "cause"
 ] as const satisfies ReadonlyArray<keyof LLMError>
 

@@ -3,9 +3,11 @@
  * provider's, and what is to happen when the store that holds what they know is gone.
  */
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import type { Completion } from "../Completion.ts"
-import type { Service } from "../LLMClient.ts"
-import type { LLMError } from "../LLMError.ts"
+import type { Patience, Service } from "../LLMClient.ts"
+import { type LLMError, make as makeError } from "../LLMError.ts"
+import * as Attempts from "./attempts.ts"
 import * as Options from "./options.ts"
 
 /**
@@ -57,14 +59,46 @@ export const isUnsent = ({ _tag, attempts = [], code, partial, status }: LLMErro
 /** The model that a call is for: a layer's own where the call names none, so that both mean the same. */
 export const modelOf = ({ model }: Completion, client: Service): string => model ?? client.model ?? ""
 
-export const keyOf = (key: Key | undefined, client: Service) => (completion: Completion): string =>
-  typeof key === "function"
-    ? key(completion, client.provider)
-    : [...(key === undefined ? [] : [key]), client.provider, modelOf(completion, client)].join(":")
+/** The longest name that something is kept under. */
+const longestName = 512
+
+/** Fails a call whose model or key is too long to be kept: users may choose them. */
+export const checkName = (
+  name: string,
+  what: "model" | "key",
+  client: Pick<Service, "provider">
+): Effect.Effect<string, LLMError> =>
+  name.length <= longestName ? Effect.succeed(name) : Effect.fail(makeError("ClientError", {
+    provider: client.provider,
+    model: what === "model" ? name.slice(0, 64) : "",
+    reason: "InvalidRequest",
+    description: `the ${what} has ${name.length} characters: at most ${longestName} are allowed`
+  }))
+
+// A name with a colon in it must not be read as two.
+const escaped = (name: string): string => name.replace(/[%:]/g, (letter) => letter === ":" ? "%3A" : "%25")
+
+/** What the limits or the circuit of a call are kept under. No two that differ give the same. */
+export const keyOf =
+  (key: Key | undefined, client: Service) => (completion: Completion): Effect.Effect<string, LLMError> =>
+    typeof key === "function"
+      ? Effect.map(checkName(key(completion, client.provider), "key", client), escaped)
+      : Effect.map(
+        checkName(modelOf(completion, client), "model", client),
+        (model) => [...(key === undefined ? [] : [key]), client.provider, model].map(escaped).join(":")
+      )
+
+/** The same failure, which is not worth a retry. */
+export const notRetryable = (error: LLMError): LLMError => Attempts.replace(error, { retryable: false })
+
+/** Whether another member of a Fallback is ready, and takes the call after this failure. */
+export const isFallbackReady = (patience: Patience | undefined, error: LLMError): boolean =>
+  patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
 
 export const checkKey = (owner: string, key: Key | undefined): void => {
-  if (key !== undefined && typeof key !== "function" && (typeof key !== "string" || key === "")) {
-    Options.refuse(owner, "key", "a text that is not empty, or a function")
+  if (key === undefined || typeof key === "function") return
+  if (typeof key !== "string" || key === "" || key.length > longestName) {
+    Options.refuse(owner, "key", `a text of 1 to ${longestName} characters, or a function`)
   }
 }
 

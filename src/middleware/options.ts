@@ -10,16 +10,28 @@ export const refuse = (owner: string, option: string, give: string): never => {
   throw new Error(`${owner} ${option}: give ${give}`)
 }
 
-/** Refuses what is no whole number of at least `minimum`; undefined is an option that was left out. */
+// Numbers and short texts are shown: what else was given is told by its type alone.
+const shown = (value: unknown): string => {
+  if (typeof value === "string") return value.length <= 40 ? JSON.stringify(value) : "a long text"
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object"
+  return typeof value === "function" ? "a function" : String(value)
+}
+
+const refuseValue = (owner: string, option: string, value: unknown, give: string): never =>
+  refuse(owner, option, `${give}, not ${shown(value)}`)
+
+/** Refuses what is not a whole number of at least `minimum`; undefined is an option that was left out. */
 export const wholeNumber = (owner: string, option: string, value: number | undefined, minimum = 1): void => {
   if (value !== undefined && (!Number.isSafeInteger(value) || value < minimum)) {
-    refuse(owner, option, `a whole number of at least ${minimum}`)
+    refuseValue(owner, option, value, `a whole number of at least ${minimum}`)
   }
 }
 
-/** Refuses what is no number above 0; undefined is an option that was left out. */
+/** Refuses what is not a number above 0; undefined is an option that was left out. */
 export const positive = (owner: string, option: string, value: number | undefined): void => {
-  if (value !== undefined && !(value > 0 && Number.isFinite(value))) refuse(owner, option, "a number above 0")
+  if (value !== undefined && !(value > 0 && Number.isFinite(value))) {
+    refuseValue(owner, option, value, "a number above 0")
+  }
 }
 
 /** Whether this is a duration that can be waited for: readable, and not negative. */
@@ -29,29 +41,33 @@ export const isWait = (input: Duration.Input): boolean =>
 
 /** Refuses what cannot be waited for; undefined is an option that was left out. */
 export const wait = (owner: string, option: string, value: Duration.Input | undefined): void => {
-  if (value !== undefined && !isWait(value)) refuse(owner, option, "a duration that is not negative")
+  if (value !== undefined && !isWait(value)) refuseValue(owner, option, value, "a duration that is not negative")
 }
 
 /** Refuses a duration that is no time at all; undefined is an option that was left out. */
 export const duration = (owner: string, option: string, value: Duration.Input | undefined): void => {
   if (value !== undefined && (!isWait(value) || Duration.isZero(Duration.fromInputUnsafe(value)))) {
-    refuse(owner, option, "a duration above 0")
+    refuseValue(owner, option, value, "a duration above 0")
   }
 }
 
-/** Refuses what is no function; undefined is an option that was left out. */
+/** Refuses what is not a function; undefined is an option that was left out. */
 export const callable = (owner: string, option: string, value: unknown): void => {
-  if (value !== undefined && typeof value !== "function") refuse(owner, option, "a function")
+  if (value !== undefined && typeof value !== "function") refuseValue(owner, option, value, "a function")
 }
 
-/** Refuses what is no object; undefined is an option that was left out. */
+/** Refuses what is not an object; undefined is an option that was left out. */
 export const object = (owner: string, option: string, value: unknown): void => {
-  if (value !== undefined && (typeof value !== "object" || value === null)) refuse(owner, option, "an object")
+  if (value !== undefined && (typeof value !== "object" || value === null)) {
+    refuseValue(owner, option, value, "an object")
+  }
 }
 
 /** Refuses options that do not exist: one that is misspelt would limit nothing. */
 export const known = (owner: string, options: object, names: ReadonlyArray<string>): void => {
-  if (typeof options !== "object" || options === null) refuse(owner, "options", `an object of ${names.join(", ")}`)
+  if (typeof options !== "object" || options === null) {
+    refuseValue(owner, "options", options, `an object of ${names.join(", ")}`)
+  }
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) refuse(owner, name, `one of ${names.join(", ")}`)
   }

@@ -2,9 +2,9 @@
  * What the end of a call says: how much it used, and whether the provider wants to be left alone.
  */
 import * as Duration from "effect/Duration"
+import * as Estimate from "../Estimate.ts"
 import type { RateLimits, Window } from "../RateLimits.ts"
 import type { Ended } from "./around.ts"
-import * as Estimate from "./estimate.ts"
 import { isUnsent } from "./keys.ts"
 
 /** Tokens that a call reads and writes. */
@@ -23,7 +23,7 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
     case "Failed": {
       const { partial, status = 0 } = ended.error
       if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
-      // What was refused has used nothing, be it by the provider or before it was sent; else nobody knows.
+      // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.
       return status >= 400 || isUnsent(ended.error) ? none : estimate
     }
     case "Left":

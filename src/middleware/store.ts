@@ -15,6 +15,7 @@ import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Steady from "./steady.ts"
 
 export interface Options<E> {
   /** What logs call it: "the store of limits". */
@@ -38,6 +39,24 @@ export type Ask<E> = <A, E1, R, R2 = never>(
   late?: (value: A) => Effect.Effect<unknown, unknown, R2>
 ) => Effect.Effect<A, E | E1, R | R2>
 
+const depth = 5
+
+/**
+ * Whether a Redis answered that what it holds under a key is something else, or that a script failed on it: that is an
+ * error of this key, and the store is not gone.
+ */
+export const isOfKey = (error: unknown): boolean => {
+  let cause = error
+  for (let level = 0; level < depth && typeof cause === "object" && cause !== null; level++) {
+    if ("message" in cause && /^(?:WRONGTYPE|ERR)\b/.test(String(cause.message))) return true
+    cause = "reason" in cause ? cause.reason : "cause" in cause ? cause.cause : undefined
+  }
+  return false
+}
+
+/** What the logs say then, once for each key. */
+export const keyIsTaken = "the store cannot use what it holds under this key"
+
 const firstPause = Duration.seconds(1)
 const longestPause = Duration.seconds(30)
 
@@ -47,6 +66,7 @@ export const make = <E>(
 ): Effect.Effect<Ask<E>, never, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
+    const steady = Steady.make()
     const breaker = yield* Effect.provide(
       Breaker.make({
         tripPolicy: Breaker.consecutive(1),
@@ -70,7 +90,7 @@ export const make = <E>(
       if (Exit.isSuccess(exit.value)) return Breaker.success
       return Option.match(Exit.findErrorOption(exit.value), {
         onNone: () => Breaker.ignored,
-        onSome: (error) => isGone(error) ? Breaker.failure() : Breaker.success
+        onSome: (error) => isGone(error) && !isOfKey(error) ? Breaker.failure() : Breaker.success
       })
     }
 
@@ -90,6 +110,7 @@ export const make = <E>(
       })
       const asking = Effect.exit(inTime).pipe(
         breaker.execute({ key: name, classify }),
+        steady,
         Effect.orElseSucceed(() => Exit.fail(gone("it did not answer before")))
       )
       // In a fiber of its own, so that an answer is waited for, and counts, also when nobody waits for it any more.

@@ -103,7 +103,8 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
         Effect.flatMap(Channel.toPullScoped(pullOf(completion), scope), (next) => {
           const loop: Pull.Pull<CompletionResponse, LLMError> = Effect.flatMap(next, (parts) => {
             const last = parts[parts.length - 1]!
-            return last._tag === "Finish" ? Effect.succeed(last.response) : loop
+            // What follows is read too, so that the connection can be used again.
+            return last._tag === "Finish" ? Effect.as(Effect.exit(next), last.response) : loop
           })
           // A stream that ends without its last part has failed, so that this is never seen.
           return Effect.catchIf(loop, Cause.isDone, () => fail({ _tag: "Truncated" }, attemptOf(completion)))

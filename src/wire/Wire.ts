@@ -190,7 +190,7 @@ export interface Failures {
   /** What no table can say; decided first. */
   readonly decide?: (error: JsonRecord, reading: Reading) => Verdict | undefined
   /** Which limit a rate limit is about, or that it is a quota. */
-  readonly limit?: (error: JsonRecord) => Verdict | undefined
+  readonly limit?: (error: JsonRecord, headers: HeaderMap) => Verdict | undefined
   /** Whether the provider says that the request may be sent again. */
   readonly retryable?: (error: JsonRecord, headers: HeaderMap) => boolean | undefined
   /** How long the provider asks to wait, besides `retry-after` and `retry-after-ms`. */

@@ -9,7 +9,7 @@ import { compact, differences } from "./json.ts"
 import { modelOf, type Replayed } from "./replay.ts"
 
 const textsOf = (choice: ReadonlyArray<Json>): string =>
-  choice.filter((content) => content["_tag"] === "Text").map((content) => content["text"]).join("\n")
+  choice.filter((content) => content["_tag"] === "Text").map((content) => content["text"]).join("")
 
 const readable = (choice: ReadonlyArray<Json>): string =>
   choice.filter((content) => content["_tag"] === "Reasoning")
@@ -40,6 +40,8 @@ export const answerDifferences = (
   const { choice, cost, finishReason, id, model, stopSequence, usage } = expected
   const calls = choice.filter((content) => content["_tag"] === "ToolCall")
   const ids = ours.toolCalls.map((call) => call.id)
+  // What has no place in the vocabulary is each wire's own.
+  const { metadata: _, passes: __, warnings: ___, ...said } = ours
   return [
     ...differences(
       {
@@ -50,7 +52,7 @@ export const answerDifferences = (
         model: model ?? modelOf(exchange),
         ...compact({ id, stopSequence, cost, requestId: requestId(exchange) })
       },
-      { ...ours, choice: withoutMintedIds(ours.choice) }
+      { ...said, choice: withoutMintedIds(ours.choice) }
     ),
     ...differences(textsOf(choice), ours.text, ".text"),
     ...differences(readable(choice), ours.reasoning, ".reasoning"),

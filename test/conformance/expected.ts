@@ -10,6 +10,7 @@ export interface Usage {
   readonly totalTokens: number
   readonly cachedInputTokens: number
   readonly cacheWriteTokens: number
+  readonly longCacheWriteTokens: number
   readonly reasoningTokens: number
 }
 
@@ -43,13 +44,15 @@ const usage = (
   outputTokens: number,
   cachedInputTokens: number,
   cacheWriteTokens: number,
-  reasoningTokens: number
+  reasoningTokens: number,
+  longCacheWriteTokens = 0
 ): Usage => ({
   inputTokens,
   outputTokens,
   totalTokens: inputTokens + outputTokens,
   cachedInputTokens,
   cacheWriteTokens,
+  longCacheWriteTokens,
   // One server reports more of it than of the whole that it is a part of.
   reasoningTokens: Math.min(reasoningTokens, outputTokens)
 })
@@ -111,11 +114,12 @@ const anthropic = (body: Json): Answer => {
       count(reported["output_tokens"]),
       read,
       written,
-      count(at(reported, "output_tokens_details", "thinking_tokens"))
+      count(at(reported, "output_tokens_details", "thinking_tokens")),
+      count(at(reported, "cache_creation", "ephemeral_1h_input_tokens"))
     ),
     id: body["id"],
     model: body["model"],
-    ...compact({ stopSequence: body["stop_sequence"] })
+    ...compact({ stopSequence: body["stop_sequence"], cost: reported["cost"] })
   }
 }
 

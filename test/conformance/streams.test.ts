@@ -32,7 +32,7 @@ const isMinted = (id: unknown): boolean => typeof id === "string" && Message.isM
 
 /** What parts say, each kind put together. */
 const saidBy = (parts: Parts): Said => {
-  const calls: Array<{ id: unknown; name: unknown; arguments: string }> = []
+  const calls = new Map<number, { id: unknown; name: unknown; arguments: string }>()
   let text = ""
   let reasoning = ""
   for (const part of parts) {
@@ -44,13 +44,13 @@ const saidBy = (parts: Parts): Said => {
         reasoning += part.text
         break
       case "ToolCallStart":
-        calls.push({ id: isMinted(part.id) ? undefined : part.id, name: part.name, arguments: "" })
+        calls.set(part.index, { id: isMinted(part.id) ? undefined : part.id, name: part.name, arguments: "" })
         break
       case "ToolCallDelta":
-        calls[part.index]!.arguments += part.arguments
+        calls.get(part.index)!.arguments += part.arguments
     }
   }
-  return { text, reasoning, calls }
+  return { text, reasoning, calls: [...calls.values()] }
 }
 
 const isEmpty = (part: CompletionPart.CompletionPart): boolean =>
@@ -59,13 +59,25 @@ const isEmpty = (part: CompletionPart.CompletionPart): boolean =>
 /** Where parts break the rules that hold for every stream. */
 const broken = (parts: Parts): ReadonlyArray<string> => {
   const finishes = parts.filter(({ _tag }) => _tag === "Finish").length
-  let calls = 0
+  const calls = new Set<number>()
+  const ended = new Set<number>()
+  const seen = new Set<number>()
+  let latest = -1
   return parts.flatMap((part, at) => {
     const last = at === parts.length - 1
+    if ((part._tag === "Start") !== (at === 0)) return [`part ${at}: Start is not once and first`]
     if (part._tag === "Finish" && (!last || finishes > 1)) return [`part ${at}: Finish is not once and last`]
+    if (part._tag === "Start" || part._tag === "Finish") return []
+    const { index } = part
     if (isEmpty(part)) return [`part ${at}: an empty ${part._tag}`]
-    if (part._tag === "ToolCallStart" && part.index !== calls++) return [`part ${at}: call ${part.index} out of order`]
-    if (part._tag === "ToolCallDelta" && part.index >= calls) return [`part ${at}: a delta before its call`]
+    if (ended.has(index)) return [`part ${at}: content ${index} had come to its end`]
+    if (part._tag === "ContentEnd") ended.add(index)
+    if (part._tag === "ToolCallStart") calls.add(index)
+    if (part._tag === "ToolCallDelta" && !calls.has(index)) return [`part ${at}: a delta before its call`]
+    const known = seen.has(index)
+    seen.add(index)
+    if (!known && index < latest) return [`part ${at}: content ${index} out of order`]
+    latest = Math.max(latest, index)
     return []
   })
 }
@@ -78,6 +90,7 @@ const partDifferences = (
 ): ReadonlyArray<string> => {
   const said = saidBy(parts)
   const starts = parts.filter((part) => part._tag === "ToolCallStart")
+  const ends = parts.filter((part) => part._tag === "ContentEnd").toSorted((a, b) => a.index - b.index)
   return [
     ...broken(parts),
     ...differences(expected, said, "said"),
@@ -87,8 +100,9 @@ const partDifferences = (
         said.text,
         "text of the answer"
       ),
+      ...differences(answer.choice, ends.map(({ content }) => content), "contents"),
       ...answer.toolCalls.flatMap((call) => {
-        const { index } = starts.find(({ id }) => id === call.id) ?? { index: -1 }
+        const index = starts.findIndex(({ id }) => id === call.id)
         return differences(
           { name: call.name, arguments: call.arguments },
           { name: said.calls[index]?.name, arguments: parsed(said.calls[index]?.arguments ?? "")?.value ?? {} },

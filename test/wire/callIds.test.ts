@@ -95,6 +95,30 @@ describe("fitIds", () => {
   })
 })
 
+describe("many calls of one id", () => {
+  // A prompt cache of a provider may hold them.
+  it("get the ids that they always got", () => {
+    const ids = Array.from({ length: 4 }, () => "call_0")
+    const [calls] = idsOf(fitIds([asks("other", ...ids), answers(...ids)], "test", word))
+    assert.deepStrictEqual(calls, ["call_0", "isEKOjsEK", "3tPe72tPe", "q9099r909"])
+  })
+
+  it("are answered in their order, and a result too many by the last", () => {
+    const [calls, results] = idsOf(
+      fitIds([asks("other", "a", "a"), answers("a", "a", "a")], "test", word)
+    )
+    assert.deepStrictEqual(results, [...calls!, calls![1]])
+  })
+
+  it("take a time that grows with their number alone", () => {
+    const ids = Array.from({ length: 40_000 }, () => "call_0")
+    const messages = [asks("other", ...ids), answers(...ids)]
+    const [calls, results] = idsOf(fitIds(messages, "test", word))
+    assert.strictEqual(new Set(calls).size, ids.length)
+    assert.deepStrictEqual(results, calls)
+  })
+})
+
 describe("ids on the wire", () => {
   const long = `call_${"x".repeat(40)}`
   const cases: ReadonlyArray<readonly [Name, model: string, writer: string, id: string, form: RegExp]> = [
@@ -130,9 +154,9 @@ describe("ids on the wire", () => {
   }
 
   const kept: ReadonlyArray<readonly [Name, model: string, writer: string, id: string]> = [
-    ["compatible", "kimi-k2", "openai", "functions.get_weather:0"],
-    ["compatible", "Qwen3", "openai", long],
-    ["compatible", "mistral-small-latest", "openai", "D681PevKs"],
+    ["compatible", "kimi-k2", "llm.example.com", "functions.get_weather:0"],
+    ["compatible", "Qwen3", "llm.example.com", long],
+    ["compatible", "mistral-small-latest", "llm.example.com", "D681PevKs"],
     ["openrouter", "google/gemini-3-pro", "openrouter", `tool_0_${"x".repeat(50)}`],
     ["openai", "gpt-4.1", "anthropic", "toolu_01"],
     ["anthropic", "claude-sonnet-4-6", "openai", "call_1"]

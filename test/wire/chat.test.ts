@@ -16,8 +16,12 @@ const weather = Tool.make("weather", {
 
 const call = (id: string, city = "Rome") => Message.toolCall({ id, name: "weather", arguments: { city } })
 const called = (...ids: ReadonlyArray<string>) => Message.assistant(ids.map((id) => call(id)))
-const result = (id: string, content: string | ReadonlyArray<Message.ToolResultContent> = "sunny") =>
+const resultOf = (id: string, content: string | ReadonlyArray<Message.ToolResultContent> = "sunny") =>
   Message.toolResult({ id, name: "weather", content })
+const result = (id: string) => Message.user(resultOf(id))
+
+/** The names under which the dialects stand in a history. */
+const instances = { openai: "openai", compatible: "llm.example.com", openrouter: "openrouter" } as const
 
 const sentMessages = (name: Dialect, history: ReadonlyArray<Message.Message>, prompt: string | Message.Message) =>
   Effect.map(
@@ -164,9 +168,9 @@ describe("request", () => {
       Effect.gen(function*() {
         const both = Message.user([
           "and what else?",
-          ...result("1").content,
-          ...result("2", [Message.text('{"not":"parsed"}'), Message.json({ c: [1] })]).content,
-          ...result("3", []).content
+          resultOf("1"),
+          resultOf("2", [Message.text('{"not":"parsed"}'), Message.json({ c: [1] })]),
+          resultOf("3", [])
         ])
         assert.deepStrictEqual((yield* sentMessages(name, [Message.user("a"), called("1", "2", "3")], both)).slice(2), [
           { role: "tool", tool_call_id: "1", content: "sunny" },
@@ -237,7 +241,7 @@ describe("request", () => {
   describe("reasoning", () => {
     const reasoning = (field?: string): Message.Reasoning => ({
       _tag: "Reasoning",
-      content: [{ _tag: "Text", text: "hm" }, { _tag: "Encrypted", data: "e" }, { _tag: "Summary", text: "so" }],
+      content: [{ _tag: "Text", text: "hm" }, { _tag: "Summary", text: "so" }],
       ...(field !== undefined && { field })
     })
 
@@ -251,7 +255,7 @@ describe("request", () => {
     ) {
       it.effect(`that came in ${field} goes back to a compatible server in ${name}`, () =>
         Effect.gen(function*() {
-          const turn = Message.assistant([reasoning(field), call("1")], { provider: "openai" })
+          const turn = Message.assistant([reasoning(field), call("1")], { provider: instances.compatible })
           const messages = yield* sentMessages("compatible", [Message.user("a"), turn], result("1"))
           assert.deepStrictEqual(messages[1], {
             role: "assistant",
@@ -261,10 +265,10 @@ describe("request", () => {
         }))
     }
 
-    for (const [name, provider] of [["compatible", "openai"], ["openrouter", "openrouter"]] as const) {
+    for (const name of ["compatible", "openrouter"] as const) {
       it.effect(`alone is no message for ${name}`, () =>
         Effect.gen(function*() {
-          const turn = Message.assistant([reasoning()], { provider })
+          const turn = Message.assistant([reasoning()], { provider: instances[name] })
           assert.lengthOf(yield* sentMessages(name, [Message.user("a"), turn], "b"), 2)
         }))
     }
@@ -480,7 +484,7 @@ describe("request", () => {
             schema: {
               type: "object",
               title: "My answer!",
-              properties: { a: { type: "string" }, b: { type: "number" } },
+              properties: { a: { type: "string" }, b: { anyOf: [{ type: "number" }, { type: "null" }] } },
               required: ["a", "b"],
               additionalProperties: false
             }
@@ -491,7 +495,10 @@ describe("request", () => {
 
   it.effect("asks compatible servers for structured output only once tools were called", () =>
     Effect.gen(function*() {
-      const asked = question.pipe(Completion.tools([weather]), Completion.outputSchema({ type: "object" }))
+      const asked = question.pipe(
+        Completion.tools([weather]),
+        Completion.outputSchema({ type: "object", properties: {} })
+      )
       assert.notProperty(yield* bodyTo("compatible")(asked), "response_format")
       assert.property(yield* bodyTo("openai")(asked), "response_format")
       const answered = asked.pipe(
@@ -658,7 +665,7 @@ describe("answer", () => {
           [field]: "hm",
           tool_calls: [toolCall("1", '{"city":"Rome"}')]
         }
-        const response = yield* read(answer(message))
+        const response = yield* readBy("compatible", question)(answer(message))
         assert.deepStrictEqual(response.choice[0], {
           _tag: "Reasoning",
           field,

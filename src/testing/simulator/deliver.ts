@@ -6,8 +6,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
+import { chunks } from "./events.ts"
 import type { SimulatedResponse } from "./exchange.ts"
-import { chunks } from "./wire.ts"
 
 /** What a client of the network meets when the other side breaks the connection. */
 export const connectionReset = (): Error =>

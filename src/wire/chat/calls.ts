@@ -51,6 +51,9 @@ export interface Call {
   ended: boolean
 }
 
+/** Whether a call's arguments have begun, and not ended: they are not JSON. */
+export const isOpen = (call: Call): boolean => call.scan.state === "open"
+
 /** What a fragment adds to a call. */
 export interface Added {
   readonly call: Call
@@ -82,6 +85,8 @@ const isText = (piece: string): boolean => piece.trim() !== ""
 const begins = (call: Call, id: string | undefined, name: string | undefined, piece: string): boolean => {
   if (name === undefined || call.name === "") return false
   if (name !== call.name) return true
+  // What came without an id has it now.
+  if (id !== undefined && call.id === undefined && isEmpty(call)) return false
   const whole = isWhole(call)
   // Some servers repeat the name with every fragment, and the whole call at its end.
   if (id === undefined || call.id === undefined) return whole && isText(piece) && piece !== call.arguments
@@ -143,7 +148,7 @@ export const make = () => {
       const id = string(fragment["id"])
       const name = string(made["name"])
       const piece = argumentsText(made["arguments"])
-      if (id === undefined && name === undefined && !isText(piece)) return undefined
+      if (id === undefined && name === undefined && piece === "") return undefined
       const found = find(slot, id)
       const isNew = found === undefined || begins(found, id, name, piece)
       const call = isNew ? open(slot, id, name, found) : found

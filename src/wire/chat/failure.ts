@@ -7,6 +7,7 @@ import { capacity, client, errorUnder, failures as make, overloaded, usualMessag
 import * as GoogleRpc from "../googleRpc.ts"
 import * as Hints from "../hints.ts"
 import { array, type JsonRecord, number, object, parseJson, string } from "../json.ts"
+import * as OpenAi from "../openai.ts"
 import type { Failures, HeaderMap, MessageRule } from "../Wire.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -60,11 +61,6 @@ const decide: Failures["decide"] = (error, { status }) => {
 // Hints
 // ---------------------------------------------------------------------------------------------------------------------
 
-const openAi = Hints.family((window, figure) => `x-ratelimit-${figure}-${window}`, {
-  requests: "requests",
-  tokens: "tokens"
-}, Hints.goDuration)
-
 const epoch = Hints.family((_, figure) => `x-ratelimit-${figure}`, { requests: "requests" }, (text, now) => {
   const at = Hints.decimal(text)
   return at === undefined ? undefined : at - now
@@ -90,7 +86,7 @@ const retryAfter: Failures["retryAfter"] = (headers, error, now) => {
     ?? seconds(availability(error)["retry_after"])
     ?? seconds(metadata["retry_after_seconds"])
     ?? Hints.ofHeaders(upstream, now)
-    ?? Hints.exhausted(openAi, headers, now)
+    ?? Hints.exhausted(OpenAi.limits, headers, now)
     ?? Hints.hint(epoch.reset(headers["x-ratelimit-reset"], now))
     ?? Hints.hint(epoch.reset(upstream["x-ratelimit-reset"], now))
   return millis === undefined ? undefined : Duration.millis(millis)
@@ -99,15 +95,6 @@ const retryAfter: Failures["retryAfter"] = (headers, error, now) => {
 // ---------------------------------------------------------------------------------------------------------------------
 // Tables
 // ---------------------------------------------------------------------------------------------------------------------
-
-const amount = (text: string | undefined): number => Number(text?.replaceAll(/[,_]/g, ""))
-
-const requestTooLarge: MessageRule = {
-  pattern: /request too large.{0,500}?\blimit:? ([\d,_]{1,20}).{0,200}?\brequested:? ([\d,_]{1,20})/is,
-  verdict: client("TooLarge"),
-  statuses: [413, 429],
-  holds: ([, limit, requested]) => amount(requested) > amount(limit)
-}
 
 const freeModels: MessageRule = { pattern: /free-models-per-day/, verdict: client("DailyQuota"), statuses: [429] }
 
@@ -128,24 +115,41 @@ const shared: Partial<Failures> = {
   limit: GoogleRpc.quota,
   retryable: (error, headers) =>
     availability(error)["retryable"] === false || headers["x-should-retry"] === "false" ? false : undefined,
-  rateLimits: Hints.rateLimits([openAi, epoch]),
+  rateLimits: Hints.rateLimits([OpenAi.limits, epoch]),
   retryAfter
 }
 
 const words: Failures["words"] = {
-  capacity_exhausted: capacity,
+  ...OpenAi.words,
   in_flight_budget_exhausted: capacity,
-  service_tier_capacity_exceeded: capacity,
   weight_exceeds_budget: client("Quota"),
-  organization_spend_limit_exceeded: client("Quota"),
-  project_spend_limit_exceeded: client("Quota"),
-  credit_balance_exhausted: client("Quota"),
   provider_overloaded: overloaded,
+  bio_policy: client("ContentFilter"),
+  cyber_policy: client("ContentFilter"),
+  misalignment_policy_violation: client("ContentFilter"),
+  image_content_policy_violation: client("ContentFilter"),
   authentication: client("Authentication"),
   API_KEY_INVALID: client("Authentication")
 }
 
 /** OpenAI and all that are compatible with it. */
-export const failures: Failures = make({ ...shared, words, messages: [requestTooLarge] })
+export const failures: Failures = make({
+  ...shared,
+  words,
+  messages: [OpenAi.requestTooLarge, OpenAi.tooLong, OpenAi.unsupported]
+})
 
-export const openRouterFailures: Failures = make({ ...shared, words, messages: [freeModels] })
+// Source: OpenRouter, "Errors and debugging", the values of `error_type`; `unmapped` leaves it to the status.
+const routerWords: Failures["words"] = {
+  ...words,
+  max_tokens_exceeded: client("ContextWindow"),
+  token_limit_exceeded: client("ContextWindow"),
+  string_too_long: client("ContextWindow"),
+  refusal: client("ContentFilter")
+}
+
+export const openRouterFailures: Failures = make({
+  ...shared,
+  words: routerWords,
+  messages: [freeModels, OpenAi.tooLong, OpenAi.unsupported]
+})

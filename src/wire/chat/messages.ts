@@ -153,7 +153,8 @@ const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
   const calls = message.content.filter((content) => content._tag === "ToolCall")
   const reasoning = native ? reasoningOf(speaker, message.content) : {}
   const blocks = message.content.filter((content) => content._tag === "ProviderBlock")
-    .filter((block) => block.provider === speaker.name)
+    // What has a type is an item of the Responses API, which has no place in a message.
+    .filter(({ block, provider }) => provider === speaker.name && block["type"] === undefined)
   const encoded = {
     role: "assistant",
     ...(parts.length > 0 && { content: contentOf(parts) }),

@@ -44,7 +44,7 @@ const words: {
     ContextWindow: [400, "invalid_request_error", "context_length_exceeded", "context_length_exceeded"],
     ContentFilter: [400, "invalid_request_error", "content_filter", "content_policy_violation"],
     OutputBudget: invalid,
-    Unsupported: [400, "invalid_request_error", "unsupported_value", "invalid_request"],
+    Unsupported: [400, "invalid_request_error", "unsupported_value", "unsupported_value"],
     Budget: [429, "insufficient_quota", "insufficient_quota", "payment_required"]
   }
 }
@@ -67,12 +67,12 @@ export const errorBody = ({ vendor }: Dialect, error: LLMError): JsonRecord => {
     const [, type, code] = wordsOf(error)
     return { error: { message, type, param: null, code } }
   }
-  const [status, , code, error_type] = routed(error)
+  const [status, , , error_type] = routed(error)
   return {
     error: {
       code: status,
       message: error.reason === "DailyQuota" ? `free-models-per-day: ${message}` : message,
-      metadata: { error_type, ...(error.reason === "Unsupported" && { code }) }
+      metadata: { error_type }
     }
   }
 }

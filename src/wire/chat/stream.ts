@@ -7,7 +7,7 @@ import type * as Message from "../../Message.ts"
 import { present } from "../encode.ts"
 import { array, isObject, type JsonRecord, object, put, string } from "../json.ts"
 import { type Answer, sound, type StreamDecoder } from "../Wire.ts"
-import { type Call, fragmentsOf, indexOf, isEmpty, isWhole, make as makeCalls } from "./calls.ts"
+import { type Call, fragmentsOf, indexOf, isEmpty, isOpen, isWhole, make as makeCalls } from "./calls.ts"
 import { gather, gatherChoices } from "./gather.ts"
 import {
   argumentsOf,
@@ -32,9 +32,11 @@ type Item =
   | { readonly _tag: "Reasoning"; readonly message: Record<string, unknown>; readonly details: Details }
   | { readonly _tag: "Thinking"; text: string }
   | { readonly _tag: "Text"; text: string }
-  | { readonly _tag: "Call"; readonly call: Call }
+  | { readonly _tag: "Call"; readonly call: Call; id: string | undefined }
   | { readonly _tag: "Image"; readonly image: unknown }
   | { readonly _tag: "Audio"; readonly audio: Record<string, unknown> }
+
+type CallItem = Extract<Item, { readonly _tag: "Call" }>
 
 type Details = Map<string, Record<string, unknown>>
 
@@ -78,7 +80,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   let done = false
   const items: Array<Item> = []
   const places: { [Tag in Item["_tag"]]?: number | undefined } = {}
-  const starts = new Map<Call, { readonly index: number; started: boolean }>()
+  const callItems = new Map<Call, { readonly index: number; readonly item: CallItem }>()
   const ended = new Map<number, Message.AssistantContent>()
   const calls = makeCalls()
   let current: Call | undefined
@@ -167,38 +169,31 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const { call, isNew, piece } = added
     if (isNew) {
       // What went before is whole by now, if its text says so; others may go on behind it.
-      if (current !== undefined && isWhole(current) && calls.certain()) end(starts.get(current)!.index, parts)
-      starts.set(call, { index: items.push({ _tag: "Call", call }) - 1, started: false })
+      if (current !== undefined && isWhole(current) && calls.certain()) end(callItems.get(current)!.index, parts)
+      const item: CallItem = { _tag: "Call", call, id: undefined }
+      callItems.set(call, { index: items.push(item) - 1, item })
     }
     current = call
-    const place = starts.get(call)!
+    const { index, item } = callItems.get(call)!
     if (call.name === "" || call.ended) return
-    const fresh = place.started ? piece : call.arguments
-    if (!place.started) {
-      place.started = true
-      call.id ??= mintId(call.position)
-      parts.push({
-        _tag: "ToolCallStart",
-        index: place.index,
-        id: call.id,
-        name: call.name,
-        ...present("signature", call.signature)
-      })
+    const fresh = item.id === undefined ? call.arguments : piece
+    if (item.id === undefined) {
+      item.id = call.id ?? mintId(call.position)
+      const start = { _tag: "ToolCallStart", index, id: item.id, name: call.name } as const
+      parts.push(call.signature === undefined ? start : { ...start, signature: call.signature })
     }
-    if (fresh !== "" && !isEmpty(call)) {
-      parts.push({ _tag: "ToolCallDelta", index: place.index, arguments: fresh })
-    }
+    if (fresh !== "" && !isEmpty(call)) parts.push({ _tag: "ToolCallDelta", index, arguments: fresh })
   }
 
   const complete = (): boolean => finish !== undefined || done
 
   // A call that the stream broke off in is no call, and one whose name never came cannot be run.
-  const callOf = (call: Call): ReadonlyArray<Message.ToolCall> => {
-    if (call.name === "" || (isEmpty(call) && !complete())) return []
+  const callOf = (call: Call, id: string | undefined): ReadonlyArray<Message.ToolCall> => {
+    if (id === undefined || isOpen(call) || (isEmpty(call) && !complete())) return []
     const value = argumentsOf(call.arguments, ending(finish, native).truncated)
     return value === undefined ? [] : [{
       _tag: "ToolCall",
-      id: call.id ??= mintId(call.position),
+      id,
       name: call.name,
       arguments: value as Message.ToolCall["arguments"],
       ...present("signature", call.signature)
@@ -214,7 +209,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
       case "Text":
         return [{ _tag: "Text", text: item.text }]
       case "Call":
-        return callOf(item.call)
+        return callOf(item.call, item.id)
       case "Image":
         return imageOf(item.image)
       case "Audio":

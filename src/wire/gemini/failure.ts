@@ -9,7 +9,14 @@ import type { Failures, Verdict } from "../Wire.ts"
 const malformedCall: Verdict = ["EmptyResponse", "MalformedToolCall"]
 
 export const failures: Failures = make({
-  words: { API_KEY_INVALID: client("Authentication") },
+  words: { API_KEY_INVALID: client("Authentication"), unsupported_parameter: client("Unsupported") },
+  messages: [
+    {
+      pattern: /\bnot supported (?:for|by|on|in) (?:this|the) model\b/i,
+      verdict: client("Unsupported"),
+      statuses: [400]
+    }
+  ],
   prefixes: [["billing_", client("Quota")]],
   finishes: {
     MALFORMED_FUNCTION_CALL: malformedCall,

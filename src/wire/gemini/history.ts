@@ -65,7 +65,9 @@ const resultOf = (response: JsonRecord, waiting: Array<Waiting>): Message.ToolRe
   const given = string(response["id"])
   const name = string(response["name"]) ?? ""
   const byId = given === undefined ? -1 : waiting.findIndex((call) => call.given === given)
-  const place = byId >= 0 ? byId : waiting.findIndex((call) => call.name === name)
+  const place = byId >= 0 ?
+    byId :
+    waiting.findIndex((call) => call.name === name && (given === undefined || call.given === undefined))
   const call = place < 0 ? undefined : waiting.splice(place, 1)[0]
   const value = object(response["response"])
   const field = names.find((field) => field in value)

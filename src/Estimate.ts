@@ -1,0 +1,92 @@
+/**
+ * How many tokens a request will cost, as well as one can say before it is sent. The provider's own count corrects it
+ * afterwards; where the provider counts beforehand, ask `countTokens` of the client.
+ *
+ * ```ts
+ * import { Completion, Estimate } from "effect-llm"
+ *
+ * const tokens = Estimate.inputTokens(Completion.make({ prompt: "Why is the sky blue?" }))
+ * ```
+ *
+ * | content | tokens |
+ * |---|---|
+ * | text, and documents of text | a token for 3.5 characters |
+ * | other documents, such as a PDF | a page of 2,000 tokens for each 50 kB, at least 1,500 |
+ * | audio and video | a token for 400 bytes, at least 1,500 |
+ * | images, and what lies behind a URL or an id | 1,500 each |
+ */
+
+import * as Result from "effect/Result"
+import { type Completion, messages } from "./Completion.ts"
+import type { CompletionResponse } from "./CompletionResponse.ts"
+import type { Base64, Message } from "./Message.ts"
+
+// English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
+const perToken = 3.5
+
+// What providers charge for an image of usual size; other media cost at least as much.
+const perMedium = 1500
+
+// A page of a PDF is charged as its text and, by some, as a picture of it. Pages with pictures take about 50 kB; those
+// of text alone take less, and scanned ones more.
+const documentBytesPerToken = 25
+
+// Providers charge about 32 tokens for a second of sound, which takes 16 kB, and 300 for one of video, which takes more.
+const mediaBytesPerToken = 400
+
+/** Tokens of that many characters, about. */
+export const ofCharacters = (count: number): number => Math.ceil(count / perToken)
+
+// A value that cannot be written as JSON cannot be sent either: its estimate does not matter.
+const json = (value: unknown): number =>
+  ofCharacters(Result.getOrElse(Result.try(() => JSON.stringify(value)), () => "")?.length ?? 0)
+
+type Content = Exclude<Message["content"], string>[number]
+
+const bytesOf = ({ data }: Base64): number => Math.floor(data.length * 3 / 4)
+
+const isText = ({ mediaType }: Base64): boolean =>
+  /^text\/|^application\/(?:json|xml|yaml|x-yaml|javascript|x-ndjson|sql)\b|\+(?:json|xml)\b/i.test(
+    mediaType.slice(0, 128)
+  )
+
+const ofContent = (content: Content): number => {
+  switch (content._tag) {
+    case "Text":
+      return ofCharacters(content.text.length)
+    case "Image":
+      return perMedium
+    case "Audio":
+    case "Video":
+      return content.source._tag === "Base64"
+        ? Math.max(perMedium, Math.ceil(bytesOf(content.source) / mediaBytesPerToken))
+        : perMedium
+    case "Document": {
+      const { source } = content
+      if (source._tag !== "Base64") return perMedium
+      return isText(source)
+        ? ofCharacters(bytesOf(source))
+        : Math.max(perMedium, Math.ceil(bytesOf(source) / documentBytesPerToken))
+    }
+    case "ToolResult":
+      return content.content.reduce((sum, part) => sum + (part._tag === "Json" ? json(part.value) : ofContent(part)), 0)
+    default:
+      return json(content)
+  }
+}
+
+/** An estimate of the tokens that a request makes a model read: its messages, tools and schemas. */
+export const inputTokens = (completion: Completion): number => {
+  const { outputSchema, preamble = "", tools } = completion
+  let tokens = ofCharacters(preamble.length) + (outputSchema === undefined ? 0 : json(outputSchema))
+  for (const tool of tools) tokens += json(tool)
+  for (const { content } of messages(completion)) {
+    if (typeof content === "string") tokens += ofCharacters(content.length)
+    else for (const item of content) tokens += ofContent(item)
+  }
+  return tokens
+}
+
+/** An estimate of the tokens of an answer, as far as it came. */
+export const outputTokens = ({ choice }: CompletionResponse): number =>
+  choice.reduce((sum, content) => sum + ofContent(content), 0)

@@ -1,0 +1,60 @@
+/**
+ * Ends a call at its deadline, with all that it had cost by then: those below are interrupted first, and tell the
+ * attempts that they know of.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { Deadline } from "../LLMClient.ts"
+import { type LLMError, make as makeError } from "../LLMError.ts"
+import { flatten } from "./attempts.ts"
+
+/** A call that may have a deadline of its own, and one around it. */
+export interface Bound {
+  /** The longest time for the call itself; infinite without a deadline of its own. */
+  readonly within: Duration.Duration
+  readonly outer: Deadline | undefined
+  /** For those below: the earlier one of both. */
+  readonly deadline: Deadline | undefined
+}
+
+/** Begins a call, from which on its own time counts. */
+export const begin = (within: Duration.Duration): Effect.Effect<Bound> =>
+  Effect.gen(function*() {
+    const outer = yield* Deadline
+    const now = yield* Clock.currentTimeMillis
+    const at = Math.min(outer?.at ?? Number.POSITIVE_INFINITY, now + Duration.toMillis(within))
+    return { within, outer, deadline: Number.isFinite(at) ? { at, attempts: [] } : undefined }
+  })
+
+/** Who made the call, and what has failed of it so far. */
+export interface Made {
+  readonly owner: string
+  readonly provider: () => string
+  readonly model: () => string
+  readonly failures: () => ReadonlyArray<LLMError>
+}
+
+const late = (within: Duration.Duration, made: Made, attempts: ReadonlyArray<LLMError>): LLMError =>
+  makeError("Transient", {
+    provider: made.provider(),
+    model: made.model(),
+    reason: "Timeout",
+    description: `${made.owner} deadline of ${Duration.format(within)} passed`,
+    attempts: attempts.length === 0 ? undefined : flatten(attempts)
+  })
+
+/** Fails as `Transient · Timeout` when the time of the call has passed; tells whoever ends it before what it had cost. */
+export const bounded = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  { deadline, outer, within }: Bound,
+  made: Made
+): Effect.Effect<A, E | LLMError, R> => {
+  const spent = () => [...made.failures(), ...(deadline?.attempts ?? [])]
+  const told = outer === undefined
+    ? self
+    : Effect.onInterrupt(self, () => Effect.sync(() => outer.attempts.push(...spent())))
+  return Duration.isFinite(within)
+    ? Effect.timeoutOrElse(told, { duration: within, orElse: () => Effect.fail(late(within, made, spent())) })
+    : told
+}

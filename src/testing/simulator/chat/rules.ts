@@ -1,0 +1,394 @@
+/**
+ * What Chat Completions accepts beyond the shape of the body, in OpenAI's own wording. OpenRouter hands the same
+ * refusals on from its upstream, without OpenAI's rules for single models.
+ */
+import * as Result from "effect/Result"
+import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
+import * as Shape from "../shape.ts"
+import type { Body } from "./body.ts"
+
+const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
+  status: 400,
+  type: "invalid_request_error",
+  message,
+  param,
+  code
+})
+
+export const invalid = (message: string): Rejection => refusal(message)
+
+const article = (types: ReadonlyArray<string>): string =>
+  types.map((type) => /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).join(" or ")
+
+const quoted = (literals: ReadonlyArray<string>): string => literals.map((literal) => `'${literal}'`).join(", ")
+
+/** The field that tells an object's kind, when it names one that there is not. */
+const unlistedTag = ({ types, value }: Shape.Flaw): "role" | "type" | undefined =>
+  isObject(value) && types.includes("object")
+    ? (["role", "type"] as const).find((tag) => typeof value[tag] === "string")
+    : undefined
+
+const wrongType = (place: string, flaw: Shape.Flaw): Rejection => {
+  const got = Shape.nameOf(flaw.value)
+  const tag = unlistedTag(flaw)
+  if (tag !== undefined) {
+    return refusal(`Invalid value: '${(flaw.value as JsonObject)[tag]}'.`, `${place}.${tag}`, "invalid_value")
+  }
+  return flaw.literals.length > 0 && got === "string"
+    ? refusal(`Invalid value: '${flaw.value}'. Supported values are: ${quoted(flaw.literals)}.`, place, "invalid_value")
+    : refusal(
+      `Invalid type for '${place}': expected ${article(flaw.types) || "another type"}, but got ${
+        got === "null" ? got : article([got])
+      } instead.`,
+      place,
+      "invalid_type"
+    )
+}
+
+const unknownField = (place: string, depth: number): Rejection =>
+  depth === 1
+    ? refusal(`Unrecognized request argument supplied: ${place}`)
+    : refusal(`Unknown parameter: '${place}'.`, place, "unknown_parameter")
+
+const missingField = (place: string): Rejection =>
+  place === "model"
+    ? refusal("you must provide a model parameter")
+    : refusal(`Missing required parameter: '${place}'.`, place, "missing_required_parameter")
+
+const wording: { readonly [kind in Shape.Flaw["kind"]]: (place: string, flaw: Shape.Flaw) => Rejection } = {
+  missing: missingField,
+  unknown: (place, flaw) => unknownField(place, flaw.path.length),
+  type: wrongType
+}
+
+export const rejectionOf = (flaw: Shape.Flaw): Rejection => wording[flaw.kind](Shape.indexed(flaw.path), flaw)
+
+const emptyArray = (place: string): Rejection =>
+  refusal(
+    `Invalid '${place}': empty array. Expected an array with minimum length 1, but got an empty array instead.`,
+    place,
+    "empty_array"
+  )
+
+interface Range {
+  readonly minimum: number
+  readonly maximum: number
+  readonly kind: "decimal" | "integer"
+}
+
+const ranges = {
+  temperature: { minimum: 0, maximum: 2, kind: "decimal" },
+  top_p: { minimum: 0, maximum: 1, kind: "decimal" },
+  frequency_penalty: { minimum: -2, maximum: 2, kind: "decimal" },
+  presence_penalty: { minimum: -2, maximum: 2, kind: "decimal" },
+  max_tokens: { minimum: 1, maximum: Infinity, kind: "integer" },
+  max_completion_tokens: { minimum: 1, maximum: Infinity, kind: "integer" },
+  n: { minimum: 1, maximum: 128, kind: "integer" },
+  top_logprobs: { minimum: 0, maximum: 20, kind: "integer" }
+} satisfies { readonly [field in keyof Body]?: Range }
+
+const outOfRange: Rule<Body> = (body) => {
+  for (const [field, { kind, maximum, minimum }] of Object.entries(ranges)) {
+    const value = body[field as keyof typeof ranges]
+    if (value === undefined || value === null) continue
+    if (kind === "integer" && !Number.isInteger(value)) {
+      return refusal(
+        `Invalid type for '${field}': expected an integer, but got a decimal number instead.`,
+        field,
+        "invalid_type"
+      )
+    }
+    if (value > maximum) {
+      return refusal(
+        `Invalid '${field}': ${kind} above maximum value. Expected a value <= ${maximum}, but got ${value} instead.`,
+        field,
+        `${kind}_above_max_value`
+      )
+    }
+    if (value < minimum) {
+      return refusal(
+        `Invalid '${field}': ${kind} below minimum value. Expected a value >= ${minimum}, but got ${value} instead.`,
+        field,
+        `${kind}_below_min_value`
+      )
+    }
+  }
+  return undefined
+}
+
+const emptyArrays: Rule<Body> = (body) => {
+  if (body.messages.length === 0) return emptyArray("messages")
+  if (body.tools?.length === 0) return refusal("[] is too short - 'tools'")
+  for (const [index, message] of body.messages.entries()) {
+    if (Array.isArray(message.content) && message.content.length === 0) return emptyArray(`messages[${index}].content`)
+    if (message.role === "assistant" && message.tool_calls?.length === 0) {
+      return emptyArray(`messages[${index}].tool_calls`)
+    }
+  }
+  return undefined
+}
+
+const silentAssistant: Rule<Body> = ({ messages }) => {
+  const index = messages.findIndex((message) =>
+    message.role === "assistant" && (message.content ?? null) === null && (message.refusal ?? null) === null &&
+    message.tool_calls === undefined && (message.function_call ?? null) === null &&
+    (message.audio ?? null) === null
+  )
+  return index < 0
+    ? undefined
+    : refusal("Invalid value for 'content': expected a string, got null.", `messages.[${index}].content`)
+}
+
+const toolPairs: Rule<Body> = ({ messages }) => {
+  let open: ReadonlyArray<string> = []
+  for (const [index, message] of messages.entries()) {
+    if (message.role === "tool") {
+      if (!open.includes(message.tool_call_id)) {
+        return refusal(
+          "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
+          `messages.[${index}].role`
+        )
+      }
+      open = open.filter((id) => id !== message.tool_call_id)
+      continue
+    }
+    if (open.length > 0) return unanswered(open, index)
+    open = message.role === "assistant" ? message.tool_calls?.map((call) => call.id) ?? [] : []
+  }
+  return open.length > 0 ? unanswered(open, messages.length - 1) : undefined
+}
+
+const longestId = 40
+
+const callIds: Rule<Body> = ({ messages }) => {
+  for (const [index, message] of messages.entries()) {
+    const ids = message.role === "assistant" ? message.tool_calls?.map(({ id }) => id) ?? [] : []
+    const at = ids.findIndex((id) => id.length > longestId)
+    if (at < 0) continue
+    const place = `messages[${index}].tool_calls[${at}].id`
+    return refusal(
+      `Invalid '${place}': string too long. Expected a string with maximum length ${longestId}, but got a string with length ${
+        ids[at]?.length
+      } instead.`,
+      place,
+      "string_above_max_length"
+    )
+  }
+  return undefined
+}
+
+const unanswered = (ids: ReadonlyArray<string>, index: number): Rejection =>
+  refusal(
+    `An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: ${
+      ids.join(", ")
+    }`,
+    `messages.[${index}].role`
+  )
+
+export const functionsOf = (body: Body) =>
+  (body.tools ?? []).flatMap((tool) => tool.type === "function" ? [tool.function] : [])
+
+const functionNames: Rule<Body> = (body) => {
+  for (const [index, tool] of (body.tools ?? []).entries()) {
+    const name = tool.type === "function" ? tool.function.name : "custom"
+    const place = `tools[${index}].function.name`
+    if (!/^[a-zA-Z0-9_-]+$/.test(name)) {
+      return refusal(
+        `Invalid '${place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.`,
+        place,
+        "invalid_value"
+      )
+    }
+    if (name.length > 64) {
+      return refusal(
+        `Invalid '${place}': string too long. Expected a string with maximum length 64, but got a string with length ${name.length} instead.`,
+        place,
+        "string_above_max_length"
+      )
+    }
+  }
+  const twice = firstDuplicate(functionsOf(body).map((one) => one.name))
+  return twice === undefined
+    ? undefined
+    : refusal(`Duplicate function name '${twice}' in 'tools'.`, "tools", "invalid_value")
+}
+
+/** Why a schema does not do for `strict: true`, if it does not. */
+const strictProblem = (schema: unknown, context: ReadonlyArray<string>): string | undefined => {
+  if (!isObject(schema)) return undefined
+  const place = `In context=(${context.map((step) => `'${step}'`).join(", ")}${context.length === 1 ? "," : ""})`
+  const properties = isObject(schema.properties) ? schema.properties : {}
+  if (schema.oneOf !== undefined) return `${place}, 'oneOf' is not permitted.`
+  if (schema.type === "object" || schema.properties !== undefined) {
+    if (schema.additionalProperties !== false) {
+      return `${place}, 'additionalProperties' is required to be supplied and to be false.`
+    }
+    const required = Array.isArray(schema.required) ? schema.required : []
+    const left = Object.keys(properties).find((key) => !required.includes(key))
+    if (left !== undefined) {
+      return `${place}, 'required' is required to be supplied and to be an array including every key in properties. Missing '${left}'.`
+    }
+  }
+  return nested(schema, properties).map(([steps, inner]) => strictProblem(inner, [...context, ...steps]))
+    .find((problem) => problem !== undefined)
+}
+
+const nested = (
+  schema: JsonObject,
+  properties: JsonObject
+): ReadonlyArray<readonly [ReadonlyArray<string>, unknown]> => [
+  ...Object.entries(properties).map(([key, inner]) => [["properties", key], inner] as const),
+  ...Object.entries(isObject(schema.$defs) ? schema.$defs : {}).map(([key, inner]) => [["$defs", key], inner] as const),
+  ...(Array.isArray(schema.anyOf) ? schema.anyOf : []).map((inner, index) =>
+    [["anyOf", String(index)], inner] as const
+  ),
+  [["items"], schema.items]
+]
+
+const functionSchemas: Rule<Body> = (body) => {
+  for (const [index, { name, parameters, strict }] of functionsOf(body).entries()) {
+    if (parameters === undefined) continue
+    const problem = parameters.type !== "object"
+      ? `schema must be a JSON Schema of 'type: "object"', got 'type: ${
+        typeof parameters.type === "string" ? JSON.stringify(parameters.type) : '"None"'
+      }'.`
+      : strict === true
+      ? strictProblem(parameters, [])
+      : undefined
+    if (problem !== undefined) {
+      return refusal(
+        `Invalid schema for function '${name}': ${problem}`,
+        `tools[${index}].function.parameters`,
+        "invalid_function_parameters"
+      )
+    }
+  }
+  return undefined
+}
+
+const responseFormat: Rule<Body> = ({ messages, response_format: format }) => {
+  if (format?.type === "json_object" && !/json/i.test(JSON.stringify(messages))) {
+    return refusal(
+      "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+      "messages"
+    )
+  }
+  if (format?.type !== "json_schema") return undefined
+  const { name, schema, strict } = format.json_schema
+  if (!/^[a-zA-Z0-9_-]{1,64}$/.test(name)) {
+    return refusal(
+      "Invalid 'response_format.json_schema.name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+      "response_format.json_schema.name",
+      "invalid_value"
+    )
+  }
+  const problem = strict === true ? strictProblem(schema, []) : undefined
+  return problem === undefined
+    ? undefined
+    : refusal(`Invalid schema for response_format '${name}': ${problem}`, "response_format")
+}
+
+const toolChoice: Rule<Body> = (body) => {
+  const { parallel_tool_calls: parallel, tool_choice: choice, tools } = body
+  const alone = (field: string): Rejection =>
+    refusal(`Invalid value for '${field}': '${field}' is only allowed when 'tools' are specified.`, field)
+  if (choice !== undefined && tools === undefined) return alone("tool_choice")
+  if (parallel !== undefined && tools === undefined) return alone("parallel_tool_calls")
+  if (typeof choice !== "object" || choice.type !== "function") return undefined
+  const wanted = choice.function.name
+  return functionsOf(body).some(({ name }) => name === wanted)
+    ? undefined
+    : refusal(`Tool choice '${wanted}' not found in 'tools' parameter.`, "tool_choice")
+}
+
+const together: Rule<Body> = (body) => {
+  if (body.stream_options && body.stream !== true) {
+    return refusal("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
+  }
+  if (typeof body.top_logprobs === "number" && body.logprobs !== true) {
+    return refusal("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs")
+  }
+  if (Array.isArray(body.stop) && body.stop.length > 4) {
+    return refusal(
+      `Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length ${body.stop.length} instead.`,
+      "stop",
+      "array_above_max_length"
+    )
+  }
+  return typeof body.max_tokens === "number" && typeof body.max_completion_tokens === "number"
+    ? refusal(
+      "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+      "max_tokens",
+      "invalid_parameter_combination"
+    )
+    : undefined
+}
+
+/** The o-series and gpt-5 and later; dated and sized variants included, chat variants not. */
+const isReasoningModel = (model: string): boolean => /^(?:o\d|gpt-[5-9])/.test(model) && !model.includes("-chat")
+
+const unsupported = (field: string, advice: string): Rejection =>
+  refusal(
+    `Unsupported parameter: '${field}' is not supported with this model.${advice}`,
+    field,
+    "unsupported_parameter"
+  )
+
+const reasoningModels: Rule<Body> = (body) => {
+  if (!isReasoningModel(body.model)) return undefined
+  if (typeof body.max_tokens === "number") return unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
+  const fixed = /^(?:o\d|gpt-5(?:-|$))/.test(body.model)
+  if (!fixed) return undefined
+  if ((body.stop ?? null) !== null) return unsupported("stop", "")
+  return typeof body.temperature === "number" && body.temperature !== 1
+    ? refusal(
+      `Unsupported value: 'temperature' does not support ${body.temperature} with this model. Only the default (1) value is supported.`,
+      "temperature",
+      "unsupported_value"
+    )
+    : undefined
+}
+
+const knownModel: Rule<Body> = ({ model }) =>
+  isUnknownModel(model)
+    ? {
+      ...refusal(`The model \`${model}\` does not exist or you do not have access to it.`, null, "model_not_found"),
+      status: 404
+    }
+    : undefined
+
+/** What every upstream of Chat Completions enforces. */
+const shared: ReadonlyArray<Rule<Body>> = [
+  outOfRange,
+  emptyArrays,
+  silentAssistant,
+  toolPairs,
+  functionNames,
+  functionSchemas,
+  responseFormat,
+  toolChoice
+]
+
+/** What OpenAI itself enforces. */
+export const openAiRules: ReadonlyArray<Rule<Body>> = [
+  ({ model }) => model === "" ? refusal("you must provide a model parameter") : undefined,
+  knownModel,
+  ...shared,
+  callIds,
+  together,
+  reasoningModels
+]
+
+/** What comes back through OpenRouter from the upstream provider. */
+export const upstreamRules: ReadonlyArray<Rule<Body>> = shared
+
+/** What a request counts, unless it breaks a rule. */
+export const checked = <A>(
+  rules: ReadonlyArray<Rule<Body>>,
+  body: Body,
+  facts: (body: Body) => A
+): Result.Result<A, Rejection> => {
+  const rejection = firstRejection(rules, body)
+  return rejection === undefined ? Result.succeed(facts(body)) : Result.fail(rejection)
+}

@@ -1,0 +1,65 @@
+/**
+ * What OpenAI's protocols share, Chat Completions and Responses: headers, codes, and the forms of media. Sources: OpenAI
+ * API, "Error codes", "Rate limits".
+ */
+import { capacity, client } from "./failure.ts"
+import * as Hints from "./hints.ts"
+import type { Failures, MessageRule } from "./Wire.ts"
+
+/** The headers that say how much is left of a limit. */
+export const limits: Hints.Family = Hints.family((window, figure) => `x-ratelimit-${figure}-${window}`, {
+  requests: "requests",
+  tokens: "tokens"
+}, Hints.goDuration)
+
+const amount = (text: string | undefined): number => Number(text?.replaceAll(/[,_]/g, ""))
+
+/** A single request above the limit of a minute, which no waiting makes fit. */
+export const requestTooLarge: MessageRule = {
+  pattern: /request too large.{0,500}?\blimit:? ([\d,_]{1,20}).{0,200}?\brequested:? ([\d,_]{1,20})/is,
+  verdict: client("TooLarge"),
+  statuses: [413, 429],
+  holds: ([, limit, requested]) => amount(requested) > amount(limit)
+}
+
+/** Words for a setting or a content that the model does not take. */
+export const unsupported: MessageRule = {
+  pattern:
+    /\bnot supported (?:for|with|by|on) (?:this|the|that) model\b|\brole '?\w{1,20}'? is not supported\b|function tools with reasoning_effort|\bunsupported (?:parameter|value): '/i,
+  verdict: client("Unsupported"),
+  statuses: [400, 422]
+}
+
+/** How servers that give no code say that a conversation is too long for the model. */
+export const tooLong: MessageRule = {
+  pattern: new RegExp(
+    [
+      "exceeds the context window",
+      "maximum prompt length is",
+      "reduce the length of the messages",
+      "exceeds the available context size",
+      "greater than the context length",
+      "exceeded model token limit",
+      "too large for model with .{0,40}maximum context length",
+      "is longer than the model's context length",
+      "exceeded .{0,40}context length",
+      "range of input length should be",
+      "context window exceeds limit"
+    ].join("|"),
+    "is"
+  ),
+  verdict: client("ContextWindow"),
+  statuses: [400, 413, 422, undefined]
+}
+
+/** OpenAI's own codes. */
+export const words: Failures["words"] = {
+  organization_spend_limit_exceeded: client("Quota"),
+  project_spend_limit_exceeded: client("Quota"),
+  credit_balance_exhausted: client("Quota"),
+  capacity_exhausted: capacity,
+  service_tier_capacity_exceeded: capacity,
+  unsupported_value: client("Unsupported"),
+  unsupported_parameter: client("Unsupported"),
+  unknown_parameter: client("Unsupported")
+}

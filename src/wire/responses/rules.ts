@@ -1,0 +1,120 @@
+/**
+ * What models refuse over the Responses API, and what is sent instead. Sources: OpenAI API reference, "Reasoning",
+ * "Latest model"; what is known of models.
+ */
+import * as Completion from "../../Completion.ts"
+import type { Warning } from "../../CompletionResponse.ts"
+import * as Models from "../../Models.ts"
+import type { Refused } from "../Wire.ts"
+import type { Options } from "./shape.ts"
+
+/** A completion that its model takes, and what of it was changed. */
+export interface Fitted {
+  readonly completion: Completion.Completion
+  readonly warnings: ReadonlyArray<Warning>
+}
+
+/** The least that OpenAI takes as the limit of an answer. */
+const leastTokens = 16
+
+// The effort that comes nearest to a budget of tokens.
+const budgets: ReadonlyArray<readonly [most: number, effort: Models.Effort]> = [
+  [0, "none"],
+  [1024, "minimal"],
+  [4096, "low"],
+  [16_384, "medium"],
+  [Infinity, "high"]
+]
+
+const effortOf = (budget: number): Models.Effort => budgets.find(([most]) => budget <= most)?.[1] ?? "high"
+
+type Change = Partial<Pick<Completion.Completion, "maxTokens" | "reasoning" | "seed" | "temperature" | "topP">>
+
+// A field of which `undefined` is left out.
+const without = (completion: Completion.Completion, change: { [K in keyof Change]: Change[K] | undefined }) =>
+  Completion.make({ ...completion, ...change })
+
+const changes = (warnings: Array<Warning>) => (field: string, description: string): void => {
+  warnings.push({ field, description })
+}
+
+const fitReasoning = (
+  { reasoning }: Completion.Completion,
+  rules: Models.Rules,
+  model: string,
+  warn: (field: string, description: string) => void
+): Completion.Reasoning | undefined => {
+  if (reasoning === undefined) return undefined
+  const { budgetTokens, effort, ...rest } = reasoning
+  const asked = effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens))
+  if (rules.thinking?.length === 0) {
+    if (asked !== undefined && asked !== "none") {
+      warn("reasoning", `${model} does not reason: the setting is left out`)
+    }
+    return undefined
+  }
+  const sent = asked && Models.nearestEffort(rules, asked, "responses")
+  if (budgetTokens !== undefined) {
+    warn(
+      "reasoning.budgetTokens",
+      effort === undefined && sent !== undefined
+        ? `${model} counts no budget of tokens: effort ${sent} is sent instead`
+        : `${model} counts no budget of tokens: it is left out`
+    )
+  }
+  if (effort !== undefined && sent !== effort) {
+    warn(
+      "reasoning.effort",
+      sent === undefined
+        ? `${model} takes no effort: it is left out`
+        : `${model} does not take effort ${effort}: ${sent} is sent instead`
+    )
+  }
+  return { ...rest, ...(sent !== undefined && { effort: sent }) }
+}
+
+// Whether temperature and top_p are taken at this effort.
+const samples = (rules: Models.Rules, effort: Models.Effort | undefined): boolean => {
+  switch (rules.sampling) {
+    case "none":
+      return false
+    case "withoutThinking":
+      return Models.effectiveEffort(rules, effort, "responses") === "none"
+    default:
+      return true
+  }
+}
+
+/** The completion as its model takes it; what it cannot do without is refused. */
+export const fit = (options: Options, completion: Completion.Completion, model: string): Fitted | Refused => {
+  const { native, vendor = "openai" } = options
+  if ((completion.stopSequences ?? []).length > 0) {
+    return {
+      _tag: "Refused",
+      reason: "Unsupported",
+      description: 'stopSequences: the Responses API has none: leave them out, or use api: "chat"'
+    }
+  }
+  const rules = Models.find(vendor, model, options.models)
+  const warnings: Array<Warning> = []
+  const warn = changes(warnings)
+  const reasoning = fitReasoning(completion, rules, model, warn)
+  const { maxTokens, seed } = completion
+  let { temperature, topP } = completion
+  if (!samples(rules, reasoning?.effort)) {
+    // 1 is what the model does anyway.
+    for (const [field, value] of [["temperature", temperature], ["topP", topP]] as const) {
+      if (value !== undefined && value !== 1) warn(field, `${model} takes none while it reasons: it is left out`)
+    }
+    temperature = topP = undefined
+  }
+  if (seed !== undefined) warn("seed", "the Responses API has no seed: it is left out")
+  const raised = native && maxTokens !== undefined && maxTokens < leastTokens ? leastTokens : maxTokens
+  if (raised !== maxTokens) {
+    warn("maxTokens", `OpenAI takes no less than ${leastTokens}: ${leastTokens} is sent instead`)
+  }
+  return {
+    completion: without(completion, { reasoning, temperature, topP, maxTokens: raised, seed: undefined }),
+    warnings
+  }
+}
