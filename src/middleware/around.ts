@@ -20,14 +20,23 @@ export type Ended =
     | { readonly _tag: "Answered"; readonly response: CompletionResponse }
     | { readonly _tag: "Failed"; readonly error: LLMError }
     /** The caller went, or something died; of a stream, this many characters had come by then. */
-    | { readonly _tag: "Left"; readonly characters: number }
+    | { readonly _tag: "Left"; readonly characters: number; readonly died?: true }
   )
   & { readonly streamed: boolean }
 
-const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
+/** The end of a call that gave no answer and did not fail. */
+export const left = (exit: Exit.Exit<unknown, unknown>, streamed: boolean, characters: number): Ended => ({
+  _tag: "Left",
+  streamed,
+  characters,
+  ...(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && { died: true })
+})
+
+/** The end of a call that is not streamed. */
+export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
+    onNone: () => left(exit, false, 0),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
@@ -57,6 +66,8 @@ export interface Surrounding<A> {
    * otherwise, and what it had taken by then it gives back itself.
    */
   readonly before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>
+  /** The client that is called, where that depends on what was taken. */
+  readonly through?: (taken: A) => Calls
   /** Runs with the first part of a stream, ahead of whoever reads it; not for completions. */
   readonly began?: (taken: A) => Effect.Effect<void>
   /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
@@ -68,7 +79,7 @@ export interface Surrounding<A> {
 /** Surrounds every call of a client; each step gets what `before` took. */
 export const around = <A>(
   client: Calls,
-  { after, began, before, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
+  { after, began, before, through = () => client, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
@@ -76,7 +87,7 @@ export const around = <A>(
         before(completion, restore),
         (taken) =>
           // A client that throws instead of failing has been called all the same.
-          restore(Effect.suspend(() => client.completion(completion))).pipe(
+          restore(Effect.suspend(() => through(taken).completion(completion))).pipe(
             Effect.onExit((exit) => after(taken, ended(exit))),
             Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
           )
@@ -96,7 +107,7 @@ export const around = <A>(
       const taken = yield* Effect.uninterruptibleMask((restore) =>
         Effect.acquireRelease(
           before(completion, restore),
-          (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
+          (taken, exit) => settle(taken, left(exit, true, characters))
         )
       )
       const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
@@ -110,7 +121,7 @@ export const around = <A>(
         for (const part of parts) characters += length(part)
         return Effect.succeed(parts)
       }
-      return client.stream(completion).pipe(
+      return through(taken).stream(completion).pipe(
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)
           beginning = false
