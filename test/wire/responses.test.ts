@@ -646,6 +646,13 @@ describe("failure", () => {
       [error("context_length_exceeded"), 400, "ClientError", "ContextWindow"],
       [error("unsupported_value"), 400, "ClientError", "Unsupported"],
       [error("unknown_parameter"), 400, "ClientError", "Unsupported"],
+      [
+        error(null, "Unsupported parameter: 'top_p' is not supported with this model."),
+        400,
+        "ClientError",
+        "Unsupported"
+      ],
+      [error(null, "the request exceeds the available context size"), 400, "ClientError", "ContextWindow"],
       [error(null, "No tool output found for function call call_1."), 400, "ClientError", "InvalidRequest"],
       [error("invalid_prompt", "flagged as violating our usage policy"), 400, "ClientError", "ContentFilter"],
       [error("invalid_prompt", "it is too odd"), 400, "ClientError", "InvalidRequest"],

@@ -158,11 +158,14 @@ const completionFrom = (random: Random): Completion.Completion =>
 // What this wire cannot say of a request
 // ---------------------------------------------------------------------------------------------------------------------
 
+const withoutId = (part: Message.ReasoningPart): Message.ReasoningPart => {
+  const { id: _, ...rest } = part
+  return rest
+}
+
 const withoutIds = (reasoning: Message.Reasoning, ...tags: ReadonlyArray<string>): Message.Reasoning => ({
   _tag: "Reasoning",
-  content: tags.flatMap((tag) => reasoning.content.filter(({ _tag }) => _tag === tag)).map(({ id: _, ...part }) =>
-    part as Message.ReasoningPart
-  )
+  content: tags.flatMap((tag) => reasoning.content.filter(({ _tag }) => _tag === tag)).map(withoutId)
 })
 
 // An automatic detail is what is sent where none is; plain texts go as texts; only files in the request have names.
@@ -276,7 +279,7 @@ const normalContent = (
 ): ReadonlyArray<Message.AssistantContent> => {
   switch (content._tag) {
     case "Text": {
-      const { signature, ...text } = content
+      const { signature: _, ...text } = content
       // That a text is a refusal is known at its end alone.
       return content.text === "" && content.citations === undefined ? [] : [streamed ? text : content]
     }
@@ -285,7 +288,7 @@ const normalContent = (
         part._tag === "Text" || part._tag === "Summary" ? [{ _tag: "Summary", text: part.text } as const] : []
       )
       const rest = content.content.filter(({ _tag }) => _tag === "Encrypted")
-      const parts = [...readable, ...rest].map(({ id: _, ...part }) => part as Message.ReasoningPart)
+      const parts = [...readable, ...rest].map(withoutId)
       return parts.length === 0 ? [] : [{ _tag: "Reasoning", content: parts }]
     }
     case "Image":
