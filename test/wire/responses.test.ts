@@ -81,6 +81,13 @@ describe("request", () => {
     assert.deepStrictEqual(body["include"], ["reasoning.encrypted_content"])
   })
 
+  it("asks no model for encrypted reasoning that is known not to reason", () => {
+    const include = (model: string) => bodyOf({ model })["include"]
+    for (const model of ["gpt-4.1", "gpt-4o-mini", "gpt-5-chat-latest"]) assert.isUndefined(include(model), model)
+    for (const model of ["gpt-5", "o3", "gpt-6.1-sol", "my-deployment"]) assert.isDefined(include(model), model)
+    assert.strictEqual(bodyOf({ model: "gpt-4.1" })["store"], false)
+  })
+
   it("streams without obfuscation where the server knows it", () => {
     assert.deepStrictEqual(bodyOf({}, {}, true)["stream_options"], { include_obfuscation: false })
     assert.isUndefined(bodyOf({}, { native: false }, true)["stream_options"])

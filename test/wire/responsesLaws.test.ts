@@ -9,11 +9,13 @@ import * as CompletionResponse from "../../src/CompletionResponse.ts"
 import * as Message from "../../src/Message.ts"
 import * as TokenUsage from "../../src/TokenUsage.ts"
 import * as Tool from "../../src/Tool.ts"
+import { isObject, parseJson } from "../../src/wire/json.ts"
 import { responses, server } from "../../src/wire/responses/wire.ts"
 import type { Asked } from "../../src/wire/Wire.ts"
+import { frames } from "../conformance/events.ts"
 import { differences } from "../conformance/json.ts"
 import { make, type Random } from "../fuzz/random.ts"
-import { broken, streamed, streamedText, whole } from "./responsesRun.ts"
+import { broken, mintId, streamed, streamedText, whole } from "./responsesRun.ts"
 
 const runs = 2000
 
@@ -402,6 +404,29 @@ describe("laws", () => {
         stream = stream.replaceAll(/"item_id":"[^"]*"/g, () => `"item_id":"${random.below(1000)}"`)
       }
       return broken(streamedText(openai, about.completion, stream))
+    })
+  })
+
+  it("nothing that comes makes the wire throw", () => {
+    each(5, (random) => {
+      const response = answerFrom(random)
+      const mutated = (value: unknown): unknown => parseJson(random.mutateJson(JSON.stringify(value)))
+      const body = mutated(server.encode({ response }, about, stamp))
+      if (isObject(body)) openai.response(body, mintId)
+      openai.failures.errorIn(body)
+      const request = openai.request(completionFrom(random), "any", false)
+      const asking = mutated("body" in request ? request.body : {})
+      if (isObject(asking)) server.decode({ body: asking, headers: {}, path: "/responses" })
+      const decoder = openai.stream(mintId)
+      const parts: Array<CompletionPart.CompletionPart> = []
+      for (const { data } of frames(streamOf(response))) {
+        const event = random.chance(0.3) ? mutated(data) : data
+        if (isObject(event)) decoder.event(event, parts)
+        if (random.chance(0.1)) decoder.answer()
+      }
+      decoder.answer()
+      decoder.close(parts)
+      return []
     })
   })
 
