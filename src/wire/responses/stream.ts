@@ -48,7 +48,7 @@ interface Slot {
   item: JsonRecord
   /** Its contents, by their index in it; only messages have more than one. */
   readonly contents: Map<number, Open>
-  /** The number of the call, of the id that it was given, and whether that was told. */
+  /** Which call of the answer it is; its id, once its start was told. */
   call?: { readonly number: number; id?: string }
   /** Its arguments are whole. */
   whole: boolean
@@ -174,7 +174,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const completeReasoning = (slot: Slot, key: string, whole: string, parts: Parts): void =>
     addReasoning(slot, key, rest(slot.contents.get(0)?.pieces.get(key), whole) ?? "", parts)
 
-  // Two readings of one call are none: nobody shall run either.
+  // Of two versions of one call, nobody knows which was meant: neither is run.
   const completeArguments = (slot: Slot, whole: string, parts: Parts): void => {
     if (slot.whole || whole === "") return
     const pieces = slot.contents.get(0)?.pieces.get("arguments")
