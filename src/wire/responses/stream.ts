@@ -66,8 +66,6 @@ const typeOf = (event: string): string =>
     ? "reasoning"
     : event.startsWith("response.function_call")
     ? "function_call"
-    : event.startsWith("response.custom_tool_call")
-    ? "custom_tool_call"
     : "message"
 
 const argumentsText = (value: unknown): string =>
