@@ -24,12 +24,12 @@
 
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Completion from "./Completion.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import * as Estimate from "./Estimate.ts"
-import { LLMClient, middleware, type Service } from "./LLMClient.ts"
+import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Calls, type Ended } from "./middleware/around.ts"
 import * as Attempts from "./middleware/attempts.ts"
@@ -368,10 +368,4 @@ export const make = (options: Options): Effect.Effect<Budget> =>
 export const layer = (budget: Budget | Options): Layer.Layer<LLMClient, never, LLMClient> =>
   "apply" in budget
     ? middleware(budget.apply)
-    : Layer.fresh(Layer.effect(
-      LLMClient,
-      Effect.gen(function*() {
-        const { apply } = yield* make(budget)
-        return apply(yield* LLMClient)
-      })
-    ))
+    : middleware((client) => Effect.map(make(budget), ({ apply }) => apply(client)))

@@ -27,13 +27,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Breaker from "effect/persistence/CircuitBreaker"
 import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { Completion } from "./Completion.ts"
-import { LLMClient, type Service } from "./LLMClient.ts"
+import { type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Ended, type Restore } from "./middleware/around.ts"
 import * as Circuit from "./middleware/circuit.ts"
@@ -144,7 +144,7 @@ interface Running {
   readonly fiber: Fiber.Fiber<Seen, Breaker.CircuitBreakerError>
   readonly seen: Deferred.Deferred<Seen>
   readonly admitted: Circuit.Admitted
-  readonly fallbackReady: boolean
+  readonly patience: Patience | undefined
 }
 
 /** How a call waits until its end is written down. */
@@ -213,26 +213,29 @@ const makeWith = Effect.fnUntraced(function*(
       return error === undefined ? Breaker.success : Breaker.ignored
     })
 
+  const movesOn = (patience: Patience | undefined, error: LLMError, wait = 0): boolean =>
+    wait > maxRetryAfter || Limits.isFallbackReady(patience, error)
+
   const refusal = (
     client: Service,
     completion: Completion,
     circuit: Circuit.Circuit,
-    fallbackReady: boolean,
+    patience: Patience | undefined,
     { reason }: Breaker.CircuitBreakerError
   ) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const wait = reason._tag === "CircuitOpen"
         ? Math.max(Duration.toMillis(reason.retryAfter), circuit.hint - now)
         : undefined
-      return Effect.fail(makeError("Transient", {
+      const error = makeError("Transient", {
         provider: client.provider,
         model: Limits.modelOf(completion, client),
         reason: "Overloaded",
         description: refusals[reason._tag],
         code: reason._tag === "CircuitBreakerStoreError" ? Limits.storeUnreachable : Limits.circuitOpen,
-        retryable: fallbackReady || wait !== undefined && wait > maxRetryAfter ? false : undefined,
         retryAfter: wait === undefined ? undefined : Duration.millis(wait)
-      }))
+      })
+      return Effect.fail(movesOn(patience, error, wait) ? Limits.notRetryable(error) : error)
     })
 
   /** Fails the call that was let in to try, while a provider asks to be left alone: the store may not know. */
@@ -264,7 +267,7 @@ const makeWith = Effect.fnUntraced(function*(
       const now = yield* Clock.currentTimeMillis
       const circuit = circuits.get(key, now)
       circuit.usedAt = now
-      const fallbackReady = yield* Limits.isFallbackReady
+      const patience = yield* Patience
       const go = yield* Deferred.make<void>()
       const seen = yield* Deferred.make<Seen>()
       const admitted = Circuit.admitting(circuit)
@@ -275,9 +278,9 @@ const makeWith = Effect.fnUntraced(function*(
       const fiber = yield* Effect.forkDetach(counted(admitted, run), { startImmediately: true })
       yield* restore(Effect.raceFirst(Deferred.await(go), Fiber.join(fiber))).pipe(
         Effect.onInterrupt(() => Effect.andThen(Effect.sync(() => fiber.interruptUnsafe()), written(fiber, leaving))),
-        Effect.catch((error) => refusal(client, completion, circuit, fallbackReady, error))
+        Effect.catch((error) => refusal(client, completion, circuit, patience, error))
       )
-      return { admitted, circuit, fallbackReady, fiber, seen } satisfies Running as Running
+      return { admitted, circuit, fiber, patience, seen } satisfies Running as Running
     })
   }
 
@@ -295,10 +298,10 @@ const makeWith = Effect.fnUntraced(function*(
     })
 
   /** The caller's next try would meet the open circuit: whether it should wait for that. */
-  const told = ({ circuit, fallbackReady }: Running, error: LLMError): Effect.Effect<LLMError> =>
+  const told = ({ circuit, patience }: Running, error: LLMError): Effect.Effect<LLMError> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       const wait = circuit.open === undefined ? 0 : Circuit.until(circuit) - now
-      return isFailure(error) && wait > 0 && (fallbackReady || wait > maxRetryAfter)
+      return isFailure(error) && wait > 0 && movesOn(patience, error, wait)
         ? Limits.notRetryable(error)
         : error
     })
@@ -377,13 +380,7 @@ const isCircuitBreaker = (self: CircuitBreaker | Options): self is CircuitBreake
   typeof self === "object" && self !== null && "apply" in self
 
 const applied = <R>(circuits: Effect.Effect<CircuitBreaker, never, R>) =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
-      const { apply } = yield* circuits
-      return apply(yield* LLMClient)
-    })
-  ))
+  middleware((client) => Effect.map(circuits, ({ apply }) => apply(client)))
 
 /**
  * Breaks the circuit to the client below when it keeps failing: one of your own circuits, which other layers may share

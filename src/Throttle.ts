@@ -26,11 +26,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import type * as RateLimiter from "effect/persistence/RateLimiter"
 import type { Completion } from "./Completion.ts"
 import * as Estimate from "./Estimate.ts"
-import { Deadline, LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
+import { Deadline, type LLMClient, middleware, Patience, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError, type RateLimitReason } from "./LLMError.ts"
 import { around, type Ended, type Restore } from "./middleware/around.ts"
 import * as Counting from "./middleware/counting.ts"
@@ -246,7 +246,18 @@ const decorate = (
     yield* (shared ? identity : first)(asks)
   })
 
-  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore) {
+  /** The longest that a call waits: no longer than its Fallback has patience, nor until its deadline. */
+  const longestWait = Effect.fnUntraced(function*(completion: Completion, today: number) {
+    const patience = yield* Patience
+    const deadline = yield* Deadline
+    const refused = failure("RateLimit", completion, { reason: "Requests", code: Limits.throttled, description: "" })
+    const patient = patience !== undefined && Limits.isFallbackReady(patience, refused)
+      ? patience.waiting
+      : Number.POSITIVE_INFINITY
+    return Math.max(0, Math.min(maxWait, patient, (deadline?.at ?? Number.POSITIVE_INFINITY) - today))
+  })
+
+  const before = Effect.fnUntraced(function*(completion: Completion, restore: Restore, today: number) {
     const now = yield* Clock.currentTimeMillis
     const lane = yield* laneOf(completion, now)
     if (lane.waiting >= maxQueue) return yield* refusal(lane, completion, `${maxQueue} calls are waiting already`)
@@ -258,9 +269,7 @@ const decorate = (
       began: undefined
     }
     const patience = yield* Patience
-    const deadline = yield* Deadline
-    const mayWait = Math.min(patience?.waiting ?? maxWait, deadline === undefined ? maxWait : deadline.at - now)
-    const longest = Math.min(maxWait, Math.max(0, mayWait))
+    const longest = yield* longestWait(completion, today)
     lane.waiting++
     const admitted = admit(ticket, completion, now, longest).pipe(
       Effect.timeoutOrElse({
@@ -305,7 +314,8 @@ const decorate = (
   })
 
   return around(client, {
-    before: (completion, restore) => steady(before(completion, restore)),
+    before: (completion, restore) =>
+      Effect.flatMap(Clock.currentTimeMillis, (today) => steady(before(completion, restore, today))),
     began: (ticket) =>
       Effect.map(steady(Lane.see(ticket.lane)), (seen) => {
         ticket.began = seen
@@ -331,12 +341,10 @@ export const layer = (options: Options): Layer.Layer<LLMClient, never, LLMClient
 export const layerStore = (
   options: StoreOptions
 ): Layer.Layer<LLMClient, never, LLMClient | RateLimiter.RateLimiterStore> =>
-  Layer.fresh(Layer.effect(
-    LLMClient,
-    Effect.gen(function*() {
+  middleware((client) =>
+    Effect.suspend(() => {
       check(options, Limits.storeNames)
       Limits.checkStore(owner, options)
-      const client = yield* LLMClient
-      return { ...client, ...decorate(client, options, yield* Counting.inStore(options)) }
+      return Effect.map(Counting.inStore(options), (counting) => decorate(client, options, counting))
     })
-  ))
+  )

@@ -219,6 +219,15 @@ describe("while a fallback is ready", () => {
       assert.strictEqual(error.cause, cause)
     }))
 
+  it.effect("which does not take calls after this failure, they are as without one", () =>
+    Effect.gen(function*() {
+      const { client } = yield* broken({ failures: 1 })
+      const patience = { waiting: 10_000, firstByte: 1000, when: () => false }
+      const call = Effect.provideService(client.completion(ask()), LLMClient.Patience, patience)
+      const errors = yield* times(2, Effect.flip(call))
+      assert.deepStrictEqual(errors.map(({ retryable }) => retryable), [undefined, undefined])
+    }))
+
   it.effect("which is not the case for the last member, nor without a Fallback", () =>
     Effect.gen(function*() {
       const { client } = yield* broken({ failures: 1 })

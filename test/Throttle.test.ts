@@ -830,6 +830,16 @@ describe("below a Fallback whose next member is ready", () => {
       assert.lengthOf(calls, 1)
     }))
 
+  it.effect("a call waits on where the Fallback would not move on", () =>
+    Effect.gen(function*() {
+      const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
+      yield* client.completion(ask())
+      const patience = { waiting: 10_000, firstByte: 1000, when: ({ code }: LLMError.LLMError) => code !== "throttled" }
+      yield* Effect.forkChild(below(client.completion(ask()), patience))
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(calls, 2)
+    }))
+
   it.effect("the last member waits as long as it would without one", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled({ requestsPerMinute: 1 })
@@ -841,6 +851,21 @@ describe("below a Fallback whose next member is ready", () => {
       assert.strictEqual(patience.waiting, Infinity)
     }))
 })
+
+it.effect("a call that cannot go before its deadline fails at once", () =>
+  Effect.gen(function*() {
+    yield* TestClock.setTime(5_000)
+    const { client } = yield* throttled({ requestsPerMinute: 1 })
+    yield* client.completion(ask())
+    const call = (at: number) =>
+      Effect.provideService(client.completion(ask()), LLMClient.Deadline, { at, attempts: [] })
+    const error = yield* Effect.flip(call(64_999))
+    assert.include(error.description, "it cannot go within 59s 999ms")
+    assert.isFalse(error.retryable)
+    const next = yield* Effect.forkChild(call(65_000))
+    yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(next)
+  }))
 
 describe("a store", () => {
   /** One that answers a second after it has counted. */
@@ -863,7 +888,12 @@ describe("a store", () => {
   it.effect("far away is asked for all limits in one round trip, by many calls at a time", () =>
     Effect.gen(function*() {
       const limits = { requestsPerMinute: 100, inputTokensPerMinute: 1e6, outputTokensPerMinute: 1e6 }
-      const { calls, client } = yield* stored({ ...limits, concurrency: 10 }, taking("3 seconds"))
+      // More than was estimated: the store is to be told.
+      const used = answer({ inputTokens: 5000, outputTokens: 5000 })
+      const { calls, client } = yield* stored(
+        { ...limits, concurrency: 10 },
+        () => Effect.delay(Effect.succeed(used), "3 seconds")
+      )
       const fibers = yield* startAll(client, named(20))
       yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(calls.map(({ name }) => name), named(10))

@@ -5,7 +5,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Completion } from "../Completion.ts"
-import { Patience, type Service } from "../LLMClient.ts"
+import type { Patience, Service } from "../LLMClient.ts"
 import { type LLMError, make as makeError } from "../LLMError.ts"
 import * as Attempts from "./attempts.ts"
 import * as Options from "./options.ts"
@@ -91,11 +91,9 @@ export const keyOf =
 /** The same failure, which is not worth a retry. */
 export const notRetryable = (error: LLMError): LLMError => Attempts.replace(error, { retryable: false })
 
-/** Whether another member of a Fallback may take the call that runs. */
-export const isFallbackReady: Effect.Effect<boolean> = Effect.map(
-  Patience,
-  (patience) => patience !== undefined && Number.isFinite(patience.waiting)
-)
+/** Whether another member of a Fallback is ready, and takes the call after this failure. */
+export const isFallbackReady = (patience: Patience | undefined, error: LLMError): boolean =>
+  patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
 
 export const checkKey = (owner: string, key: Key | undefined): void => {
   if (key === undefined || typeof key === "function") return

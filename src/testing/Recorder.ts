@@ -18,30 +18,13 @@
  * )
  * ```
  *
- * - One file holds the exchanges of one test, in the order of their requests. JSON is kept as JSON and server-sent
- *   events as lines, so that a change is readable in a review. It is written whole, whenever a body has ended.
- * - What goes by is not held back: the caller sees chunks as they come. A body that its reader left is recorded as far
- *   as it was read, and so is one that broke; a request without any response is not recorded.
- * - Headers are left out but for a few that are known to be harmless. Values that are secrets by their name (`key`,
- *   `api_key`, `access_token`, …) are replaced in queries, in forms, and anywhere in JSON; in a path, what looks like a
- *   key. An exchange in which then still appears what was left out or replaced, escaped or in base64, or what looks like
- *   a key, is refused and not written. So is a body that is compressed, as it cannot be searched.
- * - Look at a recording before you commit it all the same. What stays open: a secret that no rule knows for one, as in a
- *   prompt or under a name of your own (see `redact`); the value of a named field that a stream spells out piece by
- *   piece; what is encrypted, hashed, or encoded otherwise; texts in UTF-16, multipart bodies but for known values; and
- *   secrets of fewer than four characters, or eight where nothing says that they are secrets.
- * - A request is matched by method, URL and body; JSON is compared by what it says, and kept in the order of its keys.
- *   What was replaced is not compared. Each recording is replayed once, unless `reuse` is set. A request that was not
- *   recorded is a defect, which no retry hides, and it fails the test at the end of the layer even if the code under
- *   test swallowed it, beside whatever the test died of in consequence.
- * - A file may be edited by hand. What cannot be read then fails the layer and names the field; pieces that do not add
- *   up to the body give what is left with the last of them.
+ * One file holds the exchanges of one test. What goes by is not held back. Secrets are replaced or left out, and an
+ * exchange in which one still appears is refused; look at a recording before you commit it all the same.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as HttpBody from "effect/http/HttpBody"
@@ -53,13 +36,16 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as OptionChecks from "../middleware/options.ts"
-import * as secrets from "../transport/secrets.ts"
+import { byName } from "./recorder/byName.ts"
 import * as Cassette from "./recorder/cassette.ts"
+import { keeping, mayKeep } from "./recorder/headers.ts"
+import { isCompressed, leak } from "./recorder/leak.ts"
+import { finder, type Sent } from "./recorder/match.ts"
+import { isEmptyBody, withBody } from "./recorder/response.ts"
 
 export interface ReplayOptions {
   /** The file of the recording; its folder is made if it is not there. One file belongs to one test. */
@@ -104,114 +90,6 @@ export class RecorderError extends Data.TaggedError("RecorderError")<{
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Headers
-// ---------------------------------------------------------------------------------------------------------------------
-
-// Names in lower case; those that end in "-" stand for all that begin so.
-const harmless = [
-  "accept",
-  "anthropic-beta",
-  "anthropic-ratelimit-",
-  "anthropic-version",
-  "content-type",
-  "request-id",
-  "retry-after",
-  "retry-after-ms",
-  "x-ratelimit-",
-  "x-request-id",
-  "x-should-retry"
-]
-
-const credentials = [
-  "api-key",
-  "authorization",
-  "cookie",
-  "ocp-apim-subscription-key",
-  "proxy-authorization",
-  "set-cookie",
-  "x-amz-security-token",
-  "x-api-key",
-  "x-auth-token",
-  "x-goog-api-key"
-]
-
-// Others are known by their last word.
-const lastWord =
-  /(?:^|-)(?:(?:access|api|functions|subscription)-?key|auth|authorization|cookie|credentials?|password|secret|token)$/
-
-const isCredential = (name: string): boolean => credentials.includes(name) || lastWord.test(name)
-
-// Of the transport's own making; they may hold anything, but no secret of the caller.
-const technical = /^(?:b3|connection|content-length|host|traceparent|tracestate|transfer-encoding)$|^x-b3-/
-
-// Of the server's own making, and of use to it in its bodies as well.
-const descriptive = new RegExp(
-  `^(?:${
-    [
-      "(?:access-control|cf|content|sec|x-envoy)-.*",
-      "(?:anthropic|openai)-(?:model|organization|organization-id|processing-ms|project|version)",
-      "accept-ranges|age|allow|alt-svc|cache-control|date|etag|expires|last-modified|link|nel|pragma|report-to|server",
-      "server-timing|strict-transport-security|trailer|vary|via|x-(?:content-type|frame)-options|x-powered-by",
-      "x-robots-tag|x-xss-protection",
-      ".*-(?:deployment|model|name|region|tier|version)",
-      ".*-(?:correlation|generation|request|response|trace)-?id"
-    ].join("|")
-  })$`
-)
-
-type Headers = Readonly<Record<string, string | undefined>>
-
-const entries = (headers: Headers): Array<[string, string]> =>
-  Object.entries(headers).flatMap(([name, value]): Array<[string, string]> =>
-    value === undefined ? [] : [[name.toLowerCase(), value]]
-  )
-
-const isOf = (names: ReadonlyArray<string>, name: string): boolean =>
-  names.some((kept) => kept === name || (kept.endsWith("-") && name.startsWith(kept)))
-
-// What is shorter, in a header of a server's, says something about the answer.
-const shortestOfServer = 16
-
-// The two halves of `Basic`; whoever is called `user` is no secret.
-const halves = (value: string): ReadonlyArray<string> => {
-  const [, encoded = ""] = value.match(/^Basic\s+(\S+)$/i) ?? []
-  const [user = "", ...password] = Result.getOrElse(Base64.decodeString(encoded), () => "").split(":")
-  return [...(user.length >= Cassette.shortest ? [user] : []), password.join(":")]
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Responses
-// ---------------------------------------------------------------------------------------------------------------------
-
-const isEmptyBody = (error: HttpClientError): boolean => error.reason._tag === "EmptyBodyError"
-
-/** The response with another body, however it is read. */
-const withBody = (
-  response: HttpClientResponse.HttpClientResponse,
-  stream: Stream.Stream<Uint8Array, HttpClientError>
-): Effect.Effect<HttpClientResponse.HttpClientResponse> =>
-  Effect.map(
-    Effect.cached(Effect.map(Stream.runCollect(stream), (chunks) =>
-      HttpClientResponse.fromWeb(
-        response.request,
-        new Response(Cassette.concat(chunks), { headers: { "content-type": response.headers["content-type"] ?? "" } })
-      ))),
-    (whole) => {
-      const of = <A>(read: (whole: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, HttpClientError>) => ({
-        value: Effect.flatMap(whole, read)
-      })
-      return Object.create(response, {
-        stream: { value: stream },
-        arrayBuffer: of((whole) => whole.arrayBuffer),
-        formData: of((whole) => whole.formData),
-        json: of((whole) => whole.json),
-        text: of((whole) => whole.text),
-        urlParamsBody: of((whole) => whole.urlParamsBody)
-      })
-    }
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
 // The client
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -227,38 +105,8 @@ const check = ({ file, headers = [], ignore = [], mode = "auto", order = "any", 
   }
   if (redact.includes("")) refuse("redact", "names of fields")
   for (const name of headers) {
-    const kept = name.toLowerCase()
-    if (kept === "" || isCredential(kept) || credentials.some((credential) => isOf([kept], credential))) {
-      refuse("headers", `names that hold no secret, not "${name}"`)
-    }
+    if (!mayKeep(name.toLowerCase())) refuse("headers", `names that hold no secret, not "${name}"`)
   }
-}
-
-const show = (value: unknown): string => value === undefined ? "nothing" : JSON.stringify(value)
-
-// Long texts from a little before where they begin to differ.
-const excerpts = (...texts: readonly [string, string]): ReadonlyArray<string> => {
-  const [one, other] = texts
-  let same = 0
-  while (same < one.length && one[same] === other[same]) same++
-  const from = same > 80 ? same - 30 : 0
-  return texts.map((text) =>
-    `${from > 0 ? "…" : ""}${text.slice(from, from + 120)}${text.length > from + 120 ? "…" : ""}`
-  )
-}
-
-// Secrets are taken out before anything is cut, as no half of one would be found.
-const describe = (differences: ReadonlyArray<Cassette.Difference>, redact: (text: string) => string): string =>
-  differences.slice(0, 5).map(({ field, recorded, sent }) => {
-    const [from, to] = excerpts(redact(show(recorded)), redact(show(sent)))
-    return `\n  ${redact(field)}: ${from} was recorded, ${to} was sent`
-  }).join("") + (differences.length > 5 ? `\n  and ${differences.length - 5} more` : "")
-
-/** A request as it goes into the file, and what of it must not. */
-interface Sent {
-  readonly request: Cassette.Exchange["request"]
-  readonly secrets: ReadonlyArray<string>
-  readonly contentEncoding: string | undefined
 }
 
 type Execute = (
@@ -270,9 +118,8 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const { file, ignore = [], mode = "auto", order = "any", reuse = false, timing = false } = options
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const kept = [...harmless, ...(options.headers ?? []).map((name) => name.toLowerCase())]
-  const keeps = (name: string) => isOf(kept, name) && !isCredential(name)
-  const redactor = Cassette.byName(options.redact ?? [])
+  const { headersOf, secretsOf, secretsOfAnswer } = keeping(options.headers ?? [])
+  const redactor = byName(options.redact ?? [])
   const writing = yield* Semaphore.make(1)
 
   const problems: Array<RecorderError> = []
@@ -301,7 +148,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     Effect.catchTag("PlatformError", (cause: PlatformError) => Effect.fail(failure("the file cannot be read")(cause)))
   )
   const recorded = yield* load
-  const replayed = new Set<number>()
+  const { find, replayed } = finder(recorded, { ignore, order, reuse })
   const fresh: Array<{ exchange: Cassette.Exchange | undefined; readonly leave: Effect.Effect<void> }> = []
 
   // Written beside its place and moved there, so that nobody ever reads half a file.
@@ -319,31 +166,6 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     Effect.catch((cause) => die(failure("the file cannot be written")(cause)))
   )
 
-  const headersOf = (headers: Headers): Record<string, string> =>
-    Object.fromEntries(entries(headers).filter(([name]) => keeps(name)).sort(([a], [b]) => a < b ? -1 : 1))
-
-  const secretsOf = (headers: Headers): ReadonlyArray<string> =>
-    entries(headers).flatMap(([name, value]) => {
-      if (keeps(name) || technical.test(name)) return []
-      // Each cookie on its own, too.
-      const cookies = name === "cookie" ? value.split(";").map((pair) => pair.slice(pair.indexOf("=") + 1)) : []
-      return [...secrets.ofHeaders({ [name]: value }), ...cookies, ...halves(value)].filter((secret) =>
-        isCredential(name) || secret.length >= Cassette.shortest
-      )
-    })
-
-  // Cookies are all that a server sets so, and the rest of the header is not for them alone.
-  const secretsOfAnswer = ({ cookies, headers }: HttpClientResponse.HttpClientResponse): ReadonlyArray<string> => [
-    ...Object.values(cookies.cookies).flatMap(({ value, valueEncoded }) => [value, valueEncoded]).filter((value) =>
-      value.length >= Cassette.shortest
-    ),
-    ...secretsOf(Object.fromEntries(
-      entries(headers).filter(([name, value]) =>
-        name !== "set-cookie" && (isCredential(name) || (value.length >= shortestOfServer && !descriptive.test(name)))
-      )
-    ))
-  ]
-
   const describeSent = (
     request: HttpClientRequest.HttpClientRequest,
     url: URL,
@@ -360,52 +182,6 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
       },
       secrets: [...secretsOf(request.headers), ...written.secrets, ...encoded?.secrets ?? []],
       contentEncoding: request.headers["content-encoding"]
-    }
-  }
-
-  // The recording to replay; a miss when there is none, with its reason.
-  const find = (
-    { request, secrets: all }: Sent
-  ): { readonly exchange: Cassette.Exchange } | { readonly miss: string } => {
-    const redact = secrets.redactor(all)
-    const candidates = recorded.map((exchange, index) => ({
-      exchange,
-      index,
-      differences: Cassette.differences(exchange.request, request, ignore)
-    }))
-    const asked = redact(`${request.method} ${request.url}`)
-    const matching = candidates.filter(({ differences }) => differences.length === 0)
-    const unused = (strict: boolean) =>
-      strict
-        ? matching.find(({ index }) => index === replayed.size)
-        : matching.find(({ index }) => !replayed.has(index))
-    const found = unused(order === "strict") ??
-      (reuse ? matching.findLast(({ index }) => replayed.has(index)) : undefined)
-    if (found !== undefined) {
-      replayed.add(found.index)
-      return found
-    }
-    const next = order === "strict" ? candidates[replayed.size] : undefined
-    if (next !== undefined) {
-      return {
-        miss: `${asked} is not what was recorded next (exchange ${next.index + 1}):${
-          describe(next.differences, redact)
-        }`
-      }
-    }
-    const last = matching.at(-1)
-    if (last !== undefined) {
-      return {
-        miss: `${asked} was recorded (exchange ${last.index + 1}), but is replayed already: see the option reuse`
-      }
-    }
-    const [nearest] = candidates.sort((a, b) => a.differences.length - b.differences.length)
-    return {
-      miss: nearest === undefined
-        ? `${asked} was not recorded: the recording is empty`
-        : `${asked} was not recorded. The nearest is exchange ${nearest.index + 1}:${
-          describe(nearest.differences, redact)
-        }`
     }
   }
 
@@ -471,9 +247,9 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
             const { method, url } = sent.request
             return die(failure(`${method} ${url} is not written: ${why}`)())
           }
-          const compressed = Cassette.isCompressed(body, headers["content-encoding"])
+          const compressed = isCompressed(body, headers["content-encoding"])
             ? "response.body"
-            : Cassette.isCompressed(sent.request.body, sent.contentEncoding)
+            : isCompressed(sent.request.body, sent.contentEncoding)
             ? "request.body"
             : undefined
           if (compressed !== undefined) {
@@ -481,7 +257,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
               `its ${compressed} is compressed and cannot be searched for secrets; use a client that decompresses`
             )
           }
-          const field = Cassette.leak(exchange, [...sent.secrets, ...secretsOfAnswer(answered.response), ...secrets])
+          const field = leak(exchange, [...sent.secrets, ...secretsOfAnswer(answered.response), ...secrets])
           if (field !== undefined) return refuse(`there is a secret in its ${field}`)
           fresh[place]!.exchange = exchange
           return save
@@ -541,7 +317,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     if (mode === "record") return yield* record(inner!, sendable, sent)
     const found = find(sent)
     if ("exchange" in found) return yield* replay(request, found.exchange)
-    const mayRecord = mode === "auto" && (order === "any" || replayed.size >= recorded.length)
+    const mayRecord = mode === "auto" && (order === "any" || replayed() >= recorded.length)
     return yield* mayRecord
       ? record(inner!, sendable, sent)
       : die(failure(found.miss)())

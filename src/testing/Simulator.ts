@@ -1,12 +1,8 @@
 /**
- * Language model providers to test against: they speak Anthropic Messages, OpenAI and OpenRouter Chat Completions and
- * Gemini generateContent as the real services do, in the process (`layer`, an `HttpClient`) or on a port (`serve`, for
- * any client in any process). Requests are checked as strictly as the services check them, and refused in their words;
- * answers, ids and token counts depend on the request alone.
- *
- * Use it to test an application with its real provider layers, without keys, network or a bill: what the providers
- * would refuse fails here too, and so does whatever you want to go wrong. It needs no recordings, and it says nothing
- * about how good a prompt is.
+ * Language model services to test against: they speak Anthropic Messages, OpenAI Chat Completions and Responses,
+ * OpenRouter's Chat Completions and Gemini generateContent as the real ones do, in the process (`layer`, an `HttpClient`)
+ * or on a port (`serve`). Requests are checked as strictly as the services check them, and refused in their words.
+ * Answers, ids and token counts depend on the request alone, unless a test gives its own (`answer`).
  *
  * ```ts
  * import { Layer } from "effect"
@@ -20,37 +16,11 @@
  *
  * // One request in five fails, each time in a way that this provider can fail; the seed makes a run repeatable.
  * const Unreliable = Anthropic.layerConfig().pipe(
- *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" } }))
+ *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" }, answer: () => "Quite so." }))
  * )
  * ```
- *
- * - The text quotes the last user text, or the results of the tools that the last turn brings.
- * - A tool is called when the tool choice forces it, or when the last user text names it (`get_weather`,
- *   `get weather`); its arguments are a minimal valid instance of its schema. So is an answer with an output schema.
- * - A token is four characters. Token limits and stop sequences cut the answer.
- * - A model whose name holds `does-not-exist` or `nonexistent` is unknown, a key that holds `invalid` is wrong.
- * - Streams bring the same answer in deltas, in chunks that end within characters and line ends.
- *
- * What can go wrong has a name, and comes with the provider's documented body and headers:
- *
- * - limits: `RateLimit` (without a hint), `RetryAfter`, `RetryAfterMillis`, `RetryAfterDate`, `RetryInfo`,
- *   `RateLimitReset`, `TokenLimit`, `UpstreamRateLimit`, `CapacityExhausted`, `InFlightBudget`; `Quota`, `SpendLimit`,
- *   `DailyQuota`
- * - the provider: `Overloaded`, `ServerError`, `BadGateway`, `GatewayPage`, `Unavailable`, `GatewayTimeout`,
- *   `DoNotRetry`
- * - the request: `InvalidRequest`, `InvalidKey`, `Forbidden`, `UnknownModel`, `TooLarge`, `ContextOverflow`,
- *   `PromptBlocked`
- * - the answer: `Empty`, `NoChoices`, `AnswerBlocked`, `Refusal`, `BlockedAfterText`, `MalformedFunctionCall`,
- *   `OutputBudget`, `ContextFull`, `ErrorInAnswer`, `ErrorFinish`, `ErrorBeforeContent`, `ErrorAfterContent`,
- *   `ErrorAfterFinish`
- * - the way: `ConnectionReset`, `NoAnswer`, `NoBody`, `Cut`, `Reset`, `Stall`, `MalformedJson`, `HtmlAnswer`,
- *   `SlowDrip`, `SingleBytes` (the last two only test patience: the answer is whole)
- *
- * Its limits: it knows chat, not embeddings, images, files, batches or OpenAI's Responses; models think no thoughts,
- * and call no tools that run at the provider; nothing is cached, so that only cache writes are counted, and no limit is
- * ever used up. `NoAnswer` and `Stall` end with the client's own timeout, which under `TestClock` passes when you let
- * it.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -71,13 +41,14 @@ import * as Core from "./simulator/core.ts"
 import { connectionReset, toReadableStream, toStream } from "./simulator/deliver.ts"
 import type { Provider } from "./simulator/exchange.ts"
 
+export type { Answerer, Given } from "./simulator/answer.ts"
 export type { Asked, Faults, Options, RecordedRequest } from "./simulator/core.ts"
-export type { Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
+export type { Canned, Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
 export {
   type FaultName,
   /** The names of what can go wrong with a provider. */
   faultsOf
-} from "./simulator/faults.ts"
+} from "./simulator/faults/faults.ts"
 export {
   /** The answer to one plain request, as a pure function. */
   respond,
@@ -111,7 +82,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
     const body = yield* bodyText(request.body)
     const response = yield* answer({ method: request.method, url, headers: request.headers, body })
-    const { headers, status } = response
+    const { delay = 0, headers, status } = response
+    if (delay > 0) yield* Effect.onInterrupt(Effect.sleep(delay), () => Effect.sync(onCancel))
     if (response.unanswered === true) {
       if (response.ending === "Stall") return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(onCancel))
       return yield* new HttpClientError.HttpClientError({
@@ -156,6 +128,7 @@ const urlOf = ({ address }: HttpServer.HttpServer["Service"]): Effect.Effect<str
 
 const makeServer = Effect.fnUntraced(function*(options: Options) {
   const { answer, cancelled, onCancel, requests } = yield* Core.make(options)
+  const defects: Array<unknown> = []
   const server = yield* HttpServer.HttpServer
   const url = yield* urlOf(server)
   const closing = yield* Deferred.make<void>()
@@ -167,8 +140,17 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
       url: Option.getOrElse(HttpServerRequest.toURL(request), () => new URL(url)),
       headers: request.headers,
       body: yield* Effect.orElseSucceed(request.text, () => "")
-    })
-    const { ending, headers, status, unanswered } = response
+    }).pipe(Effect.catchDefect((defect) => {
+      defects.push(defect)
+      return Effect.succeed(Core.defective(defect))
+    }))
+    const { delay = 0, ending, headers, status, unanswered } = response
+    if (delay > 0) {
+      yield* Effect.onInterrupt(
+        Effect.interruptible(Effect.raceFirst(Effect.sleep(delay), closed)),
+        () => Effect.sync(onCancel)
+      )
+    }
     if (unanswered === true && ending === "Stall") {
       yield* Effect.onInterrupt(Effect.interruptible(closed), () => Effect.sync(onCancel))
     }
@@ -179,10 +161,15 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
     )
   })
   yield* server.serve(app)
-  yield* Effect.addFinalizer(() => Deferred.succeed(closing, undefined))
+  const end = Effect.suspend((): Effect.Effect<void> =>
+    defects.length === 0
+      ? Effect.void
+      : Effect.failCause(Cause.fromReasons(defects.map((one) => Cause.makeDieReason(one))))
+  )
+  yield* Effect.addFinalizer(() => Effect.andThen(Deferred.succeed(closing, undefined), end))
   return {
     url,
-    baseUrls: { anthropic: url, openai: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
+    baseUrls: { anthropic: url, openai: `${url}/v1`, responses: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url },
     requests,
     cancelled
   }
@@ -208,7 +195,9 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
  * }).pipe(Effect.provide(Server))
  * ```
  *
- * A broken connection is a socket that is destroyed; a stalled one ends when the client or the layer does.
+ * A broken connection is a socket that is destroyed; a stalled one ends when the client or the layer does. What is a
+ * defect in the process (a fault that the provider cannot have) is 501 for other processes, and the end of the layer
+ * fails with it.
  */
 export const serve = (options: Options = {}): Layer.Layer<Server, never, HttpServer.HttpServer> =>
   Layer.effect(Server, makeServer(options))

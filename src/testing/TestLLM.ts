@@ -2,9 +2,6 @@
  * A scripted `LLMClient`, for tests of code that calls language models: it answers what the script says, keeps what it
  * was asked, and fails the test that asks for more, for less, or for something else.
  *
- * Reach for it when a test is about your own code: its prompts, its loop over tool calls, what it does about failures.
- * `Simulator` is for tests that also run the real provider layers.
- *
  * ```ts
  * import { assert, it } from "@effect/vitest"
  * import { Effect } from "effect"
@@ -23,9 +20,8 @@
  *   ]))))
  * ```
  *
- * Whatever goes against the script is a defect, which no retry hides and no handler of errors catches; so is whatever a
- * function of the script throws, an assertion in a predicate for one. It is remembered, so that the end of the layer fails
- * the test even if the code under test swallowed the defect.
+ * Whatever goes against the script is a defect, and the end of the layer fails the test with it even if the code under
+ * test swallowed it. `Simulator` is for tests that also run the real provider layers.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -42,31 +38,26 @@ import * as Stream from "effect/Stream"
 import * as Completion from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import { LLMClient, type Service } from "../LLMClient.ts"
-import type * as LLMError from "../LLMError.ts"
+import * as LLMError from "../LLMError.ts"
 import * as Options from "../middleware/options.ts"
+import { difference, nearest, show } from "./script/difference.ts"
+import { read, readAll } from "./script/read.ts"
+import { resolve, type Resolved } from "./script/reply.ts"
 import {
   type After,
   type Answer,
   type AnswerFields,
   type Conditional,
-  difference,
   type Entry,
-  isFailure,
   type Match,
-  nearest,
   type Never,
   type Parts,
-  read,
-  readAll,
   type Reply,
-  resolve,
-  type Resolved,
   type Script,
-  show,
   type Step
-} from "./script.ts"
+} from "./script/script.ts"
 
-export type { Answer, AnswerFields, Failure, Match, Parts, Reply, Script, Step } from "./script.ts"
+export type { Answer, AnswerFields, Failure, Match, Parts, PartStep, Reply, Script, Step } from "./script/script.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Replies
@@ -80,8 +71,9 @@ export const toolCall = (name: string, args: Schema.Json): Answer => answer({ to
 
 /**
  * An answer as a stream brings it: texts and other parts, with a `Duration` wherever it waits, and a failure where it
- * breaks. `Finish` comes by itself, with `rest` (usage, finish reason) and all that the parts said. `completion` waits
- * as long, and gives the joined answer.
+ * breaks. What follows from the parts comes by itself: `Start`, the indices, the `ContentEnd` of each content with its
+ * last piece, and `Finish`, with `rest` (usage, finish reason) and all that the parts said. `completion` waits as long,
+ * and gives the joined answer.
  */
 export const parts = (steps: ReadonlyArray<Step>, rest: Parts["rest"] = {}): Parts => ({ _tag: "Parts", steps, rest })
 
@@ -128,6 +120,8 @@ export interface Settings {
   readonly provider?: string
   /** The model of completions that name none; "test-model" unless given. */
   readonly model?: string
+  /** Where the provider is said to be; nowhere unless given. */
+  readonly baseUrl?: string
 }
 
 interface Asking {
@@ -142,7 +136,7 @@ interface Asking {
  */
 export const make = Effect.fnUntraced(
   function*(script: Script, settings: Settings = {}): Effect.fn.Return<TestLLM["Service"], never, Scope.Scope> {
-    const { model = "test-model", provider = "test" } = settings
+    const { baseUrl, model = "test-model", provider = "test" } = settings
     if (provider === "") Options.refuse("TestLLM", "provider", "a name")
     if (model === "") Options.refuse("TestLLM", "model", "a name")
     const left = typeof script === "function" ? [] : readAll(script)
@@ -213,12 +207,12 @@ export const make = Effect.fnUntraced(
         const asking: Asking = { completion, streamed, outcome: "Running" }
         const play = (step: Resolved): Effect.Effect<ReadonlyArray<CompletionPart>, LLMError.LLMError> => {
           if (Duration.isDuration(step)) return Effect.as(Effect.sleep(step), [])
-          if (isFailure(step)) {
+          if (LLMError.isLLMError(step)) {
             asking.outcome = "Failed"
             return Effect.fail(step)
           }
-          if (step._tag === "Finish") asking.outcome = "Answered"
-          return Effect.succeed([step])
+          if (step.at(-1)?._tag === "Finish") asking.outcome = "Answered"
+          return Effect.succeed(step)
         }
         return Stream.fromIterableEffect(Effect.suspend(() => begin(asking))).pipe(
           Stream.mapEffect((step) => Effect.suspend(() => play(step))),
@@ -231,6 +225,8 @@ export const make = Effect.fnUntraced(
 
     const client: Service = {
       provider,
+      model,
+      ...(baseUrl !== undefined && { baseUrl }),
       stream: (completion) => ask(completion, true),
       completion: (completion) =>
         Effect.flatMap(

@@ -203,7 +203,7 @@ const byWords = (failures: Failures, { description, words }: Reading, status: nu
   return undefined
 }
 
-const decide = (failures: Failures, error: JsonRecord, reading: Reading): Verdict => {
+const decide = (failures: Failures, error: JsonRecord, reading: Reading, headers: HeaderMap): Verdict => {
   const decided = failures.decide?.(error, reading)
   if (decided !== undefined) return decided
   const status = reading.status ?? (reading.words.some((word) => weakWords.has(word)) ? 400 : undefined)
@@ -217,7 +217,7 @@ const decide = (failures: Failures, error: JsonRecord, reading: Reading): Verdic
   const said = byWords(failures, reading, status)
   if (said !== undefined) return said
   if (verdicts.length > 0 || status === 429) {
-    return failures.limit?.(error) ?? verdicts.find(([, reason]) => reason !== "Unknown") ?? limited
+    return failures.limit?.(error, headers) ?? verdicts.find(([, reason]) => reason !== "Unknown") ?? limited
   }
   if (status === undefined) return server
   return statuses[status] ?? (status >= 500 ? server : client("InvalidRequest"))
@@ -262,7 +262,7 @@ const failed = (
   const error = failures.errorIn(body) ?? object(body)
   const reading = read(failures, error, status !== undefined && status < 300 ? undefined : status)
   return {
-    verdict: decide(failures, error, reading),
+    verdict: decide(failures, error, reading, headers),
     description: reading.description || `HTTP ${reading.status ?? status} without a message`,
     text,
     body,

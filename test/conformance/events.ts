@@ -83,31 +83,35 @@ const blocks = (events: ReadonlyArray<Json>): ReadonlyArray<Block> =>
 
 const deltaTexts = ({ deltas }: Block, name: string): string => joined(deltas.map((delta) => delta[name]))
 
-const anthropicBlock = (ended: boolean) => (block: Block): ReadonlyArray<Json> => {
-  const { start, stopped } = block
-  const signature = text(start["signature"]) + deltaTexts(block, "signature")
-  const citations = block.deltas.flatMap(({ citation }) => isRecord(citation) ? [citation] : [])
-  switch (start["type"]) {
-    case "text": {
-      const said = text(start["text"]) + deltaTexts(block, "text")
-      return said === "" ? [] : [{ ...start, text: said, citations: citations.length === 0 ? null : citations }]
+const anthropicBlock =
+  (ended: boolean) => (block: Block, index: number, all: ReadonlyArray<Block>): ReadonlyArray<Json> => {
+    const { start, stopped } = block
+    const signature = text(start["signature"]) + deltaTexts(block, "signature")
+    const citations = block.deltas.flatMap(({ citation }) => isRecord(citation) ? [citation] : [])
+    switch (start["type"]) {
+      case "text": {
+        const said = text(start["text"]) + deltaTexts(block, "text")
+        return said === "" ? [] : [{ ...start, text: said, citations: citations.length === 0 ? null : citations }]
+      }
+      case "thinking":
+        return [{
+          ...start,
+          thinking: text(start["thinking"]) + deltaTexts(block, "thinking"),
+          signature: signature === "" ? null : signature
+        }]
+      case "tool_use":
+      case "server_tool_use": {
+        const written = deltaTexts(block, "partial_json")
+        // Without arguments it may be that they were cut, unless something stands behind it.
+        const told = stopped && (written !== "" || index < all.length - 1)
+        if (!ended && !told) return []
+        const input = parsed(written)
+        return [{ ...start, input: input?.value }]
+      }
+      default:
+        return [start]
     }
-    case "thinking":
-      return [{
-        ...start,
-        thinking: text(start["thinking"]) + deltaTexts(block, "thinking"),
-        signature: signature === "" ? null : signature
-      }]
-    case "tool_use":
-    case "server_tool_use": {
-      if (!ended && !stopped) return []
-      const input = parsed(deltaTexts(block, "partial_json"))
-      return [{ ...start, input: input?.value }]
-    }
-    default:
-      return [start]
   }
-}
 
 // Counts only grow, so that the greatest is the last that means something.
 const grown = (reports: ReadonlyArray<Json>): Json => {

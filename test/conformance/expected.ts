@@ -119,7 +119,7 @@ const anthropic = (body: Json): Answer => {
     ),
     id: body["id"],
     model: body["model"],
-    ...compact({ stopSequence: body["stop_sequence"] })
+    ...compact({ stopSequence: body["stop_sequence"], cost: reported["cost"] })
   }
 }
 

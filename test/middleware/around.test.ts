@@ -49,6 +49,41 @@ const surrounded = (
 }
 
 describe("around", () => {
+  it.effect("a failure is told as the surrounding says, after it is settled", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const other = LLMError.make("Transient", { provider: "test", model: "", reason: "Network", description: "" })
+      const client = around({
+        completion: () => Effect.fail(error),
+        stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.fail(error))
+      }, {
+        before: () => Effect.succeed("taken"),
+        after: (_, ended) => Effect.sync(() => void log.push(ended._tag)),
+        told: (taken, failed) =>
+          Effect.sync(() => {
+            log.push(`${taken} ${failed.reason}`)
+            return other
+          })
+      })
+      assert.strictEqual(yield* Effect.flip(client.completion(request)), other)
+      assert.strictEqual(yield* Effect.flip(Stream.runDrain(client.stream(request))), other)
+      assert.deepStrictEqual(log, ["Failed", "taken Server", "Failed", "taken Server"])
+    }))
+
+  it.effect("what begins a stream or ends a content counts no characters", () =>
+    Effect.gen(function*() {
+      const parts: ReadonlyArray<CompletionPart.CompletionPart> = [
+        { _tag: "Start", provider: "test" },
+        { _tag: "TextDelta", index: 0, text: "abc" },
+        { _tag: "ContentEnd", index: 0, content: { _tag: "Text", text: "abc" } }
+      ]
+      const self = surrounded({
+        stream: () => Stream.concat(Stream.fromIterable(parts), Stream.fromEffect(Effect.never))
+      })
+      yield* Stream.runDrain(Stream.take(self.stream(request), 3))
+      assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed: true, characters: 3 }])
+    }))
+
   it.effect("a completion is settled with its answer", () =>
     Effect.gen(function*() {
       const self = surrounded({ completion: () => Effect.succeed(response) })

@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Completion from "../../src/Completion.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 import { cases, expectedOf, outcome } from "./faults.ts"
-import { passing, providers, simulated } from "./simulated.ts"
+import { passing, providers, retried, simulated } from "./simulated.ts"
 
 const hello = Completion.make({ prompt: "Hello" })
 
@@ -43,11 +43,12 @@ describe("Simulator: each fault is what ERRORS.md says", () => {
       assert.strictEqual(yield* simulator.cancelled, 1)
     }))
 
-  it.effect("says so when a provider cannot have the fault", () =>
+  it.effect("dies when a provider cannot have the fault, so that no retry passes for a success", () =>
     Effect.gen(function*() {
-      const { client } = yield* simulated("anthropic", { failures: ["RetryInfo"] })
-      const error = yield* Effect.flip(client.completion(hello))
-      assert.include(error.description, "no fault RetryInfo of anthropic")
+      const { client } = yield* retried("anthropic", { failures: ["DailyQuota"] })
+      const exit = yield* Effect.exit(client.completion(hello))
+      assert.isTrue(Exit.hasDies(exit))
+      assert.include(String(exit), "anthropic cannot have the fault DailyQuota")
     }))
 })
 

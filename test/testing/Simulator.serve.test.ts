@@ -13,14 +13,14 @@ import type { CommonOptions } from "../../src/Provider.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
 import { type Case, cases, outcome } from "./faults.ts"
 import { served } from "./served.ts"
-import { layers, providers } from "./simulated.ts"
+import { layers, type Provider, providers } from "./simulated.ts"
 
 const hello = Completion.make({ prompt: "Say 空" })
 
 /** A provider's real layer over the network of this machine. */
 const clientOf = (
   { baseUrls }: Simulator.Server["Service"],
-  provider: Simulator.Provider,
+  provider: Provider,
   timeouts?: CommonOptions["timeouts"]
 ) =>
   Effect.map(
@@ -47,9 +47,9 @@ const soon = "300 millis"
 // What nobody would wait for by default; a busy machine may take its time up to the first part.
 const clocks = ({ fault, streamed }: Case): CommonOptions["timeouts"] =>
   fault === "Stall" && streamed
-    ? { firstPart: "20 seconds", idle: soon, total: "20 seconds" }
+    ? { firstPart: "20 seconds", progress: "2 seconds", total: "20 seconds" }
     : fault === "Stall" || fault === "NoAnswer"
-    ? { firstPart: soon, idle: soon, total: soon }
+    ? { firstPart: soon, progress: soon, total: soon }
     : undefined
 
 // Hints that are instants have become a little shorter when they are read.

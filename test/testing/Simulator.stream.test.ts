@@ -13,7 +13,7 @@ import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 import * as Tool from "../../src/Tool.ts"
-import { hear, passing, providers, simulated } from "./simulated.ts"
+import { hear, passing, type Provider, providers, simulated } from "./simulated.ts"
 
 const tool = (name: string) =>
   Tool.make(name, {
@@ -113,7 +113,7 @@ const shapes = {
     url: "http://localhost/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
     body: { contents: [{ role: "user", parts: [{ text: "Say 空" }] }] }
   }
-} satisfies Record<Simulator.Provider, Shape>
+} satisfies Record<Provider, Shape>
 
 const respondTo = ({ body, headers = {}, url }: Shape, failure?: Simulator.Failure) =>
   Simulator.respond({ method: "POST", url: new URL(url), headers, body: JSON.stringify(body) }, { failure })
@@ -303,7 +303,7 @@ describe.each(providers)("Simulator: failures of %s", (provider) => {
     Effect.gen(function*() {
       const { client, simulator } = yield* simulated(provider, {
         failures: [{ _tag: "Stall", afterEvents: 2 }],
-        timeouts: { firstPart: "1 hour", idle: "1 hour", total: "10 minutes" }
+        timeouts: { firstPart: "1 hour", progress: "1 hour", total: "10 minutes" }
       })
       const { error } = yield* passing(hear(client, hello))
       assert.strictEqual(error?.description, "total timeout after 10m")

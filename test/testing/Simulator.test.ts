@@ -28,16 +28,17 @@ const endpoints = {
     url: "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent",
     headers: { "x-goog-api-key": "test" }
   }
-} as const satisfies Record<Simulator.Provider, unknown>
+} as const satisfies Record<Provider, unknown>
 
 const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
+type Provider = typeof providers[number]
 
 interface Place {
   readonly url?: string
   readonly headers?: { readonly [name: string]: string }
 }
 
-const post = (client: HttpClient.HttpClient, provider: Simulator.Provider, body: unknown, place: Place = {}) =>
+const post = (client: HttpClient.HttpClient, provider: Provider, body: unknown, place: Place = {}) =>
   Effect.gen(function*() {
     const { headers, url } = { ...endpoints[provider], ...place }
     const request = HttpClientRequest.post(url).pipe(
@@ -51,7 +52,7 @@ const post = (client: HttpClient.HttpClient, provider: Simulator.Provider, body:
     return { status: response.status, headers: response.headers, text, json }
   })
 
-const ask = (provider: Simulator.Provider, body: unknown, place?: Place, options?: Simulator.Options) =>
+const ask = (provider: Provider, body: unknown, place?: Place, options?: Simulator.Options) =>
   Effect.flatMap(Simulator.make(options), ({ client }) => post(client, provider, body, place))
 
 const models = {
@@ -79,7 +80,7 @@ const chatBody = (model: string, text: string, extra: Json = {}): Json => ({
   ...extra
 })
 
-const questions: Record<Simulator.Provider, (text: string) => Json> = {
+const questions: Record<Provider, (text: string) => Json> = {
   anthropic: (text) => chatBody(models.anthropic, text, { max_tokens: 1000 }),
   openai: (text) => chatBody(models.openai, text),
   openrouter: (text) => chatBody(models.openrouter, text),
@@ -87,35 +88,35 @@ const questions: Record<Simulator.Provider, (text: string) => Json> = {
 }
 
 const chatTools = { tools: [{ type: "function", function: { name: "get_weather", parameters: weather } }] }
-const offers: Record<Simulator.Provider, Json> = {
+const offers: Record<Provider, Json> = {
   anthropic: { tools: [{ name: "get_weather", description: "The weather", input_schema: weather }] },
   openai: chatTools,
   openrouter: chatTools,
   gemini: { tools: [{ functionDeclarations: [{ name: "get_weather", parameters: weather }] }] }
 }
 
-const forces: Record<Simulator.Provider, Json> = {
+const forces: Record<Provider, Json> = {
   anthropic: { tool_choice: { type: "tool", name: "get_weather" } },
   openai: { tool_choice: { type: "function", function: { name: "get_weather" } } },
   openrouter: { tool_choice: "required" },
   gemini: { toolConfig: { functionCallingConfig: { mode: "ANY", allowedFunctionNames: ["get_weather"] } } }
 }
 
-const caps: Record<Simulator.Provider, (tokens: number) => Json> = {
+const caps: Record<Provider, (tokens: number) => Json> = {
   anthropic: (tokens) => ({ max_tokens: tokens }),
   openai: (tokens) => ({ max_completion_tokens: tokens }),
   openrouter: (tokens) => ({ max_tokens: tokens }),
   gemini: (tokens) => ({ generationConfig: { maxOutputTokens: tokens } })
 }
 
-const stops: Record<Simulator.Provider, (sequence: string) => Json> = {
+const stops: Record<Provider, (sequence: string) => Json> = {
   anthropic: (sequence) => ({ stop_sequences: [sequence] }),
   openai: (sequence) => ({ stop: sequence }),
   openrouter: (sequence) => ({ stop: [sequence] }),
   gemini: (sequence) => ({ generationConfig: { stopSequences: [sequence] } })
 }
 
-const schemas: Record<Simulator.Provider, (schema: unknown) => Json> = {
+const schemas: Record<Provider, (schema: unknown) => Json> = {
   anthropic: (schema) => ({ output_config: { format: { type: "json_schema", schema } } }),
   openai: (schema) => ({ response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),
   openrouter: (schema) => ({ response_format: { type: "json_schema", json_schema: { name: "answer", schema } } }),
@@ -125,7 +126,7 @@ const schemas: Record<Simulator.Provider, (schema: unknown) => Json> = {
 }
 
 const chatText = (json: unknown) => at(json, "choices", 0, "message", "content")
-const texts: Record<Simulator.Provider, (json: unknown) => unknown> = {
+const texts: Record<Provider, (json: unknown) => unknown> = {
   anthropic: (json) => at(json, "content", 0, "text"),
   openai: chatText,
   openrouter: chatText,
@@ -133,7 +134,7 @@ const texts: Record<Simulator.Provider, (json: unknown) => unknown> = {
 }
 
 const chatFinish = (json: unknown) => at(json, "choices", 0, "finish_reason")
-const finishes: Record<Simulator.Provider, (json: unknown) => unknown> = {
+const finishes: Record<Provider, (json: unknown) => unknown> = {
   anthropic: (json) => at(json, "stop_reason"),
   openai: chatFinish,
   openrouter: chatFinish,
@@ -144,7 +145,7 @@ const chatCall = (json: unknown) => ({
   name: at(json, "choices", 0, "message", "tool_calls", 0, "function", "name"),
   arguments: JSON.parse(String(at(json, "choices", 0, "message", "tool_calls", 0, "function", "arguments"))) as unknown
 })
-const calls: Record<Simulator.Provider, (json: unknown) => { readonly name: unknown; readonly arguments: unknown }> = {
+const calls: Record<Provider, (json: unknown) => { readonly name: unknown; readonly arguments: unknown }> = {
   anthropic: (json) => ({ name: at(json, "content", 0, "name"), arguments: at(json, "content", 0, "input") }),
   openai: chatCall,
   openrouter: chatCall,
@@ -163,7 +164,7 @@ const chatFollowUp = (body: Json, json: unknown, result: string): Json => ({
     { role: "tool", tool_call_id: at(json, "choices", 0, "message", "tool_calls", 0, "id"), content: result }
   ]
 })
-const followUps: Record<Simulator.Provider, (body: Json, json: unknown, result: string) => Json> = {
+const followUps: Record<Provider, (body: Json, json: unknown, result: string) => Json> = {
   anthropic: (body, json, result) => ({
     ...body,
     messages: [
@@ -507,7 +508,7 @@ describe("Simulator: what each provider sends along", () => {
 
   const nested = (depth: number, open: string, close: string, inner = "1"): string =>
     open.repeat(depth) + inner + close.repeat(depth)
-  const sent = (provider: Simulator.Provider, body: HttpBody.HttpBody) =>
+  const sent = (provider: Provider, body: HttpBody.HttpBody) =>
     Effect.gen(function*() {
       const { client } = yield* Simulator.make()
       const { headers, url } = endpoints[provider]
@@ -541,7 +542,7 @@ describe("Simulator: what each provider sends along", () => {
             tools: [{ type: "function", function: { name: "get_weather", parameters: schema } }],
             tool_choice: "required"
           }
-          const tools: Record<Simulator.Provider, Json> = {
+          const tools: Record<Provider, Json> = {
             anthropic: { tools: [{ name: "get_weather", input_schema: schema }], tool_choice: { type: "any" } },
             openai: chat,
             openrouter: chat,
@@ -867,7 +868,7 @@ const geminiRefusals: ReadonlyArray<Refusal> = [
   ]
 ]
 
-const errorShapes: Record<Simulator.Provider, (status: number, json: unknown) => void> = {
+const errorShapes: Record<Provider, (status: number, json: unknown) => void> = {
   anthropic: (_, json) => {
     assert.strictEqual(at(json, "type"), "error")
     assert.isString(at(json, "error", "type"))
@@ -884,7 +885,7 @@ const errorShapes: Record<Simulator.Provider, (status: number, json: unknown) =>
   }
 }
 
-const refuses = (provider: Simulator.Provider, refusals: ReadonlyArray<Refusal>) =>
+const refuses = (provider: Provider, refusals: ReadonlyArray<Refusal>) =>
   it.effect.each(refusals)(`${provider} refuses %s`, ([, mutate, status, word]) =>
     Effect.gen(function*() {
       const answer = yield* ask(provider, mutate(questions[provider]("Hello")))

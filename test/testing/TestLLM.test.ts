@@ -14,10 +14,11 @@ import * as Completion from "../../src/Completion.ts"
 import type { CompletionPart } from "../../src/CompletionPart.ts"
 import * as LLMClient from "../../src/LLMClient.ts"
 import * as LLMError from "../../src/LLMError.ts"
+import * as Message from "../../src/Message.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as TestLLM from "../../src/testing/TestLLM.ts"
 import * as Tool from "../../src/Tool.ts"
-import { hear } from "./simulated.ts"
+import { hear } from "./hear.ts"
 
 const hello = Completion.make({ prompt: "Hello" })
 
@@ -73,9 +74,11 @@ describe("TestLLM", () => {
         assert.deepStrictEqual(first.toolCalls[0]?.arguments, { city: "Oslo" })
         const { parts } = yield* hear(yield* LLMClient.LLMClient, hello)
         assert.deepStrictEqual(parts.map(({ _tag }) => _tag), [
+          "Start",
           "ToolCallStart",
           "ToolCallDelta",
           "ToolCallDelta",
+          "ContentEnd",
           "Finish"
         ])
         assert.strictEqual(
@@ -145,10 +148,10 @@ describe("TestLLM", () => {
         "It ",
         Duration.seconds(5),
         "rains.",
-        { _tag: "ToolCallStart", index: 0, id: "a", name: "look" },
-        { _tag: "ToolCallStart", index: 1, id: "b", name: "out" },
-        { _tag: "ToolCallDelta", index: 0, arguments: '{"x"' },
-        { _tag: "ToolCallDelta", index: 0, arguments: ":1}" }
+        { _tag: "ToolCallStart", index: 2, id: "a", name: "look" },
+        { _tag: "ToolCallStart", id: "b", name: "out" },
+        { _tag: "ToolCallDelta", index: 2, arguments: '{"x"' },
+        { _tag: "ToolCallDelta", index: 2, arguments: ":1}" }
       ])],
       Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(LLMClient.completion(hello))
@@ -165,6 +168,116 @@ describe("TestLLM", () => {
         ])
       })
     ))
+
+  it.effect("adds what follows from the parts: who answers, which content a piece is of, and where each one ends", () =>
+    Effect.gen(function*() {
+      const image = { _tag: "Image", source: { _tag: "Base64", data: "AA==", mediaType: "image/png" } } as const
+      const thought = {
+        _tag: "Reasoning",
+        content: [{ _tag: "Text", text: "hm", signature: "signed" }]
+      } as const
+      const { parts } = yield* provided(
+        [TestLLM.parts([
+          { _tag: "ReasoningDelta", text: "hm" },
+          { _tag: "ContentEnd", content: thought },
+          "It ",
+          "rains.",
+          { _tag: "ContentEnd", content: image },
+          "Look:",
+          { _tag: "ToolCallStart", name: "look", signature: "s" },
+          { _tag: "ToolCallDelta", arguments: '{"x":1}' }
+        ], { id: "a1" })],
+        Effect.flatMap(LLMClient.LLMClient, (client) => hear(client, hello))
+      )
+      const call = { _tag: "ToolCall", id: "call_0_4", name: "look", signature: "s", arguments: { x: 1 } } as const
+      const finish = parts.at(-1)
+      assert(finish?._tag === "Finish")
+      assert.deepStrictEqual<ReadonlyArray<CompletionPart>>(parts, [
+        { _tag: "Start", provider: "test", model: "test-model", id: "a1" },
+        { _tag: "ReasoningDelta", index: 0, text: "hm" },
+        { _tag: "ContentEnd", index: 0, content: thought },
+        { _tag: "TextDelta", index: 1, text: "It " },
+        { _tag: "TextDelta", index: 1, text: "rains." },
+        { _tag: "ContentEnd", index: 1, content: { _tag: "Text", text: "It rains." } },
+        { _tag: "ContentEnd", index: 2, content: image },
+        { _tag: "TextDelta", index: 3, text: "Look:" },
+        { _tag: "ContentEnd", index: 3, content: { _tag: "Text", text: "Look:" } },
+        { _tag: "ToolCallStart", index: 4, id: "call_0_4", name: "look", signature: "s" },
+        { _tag: "ToolCallDelta", index: 4, arguments: '{"x":1}' },
+        { _tag: "ContentEnd", index: 4, content: call },
+        finish
+      ])
+      assert.deepStrictEqual(finish.response.choice, [
+        thought,
+        { _tag: "Text", text: "It rains." },
+        image,
+        { _tag: "Text", text: "Look:" },
+        call
+      ])
+      // What a stream brought can be given to another as it is.
+      const again = yield* provided(
+        [TestLLM.parts(parts)],
+        Effect.flatMap(LLMClient.LLMClient, (client) => hear(client, hello)),
+        { provider: "other" }
+      )
+      assert.deepStrictEqual(again.parts, parts)
+    }))
+
+  it.effect("brings who answers together with the first part, and the end of a content with its last piece", () =>
+    Effect.gen(function*() {
+      const chunks = yield* provided(
+        [TestLLM.parts(["a", Duration.zero, "b"])],
+        LLMClient.stream(hello).pipe(Stream.chunks, Stream.runCollect)
+      )
+      assert.deepStrictEqual(chunks.map((chunk) => chunk.map(({ _tag }) => _tag)).filter(({ length }) => length > 0), [
+        ["Start", "TextDelta"],
+        ["TextDelta", "ContentEnd"],
+        ["Finish"]
+      ])
+    }))
+
+  it.effect("hands over no call that was cut, and no end of what broke off", () =>
+    provided(
+      [
+        TestLLM.parts(
+          ["Look:", { _tag: "ToolCallStart", name: "look" }, { _tag: "ToolCallDelta", arguments: '{"x' }],
+          { finishReason: { _tag: "MaxTokens" } }
+        ),
+        TestLLM.parts([{ _tag: "ReasoningDelta", text: "hm" }, "Hel", { _tag: "Transient" }])
+      ],
+      Effect.gen(function*() {
+        const client = yield* LLMClient.LLMClient
+        const cut = (yield* hear(client, hello)).parts
+        const last = cut.at(-1)
+        assert.deepStrictEqual(cut.flatMap((part) => part._tag === "ContentEnd" ? [part.index] : []), [0])
+        assert.deepStrictEqual(last?._tag === "Finish" && last.response.choice, [{ _tag: "Text", text: "Look:" }])
+        const broken = yield* hear(client, hello)
+        assert.deepStrictEqual(broken.parts.flatMap((part) => part._tag === "ContentEnd" ? [part.index] : []), [0])
+        assert.deepStrictEqual(broken.error?.partial?.text, "Hel")
+      })
+    ))
+
+  it.effect("says which model it answers with, and where it is", () =>
+    Effect.gen(function*() {
+      const plain = yield* TestLLM.make([])
+      assert.strictEqual(plain.client.model, "test-model")
+      assert.notProperty(plain.client, "baseUrl")
+      const { client } = yield* TestLLM.make([], { model: "m", baseUrl: "http://localhost:8000/v1" })
+      assert.deepStrictEqual([client.model, client.baseUrl], ["m", "http://localhost:8000/v1"])
+    }))
+
+  it.effect("expects all messages of a conversation", () =>
+    Effect.gen(function*() {
+      const conversation = Completion.make({ messages: [Message.user("Hi"), Message.assistant("Yes?"), "Oslo?"] })
+      const expecting = (match: TestLLM.Match) =>
+        outcome(LLMClient.completion(conversation), [TestLLM.expect(match, "Hi")])
+      assert.strictEqual(
+        yield* expecting({ messages: ["Hi", Message.assistant("Yes?"), "Oslo?"], model: undefined }),
+        "passes"
+      )
+      assert.include(yield* expecting({ messages: ["Oslo?"] }), '+  "history": [\n')
+      assert.include(yield* expecting({ prompt: undefined }), "give a predicate or a field to expect")
+    }))
 
   it.effect("breaks a stream in its middle, with what had come in partial", () =>
     provided(
@@ -509,6 +622,7 @@ describe("A test with TestLLM", () => {
     Effect.gen(function*() {
       const refused = (script: TestLLM.Script, settings?: TestLLM.Settings) => outcome(Effect.void, script, settings)
       const tool = { _tag: "ToolCallStart", index: 0, id: "a", name: "t" } as const
+      const response = yield* provided(["b"], LLMClient.completion(hello))
       const bad: ReadonlyArray<readonly [string, TestLLM.Reply]> = [
         ["reply 0: give a text that is not empty", ""],
         ["reply 0: give a text, tool calls, or a choice", TestLLM.answer({})],
@@ -521,6 +635,27 @@ describe("A test with TestLLM", () => {
         ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", ""])],
         ["reply 0 part 1: give a text that is not empty", TestLLM.parts(["a", { _tag: "ReasoningDelta", text: "" }])],
         ["reply 0 part 0: give the end of the answer last", TestLLM.parts([{ _tag: "EmptyResponse" }, "a"])],
+        ["reply 0 part 1: give the Start first", TestLLM.parts(["a", { _tag: "Start", provider: "p" }])],
+        [
+          "reply 0 part 1: give an index other than 0",
+          TestLLM.parts(["a", { _tag: "ReasoningDelta", index: 0, text: "a" }])
+        ],
+        [
+          "reply 0 part 1: give indices in the order in which contents first appear",
+          TestLLM.parts([{ _tag: "TextDelta", index: 1, text: "a" }, { _tag: "ReasoningDelta", index: 0, text: "a" }])
+        ],
+        [
+          "reply 0 part 1: give the content that its pieces make",
+          TestLLM.parts(["a", { _tag: "ContentEnd", content: { _tag: "Text", text: "b" } }])
+        ],
+        [
+          "reply 0 part 0: give the ToolCallStart of this call before its end",
+          TestLLM.parts([{ _tag: "ContentEnd", content: { _tag: "ToolCall", id: "a", name: "t", arguments: {} } }])
+        ],
+        [
+          "reply 0 Finish: give the answer that the parts add up to",
+          TestLLM.parts(["a", { _tag: "Finish", response }])
+        ],
         [
           "reply 0 part 1: give arguments that are not empty",
           TestLLM.parts([tool, { ...tool, _tag: "ToolCallDelta", arguments: "" }])

@@ -13,18 +13,17 @@ import * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
 import * as Message from "../../src/Message.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
-import type * as Simulator from "../../src/testing/Simulator.ts"
 import * as Tool from "../../src/Tool.ts"
-import { hear, layers, providers } from "./simulated.ts"
+import { hear, layers, type Provider, providers } from "./simulated.ts"
 
 const paths = { anthropic: "", openai: "/v1", openrouter: "/api/v1", gemini: "" } satisfies Record<
-  Simulator.Provider,
+  Provider,
   string
 >
 
 /** An aimock of its own, and a provider's real layer over the network of this machine. */
 const mocked = Effect.fnUntraced(function*(
-  provider: Simulator.Provider,
+  provider: Provider,
   timeouts?: CommonOptions["timeouts"]
 ) {
   const mock = new LLMock({ host: "127.0.0.1", port: 0, logLevel: "silent", chunkSize: 5 })
@@ -154,19 +153,19 @@ describe.concurrent.each(providers)("%s, as aimock plays it", (provider) => {
     Effect.gen(function*() {
       const { client, mock } = yield* mocked(provider, {
         firstPart: "5 seconds",
-        idle: "50 millis",
+        progress: "50 millis",
         total: "5 seconds"
       })
       mock.onMessage(/sky/, { content: text }, { latency: 200 })
       const slow = yield* hear(client, question)
-      assert.strictEqual(slow.error?.description, "idle timeout after 50ms")
+      assert.strictEqual(slow.error?.description, "progress timeout after 50ms")
     }))
 
   it.live("gives up an answer that does not begin", () =>
     Effect.gen(function*() {
       const { client, mock } = yield* mocked(provider, {
         firstPart: "50 millis",
-        idle: "5 seconds",
+        progress: "5 seconds",
         total: "100 millis"
       })
       mock.onMessage(/sky/, { content: text })

@@ -6,12 +6,12 @@ import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
-import { hear, providers } from "./simulated.ts"
+import { hear, type Provider, providers } from "./simulated.ts"
 
 /** What comes of a fault; a pair is without a stream, and with one. */
 type Outcome = string | readonly [completion: string, stream: string]
 
-type Row = Outcome | { readonly [P in Simulator.Provider]?: Outcome }
+type Row = Outcome | { readonly [P in Provider]?: Outcome }
 
 const requests = "RateLimit · Requests"
 const unknown = "RateLimit · Unknown"
@@ -62,8 +62,7 @@ export const expected = {
   ServerError: server,
   BadGateway: server,
   GatewayPage: server,
-  // Anthropic's code says no more than that it failed, and a code counts before the status.
-  Unavailable: { anthropic: server, openai: overloaded, openrouter: overloaded, gemini: overloaded },
+  Unavailable: overloaded,
   GatewayTimeout: server,
   DoNotRetry: { anthropic: `${server}, never`, openai: `${server}, never`, openrouter: `${server}, never` },
   InvalidRequest: "ClientError · InvalidRequest",
@@ -122,7 +121,7 @@ export const expected = {
 } satisfies { readonly [F in Simulator.FaultName]: Row }
 
 export interface Case {
-  readonly provider: Simulator.Provider
+  readonly provider: Provider
   readonly fault: Simulator.FaultName
   readonly streamed: boolean
   readonly outcome: string
@@ -130,7 +129,7 @@ export interface Case {
 
 const isPair = (row: Row): row is readonly [string, string] => Array.isArray(row)
 
-const outcomeOf = (row: Row, provider: Simulator.Provider): Outcome | undefined =>
+const outcomeOf = (row: Row, provider: Provider): Outcome | undefined =>
   typeof row === "string" || isPair(row) ? row : row[provider]
 
 const names = Object.keys(expected) as ReadonlyArray<Simulator.FaultName>
@@ -148,7 +147,7 @@ export const cases: ReadonlyArray<Case> = names.flatMap((fault) =>
 )
 
 /** The faults that the table knows of a provider. */
-export const expectedOf = (provider: Simulator.Provider): ReadonlyArray<Simulator.FaultName> =>
+export const expectedOf = (provider: Provider): ReadonlyArray<Simulator.FaultName> =>
   names.filter((name) => outcomeOf(expected[name], provider) !== undefined)
 
 const described = (error: LLMError, parts: number): string =>

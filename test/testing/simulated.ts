@@ -5,21 +5,20 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Anthropic from "../../src/Anthropic.ts"
-import type { Completion } from "../../src/Completion.ts"
-import type { CompletionPart } from "../../src/CompletionPart.ts"
 import * as Gemini from "../../src/Gemini.ts"
 import * as LLMClient from "../../src/LLMClient.ts"
-import type { LLMError } from "../../src/LLMError.ts"
 import * as OpenAi from "../../src/OpenAi.ts"
 import * as OpenRouter from "../../src/OpenRouter.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 
+export { hear, type Heard } from "./hear.ts"
+
 export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
+export type Provider = typeof providers[number]
 
 const apiKey = Redacted.make("sk-test")
 
@@ -29,23 +28,23 @@ export const layers = {
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),
   gemini: (options) => Gemini.layer({ apiKey, model: "gemini-2.5-flash", ...options })
 } satisfies Record<
-  Simulator.Provider,
+  Provider,
   (options: CommonOptions) => Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>
 >
 
-/** A provider's real layer over a simulator of its own. */
+/** A provider's real layer over a simulator of its own; whole answers are asked for as such, unless told otherwise. */
 export const simulated = Effect.fnUntraced(function*(
-  provider: Simulator.Provider,
-  options: Simulator.Options & Pick<CommonOptions, "timeouts" | "model"> = {}
+  provider: Provider,
+  options: Simulator.Options & Pick<CommonOptions, "timeouts" | "model" | "whole"> = {}
 ): Effect.fn.Return<
   { readonly client: LLMClient.Service; readonly simulator: Simulator.Simulator },
   never,
   Scope.Scope
 > {
-  const { model, timeouts, ...rest } = options
+  const { model, timeouts, whole = "unary", ...rest } = options
   const simulator = yield* Simulator.make(rest)
   const context = yield* Layer.build(
-    layers[provider]({ ...timeouts !== undefined && { timeouts }, ...model !== undefined && { model } }).pipe(
+    layers[provider]({ whole, timeouts, ...model !== undefined && { model } }).pipe(
       Layer.provide(Layer.succeed(HttpClient.HttpClient, simulator.client))
     )
   )
@@ -53,7 +52,7 @@ export const simulated = Effect.fnUntraced(function*(
 })
 
 /** The same with retry. */
-export const retried = (provider: Simulator.Provider, options?: Parameters<typeof simulated>[1]) =>
+export const retried = (provider: Provider, options?: Parameters<typeof simulated>[1]) =>
   Effect.map(simulated(provider, options), ({ client, simulator }) => ({ client: Retry.make(client), simulator }))
 
 /** Lets five seconds pass whenever nothing else happens, until the effect is done. */
@@ -62,21 +61,3 @@ export const passing = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effec
   while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("5 seconds")
   return yield* Fiber.join(fiber)
 })
-
-/** What a stream emitted, and what it failed with. */
-export interface Heard {
-  readonly parts: ReadonlyArray<CompletionPart>
-  readonly error: LLMError | undefined
-}
-
-export const hear = (client: LLMClient.Service, completion: Completion): Effect.Effect<Heard> =>
-  Effect.suspend(() => {
-    const parts: Array<CompletionPart> = []
-    return client.stream(completion).pipe(
-      Stream.runForEach((part) => Effect.sync(() => parts.push(part))),
-      Effect.match({
-        onFailure: (error): Heard => ({ parts, error }),
-        onSuccess: (): Heard => ({ parts, error: undefined })
-      })
-    )
-  })

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Anthropic, Completion, Message, Tool } from "../../src/index.ts"
-import { defaultMaxTokens } from "../../src/wire/anthropic/request.ts"
 import { answers, at, bodyTo, exchange, type Json, readBy, sendTo } from "../transport/exchange.ts"
 
 const body = bodyTo("anthropic")
@@ -16,7 +15,7 @@ const weather = Tool.make("weather", {
 
 const call = (id: string, city: string) => Message.toolCall({ id, name: "weather", arguments: { city } })
 const called = (...ids: ReadonlyArray<string>) => Message.assistant(ids.map((id) => call(id, "Rome")))
-const result = (id: string, content = "sunny") => Message.toolResult({ id, name: "weather", content })
+const result = (id: string, content = "sunny") => Message.user(Message.toolResult({ id, name: "weather", content }))
 
 /** What is sent for one user message of these contents. */
 const sentContent = (...contents: ReadonlyArray<Message.UserContent>) =>
@@ -41,7 +40,7 @@ describe("request", () => {
       assert.isUndefined(sent.headers["anthropic-beta"])
       assert.deepStrictEqual(sent.body, {
         model: "claude-sonnet-4-6",
-        max_tokens: 64_000,
+        max_tokens: 128_000,
         messages: [{ role: "user", content: [{ type: "text", text: "Hi" }] }]
       })
     }))
@@ -49,11 +48,11 @@ describe("request", () => {
   it.effect("asks for the beta of uploaded files only where one is sent", () =>
     Effect.gen(function*() {
       const document = Message.document(Message.fileId("file_1"))
-      const within = Message.toolResult({
+      const within = Message.user(Message.toolResult({
         id: "t",
         name: "weather",
         content: [Message.image(Message.fileId("file_2"))]
-      })
+      }))
       for (const prompt of [Message.user(document), within]) {
         const sent = yield* sendTo("anthropic")(
           Completion.make({ model: "claude-sonnet-4-6", history: [Message.user("a"), called("t")], prompt })
@@ -177,6 +176,34 @@ describe("request", () => {
         ])
       }))
   })
+
+  it.effect("takes documents as the result of a tool", () =>
+    Effect.gen(function*() {
+      const page = Message.toolResult({
+        id: "1",
+        name: "weather",
+        content: [
+          Message.document(Message.base64("AAAA", "application/pdf"), { title: "Page" }),
+          Message.document(Message.base64("R3LDvMOfZQ==", "text/plain"))
+        ]
+      })
+      const sent = yield* sentMessages([Message.user("a"), called("1")], Message.user(page))
+      assert.deepStrictEqual(at(sent, 2, "content", 0, "content"), [
+        {
+          type: "document",
+          source: { type: "base64", media_type: "application/pdf", data: "AAAA" },
+          title: "Page"
+        },
+        { type: "document", source: { type: "text", media_type: "text/plain", data: "Grüße" } }
+      ])
+    }))
+
+  it.effect("leaves citations out of what a user says, which the provider refuses there", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* sentContent(Message.text("a", { citations: [{ type: "page_location" }] })), [
+        { type: "text", text: "a" }
+      ])
+    }))
 
   describe("conversation", () => {
     it.effect("puts the results of one turn into one user message, before everything else in it", () =>
@@ -418,39 +445,6 @@ describe("request", () => {
     }))
 
   describe("max_tokens, where the request sets none", () => {
-    for (
-      const [model, limit] of [
-        ["claude-opus-4-8", 128_000],
-        ["claude-opus-4-7-20260401", 128_000],
-        ["claude-opus-4-6", 128_000],
-        ["claude-opus-4-5-20251101", 64_000],
-        ["claude-opus-4-1-20250805", 32_000],
-        ["claude-opus-4-20250514", 32_000],
-        ["claude-opus-4@20250514", 32_000],
-        ["claude-sonnet-4-6", 64_000],
-        ["claude-sonnet-4-5", 64_000],
-        ["claude-sonnet-4-20250514", 64_000],
-        ["claude-haiku-4-5-20251001", 64_000],
-        ["claude-opus-5-5", 64_000],
-        ["claude-sonnet-5", 64_000],
-        ["claude-haiku-5-5", 64_000],
-        ["claude-fable-5-1", 64_000],
-        ["claude-3-7-sonnet-latest", 64_000],
-        ["claude-3-5-haiku-20241022", 8192],
-        ["claude-3-opus-20240229", 4096],
-        ["anthropic/claude-opus-4.6", 128_000],
-        ["anthropic/claude-3.5-sonnet", 8192],
-        ["us.anthropic.claude-sonnet-4-5-20250929-v1:0", 64_000],
-        ["claude-newest-9", 64_000],
-        ["deepseek-chat", 4096],
-        ["", 4096]
-      ] as const
-    ) {
-      it(`of ${model || "no name"} is ${limit}`, () => {
-        assert.strictEqual(defaultMaxTokens(model), limit)
-      })
-    }
-
     it.effect("goes by the model of the request, not by the layer's default", () =>
       Effect.gen(function*() {
         const layer = Anthropic.layer({ baseUrl: "http://localhost:1", model: "claude-opus-4-6" })
@@ -503,6 +497,7 @@ describe("answer", () => {
         totalTokens: 4665,
         cachedInputTokens: 4512,
         cacheWriteTokens: 100,
+        longCacheWriteTokens: 0,
         reasoningTokens: 20
       })
     }))
@@ -651,6 +646,20 @@ describe("answer", () => {
         assert.strictEqual(error.partial?.usage.totalTokens, 7)
       }))
   }
+
+  it.effect("that was paused goes back as it is, and nothing of it is lost", () =>
+    Effect.gen(function*() {
+      const content = [
+        { type: "text", text: "Let me look." },
+        { type: "server_tool_use", id: "srvtoolu_1", name: "web_search", input: { query: "x" } }
+      ]
+      const response = yield* read(answer(content, { stop_reason: "pause_turn" }))
+      assert.deepStrictEqual(response.finishReason, { _tag: "Other", reason: "pause_turn" })
+      for (const model of ["claude-sonnet-4-6", "claude-opus-5-5"]) {
+        const sent = yield* sentMessages([Message.user("a")], response.message, model)
+        assert.deepStrictEqual(at(sent, 1), { role: "assistant", content })
+      }
+    }))
 
   it.effect("without content is no answer", () =>
     Effect.gen(function*() {

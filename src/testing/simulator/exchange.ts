@@ -1,12 +1,14 @@
 /**
- * The plain data that goes in and out of the simulated protocols, and what one protocol must say to be simulated.
+ * The plain data that goes in and out of the simulated services.
  */
 import type * as Duration from "effect/Duration"
-import type * as Result from "effect/Result"
 import type { Json, JsonObject } from "./json.ts"
-import type { Ask, Reply } from "./reply.ts"
 
-export type Provider = "anthropic" | "openai" | "openrouter" | "gemini"
+/** A simulated service: OpenAI has two, Chat Completions (`openai`) and Responses (`responses`). */
+export type Provider = "anthropic" | "openai" | "responses" | "openrouter" | "gemini"
+
+/** All of them. */
+export const providers: ReadonlyArray<Provider> = ["anthropic", "openai", "responses", "openrouter", "gemini"]
 
 export interface Headers {
   readonly [name: string]: string | undefined
@@ -33,9 +35,13 @@ export interface SimulatedResponse {
   readonly chunkSize?: number
   /** Milliseconds that pass before each chunk. */
   readonly pace?: number
+  /** Milliseconds that pass before the status. */
+  readonly delay?: number
+  /** Milliseconds that pass before events of the body, by their place. */
+  readonly waits?: { readonly [place: number]: number }
 }
 
-/** A request that found its protocol. */
+/** A request that found its service. */
 export interface Call {
   readonly request: SimulatedRequest
   /** The body, which is a JSON object. */
@@ -45,6 +51,8 @@ export interface Call {
   /** What ids are made from: the same request has the same. */
   readonly seed: string
   readonly unknownFields: "reject" | "ignore"
+  /** The most tokens that one request gives, where that is not the provider's own number. */
+  readonly perRequest: number | undefined
 }
 
 /** What a provider says when it refuses, before it is put in that provider's words. */
@@ -66,11 +74,21 @@ export interface Rejection {
   readonly html?: string
 }
 
+/** Any answer at all: a status and a body that no provider needs to have. */
+export interface Canned {
+  readonly _tag?: undefined
+  readonly status: number
+  readonly headers?: { readonly [name: string]: string }
+  /** A text as it is, or a JSON value. */
+  readonly body: Json
+}
+
 /**
  * A failure that the simulator is told to answer with, one for one request. `afterEvents` counts the events of the
  * stream that come before it; an answer that is not streamed is one event.
  */
 export type Failure =
+  | Canned
   | {
     /** 429 as the provider sends it; `retryAfter` is the provider's own hint. */
     readonly _tag: "RateLimit"
@@ -110,76 +128,6 @@ export type Failure =
     readonly _tag: "MalformedJson"
     readonly afterEvents: number
   }
-
-/** What a provider does instead of giving its answer, or to that answer. */
-export type Fault =
-  | {
-    /**
-     * It refuses. With status 200 the error is the body of the answer, and a streamed request gets it as the only
-     * event.
-     */
-    readonly _tag: "Refusal"
-    /** `now` is in epoch milliseconds, for hints that are instants. */
-    readonly rejection: (dialect: Dialect, now: number) => Rejection
-  }
-  | {
-    /** The model says something else. */
-    readonly _tag: "Reply"
-    readonly reply: (reply: Reply) => Reply
-  }
-  | {
-    /** The answer has another body, whole and as the events of a stream. */
-    readonly _tag: "Body"
-    readonly whole: (reply: Reply, call: Call) => Json
-    readonly events: (reply: Reply, call: Call) => ReadonlyArray<string>
-  }
-  | {
-    /** The provider's own error event ends the stream; status 500 where the answer is not streamed. */
-    readonly _tag: "ErrorEvent"
-    /** How many of the stream's events come before it. */
-    readonly after: (events: number) => number
-  }
-  | {
-    /** The answer is damaged on its way. */
-    readonly _tag: "Damage"
-    readonly damage: (answer: SimulatedResponse) => SimulatedResponse
-  }
-
-export interface Streamed {
-  readonly headers: { readonly [name: string]: string }
-  /** Each as it stands on the wire, with the line ends that close it. */
-  readonly events: ReadonlyArray<string>
-}
-
-export interface Rendered {
-  readonly headers: { readonly [name: string]: string }
-  readonly body: Json
-}
-
-/** One simulated protocol. All of it is pure. */
-export interface Dialect {
-  readonly provider: Provider
-  /** Whether the request asks for a stream. */
-  readonly streams: (call: Call) => boolean
-  /** The key that was sent, or undefined. */
-  readonly key: (request: SimulatedRequest) => string | undefined
-  readonly missingKey: Rejection
-  readonly invalidKey: Rejection
-  /** For a body that is not a JSON object. */
-  readonly invalid: (message: string) => Rejection
-  readonly notFound: (request: SimulatedRequest) => Rejection
-  /** Reads and validates a request as the provider would. */
-  readonly read: (call: Call) => Result.Result<Ask, Rejection>
-  readonly render: (reply: Reply, call: Call) => Rendered
-  readonly stream: (reply: Reply, call: Call) => Streamed
-  /** The event that says that the provider failed in the midst of a stream. */
-  readonly streamError: (reply: Reply, call: Call) => string
-  /** A refusal in the provider's words. */
-  readonly refuse: (rejection: Rejection, seed: string) => Rendered
-  /** 429, with the hint in milliseconds where there is one. */
-  readonly rateLimit: (retryAfterMillis: number | undefined) => Rejection
-  readonly serverError: (status: number) => Rejection
-}
 
 /** A rule over a decoded body: what is wrong, or undefined. */
 export type Rule<Body> = (body: Body) => Rejection | undefined

@@ -1,11 +1,12 @@
 /**
- * A minimal valid value for a JSON Schema: the required properties only, the first of an enum, the least number, the
- * shortest array. It reads Google's dialect too (upper-case types, `nullable`). Recursion ends at a depth guard, with
+ * A minimal valid value for a JSON Schema: the required properties only, what the schema gives as an example or default,
+ * the first of an enum, the least number, the shortest array. It reads Google's dialect too (upper-case types, `nullable`). Recursion ends at a depth guard, with
  * null where a schema demands its own endless nesting; and what a schema demands beyond all measure is cut.
  */
 import * as Result from "effect/Result"
 import { decodePercent, isObject, type Json, type JsonObject } from "./json.ts"
 import * as Pattern from "./pattern.ts"
+import { nameOf } from "./shape.ts"
 
 const maxDepth = 12
 
@@ -28,9 +29,19 @@ const formats: ReadonlyMap<string, string> = new Map(Object.entries({
   time: "00:00:00Z",
   duration: "P1D",
   email: "someone@example.com",
+  "idn-email": "someone@example.com",
   hostname: "example.com",
+  "idn-hostname": "example.com",
   uri: "https://example.com",
+  "uri-reference": "https://example.com",
+  "uri-template": "https://example.com/{id}",
+  iri: "https://example.com",
+  "iri-reference": "https://example.com",
   url: "https://example.com",
+  "json-pointer": "/a",
+  "relative-json-pointer": "0",
+  regex: "a",
+  byte: "dGV4dA==",
   ipv4: "192.0.2.1",
   ipv6: "2001:db8::1",
   uuid: "00000000-0000-4000-8000-000000000000"
@@ -159,12 +170,26 @@ const merged = (members: ReadonlyArray<unknown>): JsonObject =>
       : { required: [...listAt(all, "required"), ...listAt(one, "required")] }
   }), {})
 
+/** What the schema itself gives for a value of its kind: its first example, or its default. */
+const exampleOf = (schema: JsonObject): Json | undefined => {
+  const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).filter((type) => typeof type === "string")
+    .map((type) => type.toLowerCase())
+  const fits = (value: unknown): boolean => {
+    const name = nameOf(value)
+    return value !== undefined && (types.length === 0 || types.includes(name)
+      || (types.includes("number") && (name === "integer" || name === "decimal")))
+  }
+  return [...listAt(schema, "examples"), schema.example, schema.default].find(fits) as Json | undefined
+}
+
 const build = (schema: unknown, place: Place): Json => {
   if (place.depth > maxDepth || place.room.left <= 0) return null
   place.room.left -= 2
   if (!isObject(schema)) return place.hint
   if (schema.const !== undefined) return given(schema.const as Json, place)
   if (Array.isArray(schema.enum) && schema.enum.length > 0) return given(schema.enum[0] as Json, place)
+  const example = exampleOf(schema)
+  if (example !== undefined) return given(example, place)
   if (typeof schema.$ref === "string") return build(resolve(place.root, schema.$ref), deeper(place))
   if (Array.isArray(schema.allOf)) {
     const members = schema.allOf.map((one) =>

@@ -14,6 +14,9 @@ export interface JsonObject {
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** Answers are dated by one fixed second, so that they can be compared. */
+export const created = 1_767_225_600
+
 const decodeJson = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Unknown))
 
 // No request is nested more deeply, and what is could not be walked through.

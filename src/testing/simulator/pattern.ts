@@ -3,6 +3,12 @@
  * escapes, classes, groups, alternation, quantifiers and anchors). What it does not know (look-arounds,
  * back-references) gives undefined.
  */
+/** A short text that matches, or undefined where none was found. The pattern must be a valid regular expression. */
+export const sample = (pattern: string): string | undefined => {
+  const found = pattern.length > longest ? undefined : alternativeSample(pattern, 0)
+  return found !== undefined && accepts(pattern, found.text) ? found.text : undefined
+}
+
 const escapes: { readonly [letter: string]: string } = {
   d: "0",
   D: "a",
@@ -106,9 +112,3 @@ const alternativeSample = (pattern: string, start: number): Sample | undefined =
 }
 
 const accepts = (pattern: string, text: string): boolean => new RegExp(pattern, "u").test(text)
-
-/** A short text that matches, or undefined where none was found. The pattern must be a valid regular expression. */
-export const sample = (pattern: string): string | undefined => {
-  const found = pattern.length > longest ? undefined : alternativeSample(pattern, 0)
-  return found !== undefined && accepts(pattern, found.text) ? found.text : undefined
-}

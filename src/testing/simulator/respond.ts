@@ -1,111 +1,105 @@
 /**
- * From one plain HTTP request to one plain HTTP response, without effects: finds the protocol, checks the key, lets the
- * protocol read the request, decides the answer and renders it.
+ * From one plain HTTP request to one plain HTTP response, without effects: finds the service, checks the key, lets the
+ * service check the request, decodes it, and writes the answer.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
-import { anthropic } from "./anthropic.ts"
-import { openai, openrouter } from "./chat.ts"
-import type {
-  Call,
-  Dialect,
-  Failure,
-  Fault,
-  Provider,
-  Rejection,
-  SimulatedRequest,
-  SimulatedResponse
-} from "./exchange.ts"
-import { type FaultName, faultOf, withoutBrace } from "./faults.ts"
-import { gemini } from "./gemini.ts"
-import { decodePercent, idOf, type Json, type JsonObject, parseObject } from "./json.ts"
-import { decide, type Reply, silent } from "./reply.ts"
-import { dataEvent } from "./wire.ts"
+import type * as LLMError from "../../LLMError.ts"
+import type * as Message from "../../Message.ts"
+import type { Asked, Outgoing, Server, Stamp } from "../../wire/Wire.ts"
+import { changed, decide, silent } from "./decide.ts"
+import { dataEvent, eventsOf } from "./events.ts"
+import type { Call, Canned, Failure, Rejection, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
+import { withoutBrace } from "./faults/answers.ts"
+import { type FaultName, faultOf } from "./faults/faults.ts"
+import { created, idOf, type JsonObject, parseObject, tokens } from "./json.ts"
+import { pathModel, serviceFor } from "./routes.ts"
+import type { Facts, Fault, Service } from "./service.ts"
 
 export interface Settings {
   /** Whether a key must be sent: by default everywhere but on local hosts. */
   readonly requireKey?: boolean | undefined
   readonly unknownFields?: "reject" | "ignore" | undefined
+  /** Milliseconds that a model that thinks takes for it. */
+  readonly think?: number | undefined
+  /** The most tokens that one request gives, where answers go on over several. */
+  readonly perRequest?: number | undefined
   /** What this request is to fail with. */
   readonly failure?: Failure | FaultName | undefined
   /** Epoch milliseconds, for hints that are instants; the beginning of 2026 by default. */
   readonly now?: number | undefined
 }
 
-const defaultNow = 1_767_225_600_000
-
-interface Route {
-  readonly dialect: Dialect
-  /** The group `model` is the model, where the path names it. */
-  readonly path: RegExp
-  /** A host that speaks the protocol, whatever the path. */
-  readonly host: RegExp
-}
-
-/** The first route whose path matches; else the first whose host does, for a 404 in its words. */
-const routes: ReadonlyArray<Route> = [
-  {
-    dialect: gemini,
-    path: /\/v1(?:alpha|beta)?\/models\/(?<model>[^/:]+):(?:streamGenerateContent|generateContent)$/,
-    host: /googleapis\.com$/
-  },
-  { dialect: openrouter, path: /\/api\/v1\/chat\/completions$/, host: /openrouter/ },
-  { dialect: anthropic, path: /\/v1\/messages$/, host: /anthropic/ },
-  { dialect: openai, path: /\/chat\/completions$/, host: /./ }
-]
-
-const chatPath = /\/chat\/completions$/
-
-const routeOf = ({ url }: SimulatedRequest): Route | undefined =>
-  chatPath.test(url.pathname) && /openrouter/.test(url.host + url.pathname)
-    ? routes.find(({ dialect }) => dialect === openrouter)
-    : routes.find(({ path }) => path.test(url.pathname))
-
-const byHost = ({ url }: SimulatedRequest): Dialect =>
-  routes.find(({ host }) => host.test(url.hostname))?.dialect ?? openai
-
-/** Which provider's protocol a request speaks. */
-export const providerOf = (request: SimulatedRequest): Provider =>
-  (routeOf(request)?.dialect ?? byHost(request)).provider
-
 const isLocal = ({ hostname }: URL): boolean =>
   hostname === "localhost" || hostname.endsWith(".localhost") || hostname.startsWith("127.") || hostname === "[::1]" ||
   hostname === "0.0.0.0"
 
-const keyProblem = (dialect: Dialect, request: SimulatedRequest, settings: Settings): Rejection | undefined => {
+const keyProblem = (service: Service, request: SimulatedRequest, settings: Settings): Rejection | undefined => {
   if (!(settings.requireKey ?? !isLocal(request.url))) return undefined
-  const key = dialect.key(request)?.trim()
-  if (key === undefined || key === "") return dialect.missingKey
-  return key.toLowerCase().includes("invalid") ? dialect.invalidKey : undefined
+  const key = service.key(request)?.trim()
+  if (key === undefined || key === "") return service.missingKey
+  return key.toLowerCase().includes("invalid") ? service.invalidKey : undefined
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Responses
+// ---------------------------------------------------------------------------------------------------------------------
 
 const jsonType = "application/json"
 
-const refusal = (
+const response = (
   status: number,
   headers: SimulatedResponse["headers"],
-  text: string
-): SimulatedResponse => ({ status, headers, body: [text], ending: "End" })
+  body: ReadonlyArray<string>
+): SimulatedResponse => ({ status, headers, body, ending: "End" })
 
-const refused = (dialect: Dialect, rejection: Rejection, seed: string): SimulatedResponse => {
-  const { body, headers } = dialect.refuse(rejection, seed)
+const refused = (service: Service, rejection: Rejection, seed: string): SimulatedResponse => {
+  const { body, headers } = service.refuse(rejection, seed)
   return rejection.html === undefined
-    ? refusal(rejection.status, { "content-type": jsonType, ...headers }, JSON.stringify(body))
-    : refusal(rejection.status, { "content-type": "text/html" }, rejection.html)
+    ? response(rejection.status, { "content-type": jsonType, ...headers }, [JSON.stringify(body)])
+    : response(rejection.status, { "content-type": "text/html" }, [rejection.html])
 }
 
-/** A scripted failure as the fault of a provider; undefined when the provider cannot have it. */
-const toFault = (failure: Failure | FaultName, dialect: Dialect): Fault | undefined => {
-  if (typeof failure === "string") return faultOf(failure, dialect)
+const canned = ({ body, headers, status }: Canned): SimulatedResponse =>
+  typeof body === "string"
+    ? response(status, { "content-type": "text/plain", ...headers }, [body])
+    : response(status, { "content-type": jsonType, ...headers }, [JSON.stringify(body)])
+
+/** A failure in the words of the wire. */
+const failed = (server: Server, error: LLMError.LLMError, stamp: Stamp): SimulatedResponse => {
+  const { body, headers, status } = server.refuse(error, stamp)
+  return response(status, { "content-type": jsonType, ...headers }, [JSON.stringify(body)])
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Faults
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A service that cannot have the fault that a test names: an error of the test. */
+export class UnknownFault extends Error {
+  override readonly name = "UnknownFault"
+}
+
+const named = (name: FaultName, { provider }: Service): Fault => {
+  const fault = faultOf(name, provider)
+  if (fault === undefined) {
+    throw new UnknownFault(`Simulator failures: ${provider} cannot have the fault ${name}; faultsOf lists what it can`)
+  }
+  return fault
+}
+
+/** A scripted failure as the fault of a service. */
+const toFault = (failure: Exclude<Failure, Canned> | FaultName, service: Service): Fault => {
+  if (typeof failure === "string") return named(failure, service)
   switch (failure._tag) {
     case "RateLimit": {
       const millis = failure.retryAfter === undefined ? undefined : Duration.toMillis(failure.retryAfter)
-      return { _tag: "Refusal", rejection: () => dialect.rateLimit(millis) }
+      return { _tag: "Refusal", rejection: () => service.rateLimit(millis) }
     }
     case "ServerError":
-      return { _tag: "Refusal", rejection: () => dialect.serverError(failure.status ?? 500) }
+      return { _tag: "Refusal", rejection: () => service.serverError(failure.status ?? 500) }
     case "Empty":
-      return { _tag: "Reply", reply: silent }
+      return { _tag: "Answer", answer: silent }
     case "StreamError":
       return { _tag: "ErrorEvent", after: () => failure.afterEvents }
     case "MalformedJson":
@@ -125,89 +119,207 @@ const toFault = (failure: Failure | FaultName, dialect: Dialect): Fault | undefi
   }
 }
 
-const answer = (headers: SimulatedResponse["headers"], body: ReadonlyArray<string>): SimulatedResponse => ({
-  status: 200,
-  headers,
-  body,
-  ending: "End"
-})
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers
+// ---------------------------------------------------------------------------------------------------------------------
 
-/** The reply; its headers with another body, where one is given. */
-const answerTo = (
-  dialect: Dialect,
-  reply: Reply,
-  call: Call,
-  instead?: { readonly whole: () => Json; readonly events: (events: ReadonlyArray<string>) => ReadonlyArray<string> }
-): SimulatedResponse => {
-  if (dialect.streams(call)) {
-    const { events, headers } = dialect.stream(reply, call)
-    return answer(headers, instead?.events(events) ?? events)
-  }
-  const { body, headers } = dialect.render(reply, call)
-  return answer({ "content-type": jsonType, ...headers }, [JSON.stringify(instead?.whole() ?? body)])
+interface Question {
+  readonly service: Service
+  readonly call: Call
+  readonly asked: Asked
+  readonly stamp: Stamp
+  /** Milliseconds in which nothing of the answer comes. */
+  readonly silence: number
 }
 
-const answered = (
-  dialect: Dialect,
-  call: Call,
-  fault: Fault | undefined,
-  now: number
-): Result.Result<SimulatedResponse, Rejection> =>
-  Result.flatMap(dialect.read(call), (ask) => {
-    const reply = decide(ask)
-    switch (fault?._tag) {
-      case undefined:
-        return Result.succeed(answerTo(dialect, reply, call))
-      case "Reply":
-        return Result.succeed(answerTo(dialect, fault.reply(reply), call))
-      case "Damage":
-        return Result.succeed(fault.damage(answerTo(dialect, reply, call)))
-      case "Body":
-        return Result.succeed(answerTo(dialect, reply, call, {
-          whole: () => fault.whole(reply, call),
-          events: () => fault.events(reply, call)
-        }))
-      case "Refusal": {
-        const { body } = dialect.refuse(fault.rejection(dialect, now), call.seed)
-        return Result.succeed(answerTo(dialect, reply, call, { whole: () => body, events: () => [dataEvent(body)] }))
-      }
-      case "ErrorEvent":
-        if (!dialect.streams(call)) return Result.fail(dialect.serverError(500))
-        return Result.succeed(answerTo(dialect, reply, call, {
-          whole: () => null,
-          events: (events) => [...events.slice(0, fault.after(events.length)), dialect.streamError(reply, call)]
-        }))
+/** The stream with a silence in it, but for what the service sends to keep the connection. */
+const silenced = (
+  events: ReadonlyArray<string>,
+  { after, every = Infinity }: Service["silence"],
+  silence: number,
+  ping: string
+): Pick<SimulatedResponse, "body" | "waits"> => {
+  const pings = Math.ceil(silence / every) - 1
+  const waits: Record<number, number> = {}
+  for (let index = 0; index < pings; index++) waits[after + index] = every
+  waits[after + Math.max(0, pings)] = silence - Math.max(0, pings) * (pings > 0 ? every : 0)
+  return {
+    body: [
+      ...events.slice(0, after),
+      ...Array.from({ length: Math.max(0, pings) }, () => ping),
+      ...events.slice(after)
+    ],
+    waits
+  }
+}
+
+/** The answer as it is sent; its headers with another body, where one is given. */
+const written = (
+  { asked, call, service, silence, stamp }: Question,
+  said: Outgoing,
+  instead?: {
+    readonly whole: () => unknown
+    readonly events: (usual: () => ReadonlyArray<string>) => ReadonlyArray<string>
+  }
+): SimulatedResponse => {
+  const { server } = service
+  const answer = service.dress?.(said, call) ?? said
+  const headers = service.headers(call.seed)
+  if (asked.streamed) {
+    const usual = (): ReadonlyArray<string> => {
+      const encoder = server.stream(asked, stamp)
+      const events = eventsOf(answer, encoder)
+      return service.events?.(events, answer, call, encoder.ping) ?? events
     }
+    const events = instead?.events(usual) ?? usual()
+    const streamed = response(200, { ...headers, "content-type": service.streamType }, events)
+    if (silence === 0) return streamed
+    return { ...streamed, ...silenced(events, service.silence, silence, server.stream(asked, stamp).ping) }
+  }
+  const usual = (): JsonObject => {
+    const body = server.encode(answer, asked, stamp)
+    return service.body?.(body, answer, call) ?? body
+  }
+  const whole = response(200, { "content-type": jsonType, ...headers }, [JSON.stringify(instead?.whole() ?? usual())])
+  return silence === 0 ? whole : { ...whole, delay: silence }
+}
+
+const faulty = (question: Question, answer: Outgoing, fault: Fault | undefined, now: number): SimulatedResponse => {
+  const { asked, call, service } = question
+  switch (fault?._tag) {
+    case undefined:
+      return written(question, answer)
+    case "Answer":
+      return written(question, fault.answer(answer))
+    case "Damage":
+      return fault.damage(written(question, answer))
+    case "Body":
+      return written(question, answer, {
+        whole: () => fault.whole(answer, call),
+        events: () => fault.events(answer, call)
+      })
+    case "Refusal": {
+      const { body } = service.refuse(fault.rejection(service, now), call.seed)
+      return written(question, answer, { whole: () => body, events: () => [dataEvent(body)] })
+    }
+    case "ErrorEvent":
+      return asked.streamed
+        ? written(question, answer, {
+          whole: () => undefined,
+          events: (usual) => {
+            const events = usual()
+            return [...events.slice(0, fault.after(events.length)), service.streamError(answer, call)]
+          }
+        })
+        : refused(service, service.serverError(500), call.seed)
+  }
+}
+
+/** What a client asks for, of what the service found fit. */
+const read = ({ server, readable }: Service, call: Call): Result.Result<Asked, string> => {
+  const { request: { headers, url }, body } = call
+  const decode = (body: JsonObject) => server.decode({ body, headers, path: url.pathname })
+  return Result.mapError(
+    Result.orElse(decode(body), (refused) => readable === undefined ? Result.fail(refused) : decode(readable(body))),
+    ({ description }) => `The simulator cannot read the request: ${description}`
+  )
+}
+
+/** What is thought in answer to a request, where the model thinks. */
+const thoughtText = "Simulated thought."
+
+type Understood = Omit<Question, "silence"> & { readonly facts: Facts }
+
+const question = (service: Service, call: Call): Result.Result<Understood, Rejection> =>
+  Result.flatMap(service.check(call), (facts) =>
+    Result.mapBoth(read(service, call), {
+      onFailure: service.invalid,
+      onSuccess: (asked) => ({ service, call, facts, asked, stamp: { seed: call.seed, created } })
+    }))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Requests
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A request that is answered once it is known with what. */
+export interface Pending {
+  readonly asked: Asked
+  /** What the simulated model says. */
+  readonly usual: Outgoing
+  /** The id for the call at this place of the answer. */
+  readonly callId: (index: number) => string
+  readonly answer: (answer: Outgoing) => SimulatedResponse
+  readonly fail: (error: LLMError.LLMError) => SimulatedResponse
+}
+
+/** The answer, with what was thought before it. */
+const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoing => {
+  if (thought === undefined) return answer
+  const { choice, usage } = answer.response
+  const reasoningTokens = tokens(thoughtText)
+  return changed(answer, {
+    choice: thought.content.length === 0 ? choice : [thought, ...choice],
+    outputTokens: usage.outputTokens + reasoningTokens,
+    reasoningTokens
   })
+}
+
+const defaultNow = created * 1000
 
 /** The same for a request and its stream. */
 const seedOf = ({ body, url }: SimulatedRequest, fields: JsonObject | undefined): string => {
-  const { stream: _, stream_options: __, ...rest } = fields ?? { body }
+  const { continuationToken: _, stream: __, stream_options: ___, ...rest } = fields ?? { body }
   return idOf(`${url.pathname.replace(/:\w+$/, "")} ${JSON.stringify(rest)}`, 32)
 }
 
-/** The answer to a request: the same request has the same answer, byte for byte. */
-export const respond = (request: SimulatedRequest, settings: Settings = {}): SimulatedResponse => {
+/** The response to a request that needs no answer, or else the question that it is. */
+export const begin = (request: SimulatedRequest, settings: Settings): Result.Result<Pending, SimulatedResponse> => {
+  const { failure, now = defaultNow } = settings
   const body = parseObject(request.body)
   const seed = seedOf(request, body)
-  const route = routeOf(request)
-  const dialect = route?.dialect ?? byHost(request)
-  const refuse = (rejection: Rejection): SimulatedResponse => refused(dialect, rejection, seed)
-  const fault = settings.failure === undefined ? undefined : toFault(settings.failure, dialect)
-  if (settings.failure !== undefined && fault === undefined) {
-    return refuse({ status: 501, message: `The simulator knows no fault ${settings.failure} of ${dialect.provider}.` })
-  }
-  const now = settings.now ?? defaultNow
-  const rejection = fault?._tag === "Refusal" ? fault.rejection(dialect, now) : undefined
+  const service = serviceFor(request)
+  const refuse = (rejection: Rejection) => Result.fail(refused(service, rejection, seed))
+  if (typeof failure === "object" && failure._tag === undefined) return Result.fail(canned(failure))
+  const fault = failure === undefined ? undefined : toFault(failure, service)
+  const rejection = fault?._tag === "Refusal" ? fault.rejection(service, now) : undefined
   if (rejection !== undefined && rejection.status !== 200) return refuse(rejection)
-  const pathModel = route && decodePercent(route.path.exec(request.url.pathname)?.groups?.model ?? "")
-  if (pathModel === undefined || request.method !== "POST") return refuse(dialect.notFound(request))
-  const keyRefusal = keyProblem(dialect, request, settings)
+  const model = pathModel(request)
+  if (model === undefined || request.method !== "POST") return refuse(service.notFound(request))
+  const keyRefusal = keyProblem(service, request, settings)
   if (keyRefusal !== undefined) return refuse(keyRefusal)
-  if (body === undefined) return refuse(dialect.invalid("The request body is not a valid JSON object."))
-  const call: Call = { request, body, pathModel, seed, unknownFields: settings.unknownFields ?? "reject" }
-  return Result.match(answered(dialect, call, fault, now), {
-    onFailure: refuse,
-    onSuccess: (response) => response
+  if (body === undefined) return refuse(service.invalid("The request body is not a valid JSON object."))
+  const { perRequest, think = 0, unknownFields = "reject" } = settings
+  const call: Call = { request, body, pathModel: model, seed, unknownFields, perRequest }
+  return Result.mapBoth(question(service, call), {
+    onFailure: (rejection) => refused(service, rejection, seed),
+    onSuccess: ({ facts, ...question }): Pending => {
+      const { asked, stamp } = question
+      const thought = think > 0 ? service.thought(call, thoughtText, seed) : undefined
+      const silence = thought === undefined ? 0 : think
+      const callId = (index: number): string => service.callId(seed, index)
+      return {
+        asked,
+        callId,
+        usual: after(
+          thought,
+          decide(asked.completion, {
+            ...facts,
+            provider: service.server.vendor,
+            model: asked.model,
+            answerId: service.answerId(seed),
+            callId
+          })
+        ),
+        answer: (answer) => faulty({ ...question, silence }, answer, fault, now),
+        fail: (error) => failed(service.server, error, stamp)
+      }
+    }
   })
 }
+
+/** The answer to a request: the same request has the same answer, byte for byte. */
+export const respond = (request: SimulatedRequest, settings: Settings = {}): SimulatedResponse =>
+  Result.match(begin(request, settings), {
+    onFailure: (response) => response,
+    onSuccess: ({ answer, usual }) => answer(usual)
+  })

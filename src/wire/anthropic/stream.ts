@@ -63,6 +63,9 @@ const kinds: Readonly<Record<string, string>> = {
   compaction_delta: "compaction"
 }
 
+// The kinds of which every piece is of use; redacted thinking is whole at its start.
+const pieceable: ReadonlySet<unknown> = new Set(["text", "thinking", "redacted_thinking"])
+
 // Where the text of a block stands.
 const textFields: Readonly<Record<string, string>> = { thinking: "thinking", compaction: "content" }
 
@@ -243,9 +246,9 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
   const isCut = (block: Block): boolean =>
     block === blocks.at(-1) && block.type === "tool_use" && mayCut(string(rest["stop_reason"])) && !isWhole(block)
 
-  // Whether all of a block is there that will be.
+  // Whether all of a block is there that will be, or what there is of it will do.
   const isThere = (block: Block): boolean =>
-    block.ended || (complete() ? !isCut(block) : block.type !== "tool_use" || (block.stopped && isWhole(block)))
+    block.ended || (complete() ? !isCut(block) : pieceable.has(block.type) || (block.stopped && isWhole(block)))
 
   const broken = (): string | undefined => {
     if (ambiguous) return "the events of the stream do not say which call the arguments belong to"

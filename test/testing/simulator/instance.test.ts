@@ -29,6 +29,23 @@ const cases: ReadonlyArray<readonly [name: string, schema: unknown, value: unkno
   ["a greatest number", { type: "number", maximum: -2.5 }, -2.5],
   ["a multiple", { type: "integer", minimum: 11, multipleOf: 5 }, 15],
   ["a date", { type: "string", format: "date" }, "2026-01-01"],
+  ["a format within bounds", { type: "string", format: "email", minLength: 3 }, "someone@example.com"],
+  ["a first example", { type: "string", examples: ["Oslo", "Rome"], default: "Bern", minLength: 3 }, "Oslo"],
+  ["a default", { type: "integer", default: 7, minimum: 3 }, 7],
+  ["a false default", { type: "boolean", default: true }, true],
+  ["an example of Google's", { type: "STRING", example: "Oslo" }, "Oslo"],
+  ["no example of another kind", { type: "string", examples: [7], default: null }, "text"],
+  ["an example of a reference", {
+    $defs: { city: { type: "string" } },
+    $ref: "#/$defs/city",
+    examples: ["Oslo"]
+  }, "Oslo"],
+  ["examples of what is within", {
+    type: "object",
+    properties: { city: { type: "string", examples: ["Oslo"] }, at: { type: "array", examples: [[1, 2]] } },
+    required: ["city", "at"]
+  }, { city: "Oslo", at: [1, 2] }],
+  ["the literal that must be, whatever the default", { enum: ["x", "y"], default: "z" }, "x"],
   ["a long text", { type: "string", minLength: 6 }, "textxx"],
   ["a short text", { type: "string", maxLength: 2 }, "te"],
   ["a text that matches", { type: "string", pattern: "^[A-Z]{2}-\\d+$" }, "AA-0"],

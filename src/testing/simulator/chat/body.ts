@@ -4,7 +4,7 @@
  */
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Shape from "./shape.ts"
+import * as Shape from "../shape.ts"
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 const anyObject = Schema.Record(Schema.String, Schema.Unknown)

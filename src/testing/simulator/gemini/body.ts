@@ -3,7 +3,7 @@
  * snake_case alike, and null for absent; `normal` makes both even before the shape is looked at.
  */
 import * as Schema from "effect/Schema"
-import { isObject } from "./json.ts"
+import { isObject } from "../json.ts"
 
 const optional = Schema.optionalKey
 const text = optional(Schema.String)
@@ -146,6 +146,7 @@ export const Body = Schema.Struct({
   safetySettings: optional(Schema.Array(Schema.Struct({ category: Schema.String, threshold: Schema.String }))),
   generationConfig: optional(GenerationConfig),
   cachedContent: text,
+  continuationToken: text,
   labels: optional(anyObject),
   serviceTier: text,
   store: flag

@@ -1,0 +1,98 @@
+/**
+ * Finds secrets in what is about to be recorded, by their values and by what keys look like. Pure.
+ */
+import * as Base64 from "effect/encoding/Base64"
+import { redactor } from "../../transport/secrets.ts"
+import { isObject } from "../../wire/json.ts"
+import { keys, shortest } from "./byName.ts"
+import { type Body, bodyText, concat, decodeBody, type Exchange, latin } from "./cassette.ts"
+import { pieces, said, type Written, writtenIn } from "./written.ts"
+
+const encoder = new TextEncoder()
+
+// Reads a value as every text that is in it, with the field it is in.
+const textsIn = function*(field: string, value: unknown): Generator<readonly [field: string, text: string]> {
+  if (typeof value === "string") yield [field, value]
+  else if (typeof value === "number") yield [field, String(value)]
+  else if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) yield* textsIn(`${field}[${index}]`, item)
+  } else if (isObject(value)) {
+    for (const [key, item] of Object.entries(value)) {
+      if (key === "base64" && typeof item === "string") yield [field, latin(decodeBody({ base64: item }))]
+      yield [`the name of ${field}.${key}`, key]
+      yield* textsIn(field === "" ? key : `${field}.${key}`, item)
+    }
+  }
+}
+
+// What the values of a body say together, one after the other: those of each field of all events of a stream, and those
+// of each field of all items of a list.
+const joined = function*(whose: string, body: Body | undefined): Generator<readonly [field: string, text: string]> {
+  const text = body && bodyText(body)
+  if (text === undefined) return
+  const byPlace = new Map<string, string>()
+  const byField = new Map<string, string>()
+  const add = (all: Map<string, string>, field: string, text: string) => all.set(field, (all.get(field) ?? "") + text)
+  const walk = (values: ReadonlyArray<Written>, source: string, place: string, field: string): void => {
+    for (const [index, { end, items, name, start }] of values.entries()) {
+      const at = name === undefined ? [`${place}[${index}]`, `${field}[*]`] as const : [
+        place === "" ? name : `${place}.${name}`,
+        field === "" ? name : `${field}.${name}`
+      ] as const
+      if (items !== undefined) walk(items, source, ...at)
+      else {
+        const text = said(source.slice(start, end)) ?? ""
+        add(byPlace, at[0], text)
+        add(byField, at[1], text)
+      }
+    }
+  }
+  for (const piece of pieces(text)) {
+    // A list may be a stream as well: its items are events.
+    const events = writtenIn(piece).flatMap((value) => piece[value.start] === "[" ? value.items ?? [] : [value])
+    walk(events.filter(({ items }) => items === undefined), piece, "", "")
+    for (const { items = [] } of events) walk(items, piece, "", "")
+  }
+  for (const all of [byPlace, byField]) for (const [field, text] of all) yield [`${whose}, joined: ${field}`, text]
+}
+
+// A secret in base64, wherever in the encoded text it begins: what its neighbours change is left out.
+const encoded = (secret: string): ReadonlyArray<string> => {
+  const bytes = encoder.encode(secret)
+  return [0, 1, 2].flatMap((offset) => {
+    const before = new Uint8Array(offset)
+    const [begin, end] = [Math.ceil(offset * 8 / 6), Math.floor((offset + bytes.length) * 8 / 6)]
+    const text = Base64.encode(concat([before, bytes])).slice(begin, end)
+    return [text, text.replaceAll("+", "-").replaceAll("/", "_")]
+  })
+}
+
+const unescapedBase64 = (text: string): string =>
+  text.replace(/%2B|\\+u002b/gi, "+").replace(/%2F|\\+u002f|\\+\//gi, "/")
+
+/** The field of an exchange that holds one of the secrets, in whatever spelling, or what looks like a key. */
+export const leak = ({ request, response }: Exchange, secrets: ReadonlyArray<string>): string | undefined => {
+  const redact = redactor(secrets)
+  const inBase64 = [...new Set(secrets)].filter((secret) => secret.length >= shortest).flatMap(encoded)
+  const searched = { request, response: { headers: response.headers, body: response.body } }
+  const texts = [
+    ...textsIn("", searched),
+    ...joined("request.body", request.body),
+    ...joined("response.body", response.body)
+  ]
+  for (const [field, text] of texts) {
+    if (redact(text) !== text || keys.test(text)) return field
+    const plain = unescapedBase64(text)
+    if (inBase64.some((secret) => plain.includes(secret))) return field
+  }
+  return undefined
+}
+
+// gzip, and zstd.
+const compressed = ["\x1f\x8b", "\x28\xb5\x2f\xfd"]
+
+/** Whether a body is compressed, so that it cannot be searched; clients leave the header when they decompress. */
+export const isCompressed = (body: Body | undefined, contentEncoding: string | undefined): boolean =>
+  body !== undefined && "base64" in body &&
+  ((contentEncoding ?? "identity").trim().toLowerCase() !== "identity" ||
+    compressed.some((magic) => latin(decodeBody(body).subarray(0, 4)).startsWith(magic)))

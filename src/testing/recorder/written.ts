@@ -1,0 +1,82 @@
+/**
+ * JSON as it is written: where each value stands in a text, whole or cut. Pure.
+ */
+import { parseJson } from "../../wire/json.ts"
+
+/** A value in a text of JSON, and where it is written there. */
+export interface Written {
+  readonly name: string | undefined
+  readonly start: number
+  readonly end: number
+  /** Of a list or an object. */
+  readonly items: Array<Written> | undefined
+}
+
+const marks = /[^\s]/g
+const words = /["\s{}[\],:]/g
+
+// Where a text ends that begins here. By hand, since an expression would need a stack as deep as an image is long.
+const endOfText = (text: string, start: number): number => {
+  for (let at = start + 1; at < text.length; at++) {
+    const character = text[at]
+    if (character === "\\") at++
+    else if (character === '"') return at + 1
+    else if (character === "\n") return at
+  }
+  return text.length
+}
+
+const tokens = function*(text: string): Generator<readonly [token: string, start: number]> {
+  let end = 0
+  while (true) {
+    marks.lastIndex = end
+    const start = marks.exec(text)?.index
+    if (start === undefined) return
+    const first = text.charAt(start)
+    words.lastIndex = start
+    end = first === '"'
+      ? endOfText(text, start)
+      : "{}[],:".includes(first)
+      ? start + 1
+      : words.exec(text)?.index ?? text.length
+    yield [text.slice(start, end), start]
+  }
+}
+
+/** What a text says; what was cut, too, even within an escaped character. */
+export const said = (token: string): string | undefined => {
+  if (!token.startsWith('"')) return undefined
+  const value = parseJson(token) ?? parseJson(`${token}"`)
+  return typeof value === "string" ? value : token.slice(1)
+}
+
+/** Reads the values of whatever JSON is in a text, be it cut or among other words. */
+/** The values in a text of JSON. */
+export const writtenIn = (text: string): ReadonlyArray<Written> => {
+  const all: Array<Written> = []
+  const open = [all]
+  let name: string | undefined
+  for (const [token, index] of tokens(text)) {
+    const items = open.at(-1) ?? all
+    if (token === ":") {
+      const before = items.pop()
+      name = before && said(text.slice(before.start, before.end))
+      continue
+    }
+    if (token === "{" || token === "[") {
+      const value = { name, start: index, end: index, items: [] }
+      items.push(value)
+      open.push(value.items)
+    } else if (token === "}" || token === "]") {
+      if (open.length > 1) open.pop()
+    } else if (token !== ",") {
+      items.push({ name, start: index, end: index + token.length, items: undefined })
+    }
+    name = undefined
+  }
+  return all
+}
+
+/** A text that is no JSON as a whole may hold some, as events or lines; each begins anew. */
+export const pieces = (text: string): ReadonlyArray<string> =>
+  parseJson(text) === undefined ? text.split(/(?<=\n)(?=[{a-z])/i) : [text]
