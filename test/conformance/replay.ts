@@ -90,6 +90,7 @@ const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never,
     case "openai-compatible-chat":
       return OpenAi.layer({
         ...options,
+        name: "openai",
         baseUrl: `https://${recording.provider}.test${path.replace(/\/chat\/completions$/, "")}`
       })
   }
