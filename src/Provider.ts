@@ -225,8 +225,11 @@ const checkKey = (key: string, baseUrl: URL, keyVariables: ReadonlyArray<string>
 
 const none: Auth = Effect.succeed
 
+// The caller's own headers win over those that hold the key.
 const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
-  typeof auth === "function" ? auth : (request) => Effect.succeed(HttpClientRequest.setHeaders(request, auth))
+  typeof auth === "function"
+    ? auth
+    : (request) => Effect.succeed(HttpClientRequest.setHeaders(request, { ...auth, ...request.headers }))
 
 const toWire = <Options extends CommonOptions>(definition: Definition<Options>, baseUrl: URL, options: Options): Wire =>
   definition.wire({
@@ -281,8 +284,12 @@ const toEndpoint = <Options extends CommonOptions>(
 
 const checkNames = <Options extends CommonOptions>(
   { options = [], vendor }: Definition<Options>,
-  given: object
-): void => Check.known(vendor, given, [...Object.keys(commonNames), ...options])
+  given: Partial<CommonOptions>
+): void => {
+  Check.known(vendor, given, [...Object.keys(commonNames), ...options])
+  Check.known(`${vendor} timeouts`, given.timeouts || {}, clocks)
+  Check.known(`${vendor} limits`, given.limits ?? {}, Object.keys(sizes))
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Layers

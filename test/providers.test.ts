@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -10,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { Anthropic, Completion, Gemini, LLMClient, LLMProvider, OpenAi, OpenRouter } from "../src/index.ts"
 import { exchange, recording, type Sent } from "./transport/exchange.ts"
@@ -38,13 +41,26 @@ const configError = <E>(layer: ProviderLayer<E>, variables: Env) =>
     return String((error as unknown as Config.ConfigError).message)
   })
 
-/** Why a layer refuses every call; nothing is sent. */
+/** Why a layer refuses every call for want of a key; nothing is sent, streamed or not. */
 const refusedBy = (layer: ProviderLayer) =>
-  Effect.map(exchange(layer, question), ({ result, sent }) => {
+  Effect.gen(function*() {
+    const { result, sent } = yield* exchange(layer, question)
     assert.lengthOf(sent, 0)
     assert(Result.isFailure(result))
-    assert.deepStrictEqual([result.failure._tag, result.failure.reason], ["ClientError", "InvalidRequest"])
+    assert.deepStrictEqual([result.failure._tag, result.failure.reason], ["ClientError", "Authentication"])
+    assert.isTrue(result.failure.isFallbackable)
+    const streamed = yield* Effect.flip(Stream.runDrain(LLMClient.stream(question))).pipe(
+      Effect.provide(Layer.provide(layer, recording().layer))
+    )
+    assert.deepStrictEqual(streamed, result.failure)
     return result.failure
+  })
+
+/** What the defect of a layer says that cannot be built. */
+const defectOf = (layer: ProviderLayer) =>
+  Effect.map(Effect.exit(Effect.scoped(Layer.build(Layer.provide(layer, recording().layer)))), (exit) => {
+    assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && !Cause.hasFails(exit.cause))
+    return String(Cause.squash(exit.cause))
   })
 
 const authHeaders = ["authorization", "x-api-key", "x-goog-api-key"]
@@ -78,7 +94,7 @@ const providers = {
     baseUrlVariable: "GEMINI_BASE_URL",
     header: "x-goog-api-key",
     sent: "secret",
-    url: "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"
+    url: "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse"
   },
   OpenRouter: {
     make: OpenRouter,
@@ -273,21 +289,28 @@ describe("the base URL", () => {
         "file:///x"
       ]
     ) {
-      it.effect(`of ${name} that is malformed (${baseUrl}) fails, by the option`, () =>
+      it.effect(`of ${name} that is malformed (${baseUrl}) is a defect, or an error of the configuration`, () =>
         Effect.gen(function*() {
           const options = { baseUrl, apiKey: Redacted.make("secret") }
-          assert.include((yield* refusedBy(make.layer(options))).description, "baseUrl is malformed")
+          assert.include(yield* defectOf(make.layer(options)), "baseUrl: give an absolute URL")
           const message = yield* configError(make.layerConfig(Config.succeed(options)), {})
-          assert.include(message, "baseUrl is malformed")
+          assert.include(message, "baseUrl: give an absolute URL")
         }))
     }
 
     it.effect(`of ${name} that holds credentials fails without showing them`, () =>
       Effect.gen(function*() {
         const baseUrl = "https://user:hunter2@example.com"
-        const error = yield* refusedBy(make.layer({ baseUrl, apiKey: Redacted.make("secret") }))
-        assert.include(error.description, "baseUrl holds credentials")
-        assert.notInclude(error.message, "hunter2")
+        const options = { baseUrl, apiKey: Redacted.make("secret") }
+        for (
+          const message of [
+            yield* defectOf(make.layer(options)),
+            yield* configError(make.layerConfig(Config.succeed(options)), {})
+          ]
+        ) {
+          assert.include(message, "baseUrl: give a URL without credentials")
+          assert.notInclude(message, "hunter2")
+        }
       }))
   }
 
@@ -439,6 +462,78 @@ describe("options", () => {
   }
 })
 
+describe("options that no program should give", () => {
+  const apiKey = Redacted.make("secret")
+
+  for (
+    const [what, options, says] of [
+      ["a name that is unknown", { apyKey: "x" }, "apyKey"],
+      ["an empty name", { name: "" }, "name"],
+      ["a whole that is neither", { whole: "both" }, "whole"],
+      ["a negative clock", { timeouts: { bytes: -1 } }, "timeouts.bytes"],
+      ["a clock that is unknown", { timeouts: { idle: 1 } }, "idle"],
+      ["a limit that is unknown", { limits: { bodies: 1 } }, "bodies"],
+      ["a limit of nothing", { limits: { event: 0 } }, "limits.event"]
+    ] as const
+  ) {
+    it.effect(`${what}: a defect of every layer`, () =>
+      Effect.gen(function*() {
+        for (const { make } of all) {
+          assert.include(yield* defectOf(make.layer({ apiKey, ...options as object })), says)
+        }
+      }))
+  }
+
+  it.effect("that are undefined are absent", () =>
+    Effect.gen(function*() {
+      for (const { make } of all) {
+        const request = yield* sentBy(make.layer({
+          apiKey,
+          baseUrl: undefined,
+          name: undefined,
+          model: undefined,
+          headers: undefined,
+          timeouts: undefined,
+          limits: undefined,
+          whole: undefined,
+          tracePropagation: undefined
+        }))
+        assert.isDefined(request)
+      }
+    }))
+})
+
+describe("the name", () => {
+  const named = (layer: ProviderLayer) =>
+    Effect.gen(function*() {
+      const { provider, baseUrl } = yield* LLMClient.LLMClient.pipe(
+        Effect.provide(Layer.provide(layer, recording().layer))
+      )
+      const { result } = yield* exchange(layer, question)
+      assert(Result.isSuccess(result), Result.isFailure(result) ? result.failure.message : "")
+      assert.strictEqual(result.success.provider, provider)
+      const failed = yield* exchange(layer, question, {})
+      assert(Result.isFailure(failed.result))
+      assert.strictEqual(failed.result.failure.provider, provider)
+      return [provider, baseUrl]
+    })
+
+  for (const { make, name } of all) {
+    it.effect(`of ${name} is the vendor's at its own address, the host elsewhere, and the one that is given`, () =>
+      Effect.gen(function*() {
+        const apiKey = Redacted.make("secret")
+        assert.strictEqual((yield* named(make.layer({ apiKey })))[0], name)
+        const elsewhere = { apiKey, baseUrl: "https://llm.example.com:8443/x/" }
+        assert.deepStrictEqual(yield* named(make.layer(elsewhere)), [
+          "llm.example.com:8443",
+          "https://llm.example.com:8443/x"
+        ])
+        assert.strictEqual((yield* named(make.layer({ ...elsewhere, name: "my-vllm" })))[0], "my-vllm")
+        assert.strictEqual((yield* named(make.layer({ apiKey, name: "mine" })))[0], "mine")
+      }))
+  }
+})
+
 describe("timeouts", () => {
   const never = Layer.succeed(HttpClient.HttpClient, HttpClient.make(() => Effect.never))
 
@@ -502,7 +597,7 @@ describe("Gemini.layerProxy", () => {
 
   it.effect("fails with a malformed URL", () =>
     Effect.gen(function*() {
-      assert.include(yield* configError(Gemini.layerProxy("proxy"), {}), "baseUrl is malformed")
+      assert.include(yield* configError(Gemini.layerProxy("proxy"), {}), "baseUrl: give an absolute URL")
     }))
 })
 
@@ -525,7 +620,7 @@ describe("LLMProvider", () => {
       "mine"
     ],
     '{"_tag":"Gemini"}': [
-      "https://generativelanguage.googleapis.com/v1beta/models/m:generateContent",
+      "https://generativelanguage.googleapis.com/v1beta/models/m:streamGenerateContent?alt=sse",
       "secret"
     ],
     '{"_tag":"GeminiProxy","url":"https://proxy.test"}': [

@@ -18,13 +18,13 @@ import type { CompletionResponse } from "../CompletionResponse.ts"
 import { Patience, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
-import { isObject, parseJson } from "../wire/json.ts"
-import { readAnswer, type Wire } from "../wire/Wire.ts"
+import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
+import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
 import * as Request from "./request.ts"
 import { exceeded, hasTooManyValues, readText, tooManyValues } from "./sizes.ts"
-import { mintWith, type Parts, pull } from "./stream.ts"
+import { type Further, mintWith, type Parts, pull } from "./stream.ts"
 import { resolve } from "./timeouts.ts"
 import { validate } from "./validate.ts"
 
@@ -36,6 +36,11 @@ const refusesStream = ({ description, status }: LLMError): boolean =>
   (status === 400 || status === 422) && /\bstream/i.test(description.slice(0, 2048))
 
 const minting = Effect.map(Random.Random, mintWith)
+
+/** The answer as far as it came, where it takes several requests. */
+interface Progress {
+  partial: CompletionResponse | undefined
+}
 
 /** The client of an endpoint. */
 export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never, HttpClient.HttpClient> =>
@@ -50,12 +55,16 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
     let streams = true
 
     const open = Effect.fnUntraced(
-      function*(completion: Completion, streamed: boolean): Effect.fn.Return<Exchange.Opened, LLMError> {
-        const attempt = attemptOf(completion)
+      function*(
+        completion: Completion,
+        streamed: boolean,
+        further?: Further
+      ): Effect.fn.Return<Exchange.Opened, LLMError> {
+        const attempt = { ...attemptOf(completion), partial: further?.partial }
         const { model } = attempt
         const refused = Request.checkModel(model) ?? validate(wire, completion)
         if (refused !== undefined) return yield* fail(refused, attempt)
-        const encoded = Request.encode(wire, completion, model, streamed)
+        const encoded = Request.encode(wire, completion, model, streamed, further?.fields)
         if (Result.isFailure(encoded)) return yield* fail(encoded.failure, attempt)
         const { headers, path, text, warnings } = encoded.success
         const accept = streamed ? wire.framing.accept : "application/json"
@@ -84,7 +93,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
                 endpoint,
                 exchange,
                 completion,
-                open: open(completion, true),
+                open: (further) => open(completion, true, further),
                 attempt: attemptOf(completion),
                 timeouts: clocksOf(completion, patience, true)
               },
@@ -113,21 +122,20 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
 
     const decode = (
       text: string,
-      mintId: (index: number) => string,
+      body: unknown,
+      read: (body: JsonRecord) => Answer | undefined,
       completion: Completion,
       attempt: Attempt
     ): Effect.Effect<CompletionResponse, LLMError> => {
-      if (hasTooManyValues(text)) return fail(tooManyValues, attempt)
-      const body = parseJson(text)
       if (body === undefined) {
         const description = text.trim() === "" ? "the answer has no body" : "the answer is not JSON"
         return fail({ _tag: "Malformed", text, description }, attempt)
       }
-      const answer = isObject(body) ? readAnswer(() => wire.response(body, mintId)) : undefined
+      const answer = isObject(body) ? read(body) : undefined
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const response = answer && toResponse(failures, answer, attempt, now)
         if (failures.errorIn(body) !== undefined) {
-          return fail({ _tag: "Failed", text, body }, { ...attempt, partial: response })
+          return fail({ _tag: "Failed", text, body }, { ...attempt, partial: response ?? attempt.partial })
         }
         if (answer === undefined || response === undefined) {
           return fail({ _tag: "Malformed", text, description: "the answer lacks what every answer has" }, attempt)
@@ -137,22 +145,40 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       })
     }
 
+    // Asks once, or as often as the answer takes; `progress` holds what came of it until then.
     const exchanged = Effect.fnUntraced(
-      function*(completion: Completion): Effect.fn.Return<CompletionResponse, LLMError> {
-        const { received, response } = yield* open(completion, false)
-        const { text, whole } = yield* Effect.catch(readText(response, limits.body), networkFailure(received))
-        if (!whole) return yield* fail(exceeded(limits, "body", text), received)
-        return yield* decode(text, yield* minting, completion, received)
+      function*(completion: Completion, progress: Progress): Effect.fn.Return<CompletionResponse, LLMError> {
+        const bodies: Array<JsonRecord> = []
+        const mintId = yield* minting
+        const read = (body: JsonRecord) => readAnswer(() => wire.response(body, mintId, bodies))
+        let further: Further | undefined
+        while (true) {
+          const { received, response } = yield* open(completion, false, further)
+          const attempt: Attempt = { ...received, partial: further?.partial }
+          const { text, whole } = yield* Effect.catch(readText(response, limits.body), networkFailure(attempt))
+          if (!whole) return yield* fail(exceeded(limits, "body", text), attempt)
+          if (hasTooManyValues(text)) return yield* fail(tooManyValues, attempt)
+          const body = parseJson(text)
+          const fields = isObject(body)
+            ? Result.getOrUndefined(Result.try(() => wire.continues?.([...bodies, body], completion, received.model)))
+            : undefined
+          const answer = isObject(body) && fields !== undefined ? read(body) : undefined
+          if (fields === undefined || answer === undefined) return yield* decode(text, body, read, completion, attempt)
+          bodies.push(body as JsonRecord)
+          progress.partial = toResponse(failures, answer, received, yield* Clock.currentTimeMillis)
+          further = { fields, partial: progress.partial }
+        }
       }
     )
 
     const unary = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> => {
+      const progress: Progress = { partial: undefined }
       const { total } = clocksOf(completion, undefined, false)
-      if (!Number.isFinite(total)) return exchanged(completion)
+      if (!Number.isFinite(total)) return exchanged(completion, progress)
       const after = Duration.millis(total)
-      return Effect.timeoutOrElse(exchanged(completion), {
+      return Effect.timeoutOrElse(exchanged(completion, progress), {
         duration: after,
-        orElse: () => fail({ _tag: "Timeout", clock: "total", after }, attemptOf(completion))
+        orElse: () => fail({ _tag: "Timeout", clock: "total", after }, { ...attemptOf(completion), ...progress })
       })
     }
 

@@ -46,17 +46,18 @@ const otherwise = invalid(
     + " stream, LLMClient.completion for a whole answer"
 )
 
-/** The request for a completion, or why it cannot be sent. */
+/** The request for a completion, or why it cannot be sent; `further` is what a further one has in its body besides. */
 export const encode = (
   wire: Wire,
   completion: Completion,
   model: string,
-  streamed: boolean
+  streamed: boolean,
+  further: JsonRecord = {}
 ): Result.Result<Encoded, Signal> => {
   const written = Result.try((): Encoded | Signal => {
     const request = wire.request(completion, model, streamed)
     if ("_tag" in request) return request
-    const body = paramsOf(wire, completion).reduce(mergeParams, request.body)
+    const body = merge(paramsOf(wire, completion).reduce(mergeParams, request.body), further)
     const { stream } = body
     if (stream !== undefined && (stream ?? false) !== streamed) return otherwise
     return { path: request.path, headers: request.headers, text: JSON.stringify(body), warnings: request.warnings }

@@ -7,7 +7,7 @@ import type { CompletionPart } from "../CompletionPart.ts"
 import * as Part from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { Signal } from "../wire/failure.ts"
-import { isObject, parseJson } from "../wire/json.ts"
+import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/Wire.ts"
 import { exceeded, hasTooManyValues, type Limits, tooManyValues } from "./sizes.ts"
 
@@ -16,6 +16,8 @@ export interface Session {
   readonly feed: (chunks: ReadonlyArray<Uint8Array>) => void
   /** The body is at its end. */
   readonly end: () => void
+  /** What a further request has in its body besides, with which the stream goes on; what is fed next is its body. */
+  readonly further: () => JsonRecord | undefined
   /** The network failed, or took too long; what it does after the answer is there is of no interest. */
   readonly fail: (signal: Signal) => void
   /** Gives the parts that came since the last call. */
@@ -42,13 +44,16 @@ export const make = (options: {
   const { judge, limits, mintId, model, toResponse, wire } = options
   const { failures, framing } = wire
   const decoder = wire.stream(mintId)
-  const utf8 = new TextDecoder()
+  let utf8 = new TextDecoder()
   let parts: Array<CompletionPart> = []
   let started = false
   let failure: Signal | undefined
   let finished = false
   let ended = false
+  // Of the body that is read now, and of those before it.
   let events = 0
+  let earlier = 0
+  let further: JsonRecord | undefined
   let shown = 0
   let size = 0
   const plain: Array<string> = []
@@ -93,11 +98,14 @@ export const make = (options: {
     complement(from)
   }
 
+  // Whether the stream goes on with a further request.
+  const goesOn = (): boolean => (further ??= decoder.continues?.()) !== undefined
+
   // What goes wrong after the provider ended the answer does not unmake it.
   const breakOff = (signal: Signal): void => {
     if (finished || failure !== undefined) return
     if (decoder.complete()) finishStream()
-    else failure = signal
+    else if (signal._tag !== "Network" || !goesOn()) failure = signal
   }
 
   const onFrame = ({ data, name }: Frame): void => {
@@ -132,7 +140,7 @@ export const make = (options: {
     if (decoder.done() && decoder.complete()) finishStream()
   }
 
-  const reader = framing.reader(limits.event, onFrame)
+  let reader = framing.reader(limits.event, onFrame)
 
   const feedText = (text: string): void => {
     // As much of a body without events is kept as one of them may have.
@@ -156,7 +164,7 @@ export const make = (options: {
       failure = { _tag: "Failed", text, body }
       return
     }
-    if (!isObject(body)) {
+    if (!isObject(body) || earlier > 0) {
       failure = text.trim() === "" || framing.recognizes(text)
         ? { _tag: "Truncated" }
         : malformed(text, "the body is no event stream")
@@ -188,9 +196,21 @@ export const make = (options: {
         if (!reader.end()) breakOff(exceeded(limits, "event"))
         if (finished || failure !== undefined) return
         if (decoder.complete()) finishStream()
+        else if (goesOn()) return
         else if (events === 0) finishPlain()
         else failure = { _tag: "Truncated" }
       }),
+    further: () => {
+      const fields = further
+      if (fields === undefined) return undefined
+      further = undefined
+      utf8 = new TextDecoder()
+      reader = framing.reader(limits.event, onFrame)
+      ended = false
+      earlier += events
+      events = plainLength = 0
+      return fields
+    },
     fail: breakOff,
     take: () => {
       const taken = parts
@@ -201,7 +221,7 @@ export const make = (options: {
     finished: () => finished,
     changes: () => shown + (decoder.changes?.() ?? 0),
     partial: () => {
-      const whole = events === 0 ? plainAnswer : readAnswer(decoder.answer)
+      const whole = events + earlier === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)
     }
   }

@@ -16,8 +16,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
+import type { CompletionResponse } from "../CompletionResponse.ts"
 import type { LLMError } from "../LLMError.ts"
 import * as Message from "../Message.ts"
+import type { JsonRecord } from "../wire/json.ts"
 import type { Endpoint, Exchange, Opened } from "./exchange.ts"
 import { type Attempt, judge, toResponse } from "./judge.ts"
 import * as Session from "./session.ts"
@@ -33,13 +35,21 @@ export const mintWith = (random: { nextDoubleUnsafe(): number }): (index: number
 
 const isLast = (parts: Parts): boolean => parts.at(-1)?._tag === "Finish"
 
+/** A further request of one answer. */
+export interface Further {
+  /** What its body has besides that of the first. */
+  readonly fields: JsonRecord
+  /** The answer as far as it came. */
+  readonly partial: CompletionResponse | undefined
+}
+
 /** What a streamed attempt is made of. */
 export interface Streamed {
   readonly endpoint: Endpoint
   readonly exchange: Exchange
   readonly completion: Completion
-  /** Sends the request. */
-  readonly open: Effect.Effect<Opened, LLMError>
+  /** Sends the request, or a further one that the answer goes on with. */
+  readonly open: (further?: Further) => Effect.Effect<Opened, LLMError>
   /** The attempt before anything of it came back. */
   readonly attempt: Attempt
   readonly timeouts: Timeouts
@@ -63,12 +73,14 @@ export const pull = (
   const start = ({ received, response }: Opened): Pull.Pull<Parts, LLMError> => {
     attempt = received
     marks.bytes = clock.currentTimeMillisUnsafe()
-    session = Session.make({
+    // A further request that is answered is progress.
+    if (session !== undefined) marks.progress = marks.bytes
+    session ??= Session.make({
       wire,
       limits,
       model: received.model,
       mintId: mintWith(Context.get(services, Random.Random)),
-      toResponse: (answer) => toResponse(wire.failures, answer, received, clock.currentTimeMillisUnsafe()),
+      toResponse: (answer) => toResponse(wire.failures, answer, attempt, clock.currentTimeMillisUnsafe()),
       judge: (answer) => judge(wire.failures, answer, completion)
     })
     return Effect.flatMap(
@@ -124,19 +136,33 @@ export const pull = (
       if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
       const signal = session.failure()
       if (signal !== undefined) return fail(signal, { ...attempt, partial: session.partial() })
+      const fields = session.further()
+      if (fields !== undefined) return goOn({ fields, partial: session.partial() })
       if (ended) return Cause.done()
       return session.finished() ? drain : next
     })
     return loop
   }
 
-  const begin = Effect.flatMap(open, start)
+  const goOn = (further: Further): Pull.Pull<Parts, LLMError> => {
+    ended = false
+    return parts = Effect.flatMap(Effect.suspend(() => open(further)), start)
+  }
+
+  const begin = Effect.flatMap(Effect.suspend(() => open()), start)
+  // What a session has, and no more of it.
+  const left = (session: Session.Session): Pull.Pull<Parts, LLMError> =>
+    Effect.suspend((): Pull.Pull<Parts, LLMError> => {
+      const parts = session.take()
+      if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
+      const signal = session.failure()
+      return signal === undefined ? Cause.done() : fail(signal, { ...attempt, partial: session.partial() })
+    })
   // What had come when a clock ran out is given still; if it was the whole answer, it is one.
   const expire = (clock: ClockName, after: Duration.Duration): Pull.Pull<Parts, LLMError> => {
     const signal = { _tag: "Timeout", clock, after } as const
-    ended = true
     session?.fail(signal)
-    return parts ?? fail(signal, attempt)
+    return session === undefined ? fail(signal, attempt) : left(session)
   }
   const unwatched = Effect.suspend(() => parts ?? begin)
   return Object.values<number>({ ...timeouts }).some(Number.isFinite)

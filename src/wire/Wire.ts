@@ -102,6 +102,11 @@ export interface StreamDecoder {
   readonly complete: () => boolean
   /** Ends the contents that are whole and have not ended yet; called once, when the answer is complete. */
   readonly close: (parts: Array<CompletionPart>) => void
+  /**
+   * What a further request has in its body besides, where this one ended before its answer did; asked at the end of a
+   * body, which is not complete then. The events that follow are those of the further request.
+   */
+  readonly continues?: () => JsonRecord | undefined
   /** How many events have changed the answer without a part, such as a signature, or the beginning of hidden reasoning. */
   readonly changes?: () => number
   /** Who answers, as far as that is known. */
@@ -228,9 +233,19 @@ export interface Wire {
   readonly request: (completion: Completion, model: string, streamed: boolean) => WireRequest | Refused
   /**
    * What a whole body says; undefined when it lacks what every answer has. `mintId` names the n-th tool call that came
-   * without an id.
+   * without an id. `earlier` are the bodies that this one goes on from, oldest first.
    */
-  readonly response: (body: JsonRecord, mintId: (index: number) => string) => Answer | undefined
+  readonly response: (
+    body: JsonRecord,
+    mintId: (index: number) => string,
+    earlier?: ReadonlyArray<JsonRecord>
+  ) => Answer | undefined
+  /** What a further request has in its body besides, where the last of these bodies ended before its answer did. */
+  readonly continues?: (
+    bodies: ReadonlyArray<JsonRecord>,
+    completion: Completion,
+    model: string
+  ) => JsonRecord | undefined
   /** A decoder for one stream. */
   readonly stream: (mintId: (index: number) => string) => StreamDecoder
 }

@@ -112,7 +112,7 @@ describe("a provider from outside", () => {
 
       const large = yield* Effect.provide(
         failureOf(LLMClient.completion(ask)),
-        acme({ limits: { body: 10 } }, server([200, answer]).layer)
+        acme({ limits: { body: 10 } }, server([200, streamed]).layer)
       )
       assert.deepInclude(large, { _tag: "Transient", reason: "Malformed", retryable: false })
     }))

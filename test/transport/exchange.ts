@@ -59,8 +59,11 @@ export type Name = keyof typeof layers
 
 export const names = Object.keys(layers) as ReadonlyArray<Name>
 
-/** What the provider calls itself. */
-export const providerOf = (name: Name): string => name === "compatible" ? "openai" : name
+/** What the provider is called by its answers and errors: elsewhere than at the vendor's address, the host. */
+export const providerOf = (name: Name): string => name === "compatible" ? "llm.example.com" : name
+
+/** Whose parameters the provider takes. */
+export const vendorOf = (name: Name): string => name === "compatible" ? "openai" : name
 
 const chat = { id: "1", model: "m", choices: [{ index: 0, message: { content: "Hello" }, finish_reason: "stop" }] }
 

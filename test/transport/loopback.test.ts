@@ -48,7 +48,7 @@ const serve = (handle: (response: Http.ServerResponse) => void) =>
 const client = (
   baseUrl: string,
   http: Layer.Layer<HttpClient.HttpClient>,
-  timeouts?: { readonly firstPart?: number; readonly idle?: number; readonly total?: number }
+  timeouts?: { readonly [Clock in "bytes" | "firstPart" | "progress" | "total"]?: number }
 ) =>
   Effect.map(
     Layer.build(
@@ -90,8 +90,11 @@ describe.each([
     Effect.gen(function*() {
       const { baseUrl, gone } = yield* serve(streaming)
       const llm = yield* client(baseUrl, http)
-      const parts = yield* Stream.runCollect(Stream.take(llm.stream(hello), 1))
-      assert.deepStrictEqual(parts, [{ _tag: "TextDelta", text: "one" }])
+      const parts = yield* Stream.runCollect(Stream.take(llm.stream(hello), 2))
+      assert.deepStrictEqual(parts, [
+        { _tag: "Start", provider: new URL(baseUrl).host, model: "m", id: "msg_1" },
+        { _tag: "TextDelta", index: 0, text: "one" }
+      ])
       yield* gone
     }))
 
@@ -182,9 +185,9 @@ describe.each([
   it.live("cannot make a caller hang by stopping in the middle", () =>
     Effect.gen(function*() {
       const { baseUrl, gone } = yield* serve(streaming)
-      const llm = yield* client(baseUrl, http, { idle: 60 })
+      const llm = yield* client(baseUrl, http, { bytes: 60 })
       const error = yield* Effect.flip(Stream.runDrain(llm.stream(hello)))
-      assert.include(error.description, "idle timeout after 60ms")
+      assert.include(error.description, "bytes timeout after 60ms")
       assert.strictEqual(error.partial?.text, "one")
       assert.strictEqual(error.partial?.usage.inputTokens, 7)
       yield* gone
@@ -197,9 +200,9 @@ describe.each([
         const drip = setInterval(() => response.write(": still here\n\n"), 10)
         response.on("close", () => clearInterval(drip))
       })
-      const llm = yield* client(baseUrl, http, { idle: 80 })
+      const llm = yield* client(baseUrl, http, { bytes: 1000, progress: 80 })
       const error = yield* Effect.flip(Stream.runDrain(llm.stream(hello)))
-      assert.include(error.description, "idle timeout after 80ms")
+      assert.include(error.description, "progress timeout after 80ms")
       yield* gone
     }))
 
@@ -210,7 +213,7 @@ describe.each([
         const drip = setInterval(() => response.write(delta(".")), 10)
         response.on("close", () => clearInterval(drip))
       })
-      const llm = yield* client(baseUrl, http, { idle: 1000, total: 120 })
+      const llm = yield* client(baseUrl, http, { progress: 1000, total: 120 })
       const error = yield* Effect.flip(Stream.runDrain(llm.stream(hello)))
       assert.include(error.description, "total timeout after 120ms")
       assert.match(error.partial?.text ?? "", /^one\.+$/)

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -123,8 +125,10 @@ const providers = {
 type Provider = keyof typeof providers
 const names = Object.keys(providers) as ReadonlyArray<Provider>
 
+// A traced call reads a stream underneath, one that is not traced does not.
 const client = (provider: Provider, keys: Keys, tracePropagation: boolean) =>
   providers[provider]({
+    whole: tracePropagation ? "stream" : "unary",
     apiKey: Redacted.make(keys.apiKey),
     baseUrl: `https://gateway.example/proxy?token=${encodeURIComponent(keys.query)}`,
     model: "some-model",
@@ -429,22 +433,113 @@ describe("no rendering of a failure shows a key", () => {
     { arbitrary: { seed: "attempts", runs: 6 } }
   )
 
-  it.effect("not even of a header that cannot be sent", () =>
+  it.effect("not even of a header that cannot be sent, or of a key that is no key", () =>
     Effect.gen(function*() {
       const secret = "sk-line-1\nsk-line-2"
-      for (const provider of names) {
-        const error = yield* LLMClient.completion(Completion.make({ prompt: "Hello" })).pipe(
-          Effect.provide(Layer.provide(
-            providers[provider]({ model: "m", baseUrl: "http://127.0.0.1:1", headers: { "x-gateway-key": secret } }),
-            FetchHttpClient.layer
-          )),
-          Effect.flip
-        )
-        for (const [name, text] of Object.entries(renderings(error))) {
+      const shows = (texts: Readonly<Record<string, string>>) => {
+        for (const [name, text] of Object.entries(texts)) {
           assert.notInclude(text, "sk-line-1", name)
           assert.notInclude(text, "sk-line-2", name)
         }
       }
+      for (const provider of names) {
+        const run = (headers: Readonly<Record<string, string>>, apiKey?: string) =>
+          LLMClient.completion(Completion.make({ prompt: "Hello", model: "m" })).pipe(
+            Effect.provide(Layer.provide(
+              providers[provider]({
+                baseUrl: "http://127.0.0.1:1",
+                headers,
+                ...(apiKey !== undefined && { apiKey: Redacted.make(apiKey) })
+              }),
+              FetchHttpClient.layer
+            )),
+            Effect.exit
+          )
+        const exit = yield* run({ "x-gateway-key": secret })
+        assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        shows({ pretty: Cause.pretty(exit.cause), inspect: inspect(exit, { depth: null, showHidden: true }) })
+        const unusable = yield* run({}, secret)
+        const error = Exit.isFailure(unusable) ? Cause.squash(unusable.cause) : undefined
+        assert(LLMError.isLLMError(error) && error.reason === "Authentication")
+        shows(renderings(error))
+      }
+    }))
+})
+
+describe("what is no secret stays", () => {
+  const kept = "It is production, at level high, for acme."
+  const body = `data: ${JSON.stringify({ choices: [{ delta: { content: kept } }] })}\n\n`
+
+  it.effect("in an answer and an error, though a header of that value was sent", () =>
+    Effect.gen(function*() {
+      const error = yield* LLMClient.completion(
+        Completion.make({ prompt: "Hello", model: "m", headers: { "x-level": "high", "anthropic-version": "It is" } })
+      ).pipe(
+        Effect.flip,
+        Effect.provide(Layer.provide(
+          OpenAi.layer({
+            apiKey: Redacted.make("sk-0123456789"),
+            headers: { "x-env": "prod", "x-tenant": "acme" },
+            organization: "product",
+            whole: "stream"
+          }),
+          Layer.succeed(
+            HttpClient.HttpClient,
+            HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response(body))))
+          )
+        ))
+      )
+      assert.strictEqual(error.reason, "Truncated")
+      assert.strictEqual(error.partial?.text, kept)
+    }))
+})
+
+describe("the caller's own HTTP context", () => {
+  const seen = Effect.gen(function*() {
+    let context: Context.Context<never> | undefined
+    const http = HttpClient.make((request) =>
+      Effect.contextWith((now: Context.Context<never>) => {
+        context = now
+        return Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}")))
+      })
+    )
+    yield* LLMClient.completion(
+      Completion.make({ prompt: "Hello", model: "m", headers: { "x-session-token": "sk-call-0123" } })
+    ).pipe(
+      Effect.exit,
+      Effect.provide(Layer.provide(
+        Anthropic.layer({ apiKey: Redacted.make("sk-0123456789") }),
+        Layer.succeed(HttpClient.HttpClient, http)
+      ))
+    )
+    assert(context !== undefined)
+    return context
+  })
+
+  it.effect("is kept, but for redirects, which are not followed", () =>
+    Effect.gen(function*() {
+      const context = yield* seen.pipe(
+        Effect.provideService(FetchHttpClient.RequestInit, { keepalive: true, redirect: "follow" }),
+        Effect.provideService(Headers.CurrentRedactedNames, ["x-mine"])
+      )
+      assert.deepStrictEqual(Context.get(context, FetchHttpClient.RequestInit as never), {
+        keepalive: true,
+        redirect: "manual"
+      })
+      const redacted = Headers.redact(
+        Headers.fromInput({
+          "x-mine": "1",
+          "x-api-key": "2",
+          "Authorization": "3",
+          "x-session-token": "4",
+          "x-env": "5"
+        }),
+        Context.get(context, Headers.CurrentRedactedNames)
+      )
+      assert.deepStrictEqual(
+        Object.entries(redacted).flatMap(([name, value]) => Redacted.isRedacted(value) ? [name] : []).toSorted(),
+        ["authorization", "x-api-key", "x-mine", "x-session-token"]
+      )
     }))
 })
 
@@ -597,13 +692,14 @@ describe("redactJson", () => {
 })
 
 describe("the secrets of a request", () => {
-  it("are the values of headers that are not known to be harmless, with and without their scheme", () =>
+  it("are the values of headers whose names say so, with and without their scheme", () =>
     assert.sameMembers(
       [
         ...new Set(ofHeaders({
           "X-Api-Key": "sk-1",
           "Authorization": "Bearer sk-2",
-          "X-Custom": "Key  sk-3 ",
+          "X-Session-Token": "Key  sk-3 ",
+          "X-Env": "prod",
           "Anthropic-Version": "2023-06-01",
           "User-Agent": "test"
         }))

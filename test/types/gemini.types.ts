@@ -2,6 +2,7 @@
 import type * as Gemini from "@google/genai"
 import type { Completion } from "../../src/Completion.ts"
 import { encode } from "../../src/wire/gemini/request.ts"
+import type { Fitted } from "../../src/wire/gemini/rules.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 /** A JSON Schema is sent as it is, so that the SDK's own form of one does not count. */
@@ -29,6 +30,7 @@ interface Theirs {
   readonly generationConfig?: GenerationConfig
 }
 
-export const checked = (completion: Completion): Theirs => encode(completion, "gemini-3-pro-preview", "gemini")
+export const checked = (completion: Completion, fitted: Fitted): Theirs =>
+  encode(completion, "gemini-4-argon", "gemini", fitted)
 
 export const unknownNames = none<Unknown<ReturnType<typeof encode>, Theirs>>()

@@ -13,6 +13,10 @@ export interface Contents {
   readonly add: (part: JsonRecord, parts: Array<CompletionPart>) => void
   /** Ends the text that is open. */
   readonly close: (parts: Array<CompletionPart>) => void
+  /** Says that the next part goes on from the last one, though it comes in another body. */
+  readonly goesOn: () => void
+  /** How many parts have come that changed the answer without adding anything. */
+  readonly changes: () => number
   /** The contents as far as they came, without a call that is not whole. */
   readonly choice: () => Array<Message.AssistantContent>
   /** What is wrong with a call; `ended` says that no more of one comes though the answer was not cut. */
@@ -66,6 +70,8 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
   let text: OpenText | undefined
   let call: OpenCall | undefined
   let broken: string | undefined
+  let joined = false
+  let changes = 0
 
   const end = (index: number, content: Message.AssistantContent, parts: Array<CompletionPart>): void => {
     all[index] = content
@@ -95,7 +101,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
       parts.push({ _tag: thought ? "ReasoningDelta" : "TextDelta", index: text.index, text: piece })
     }
     // A signature closes a text; it often comes with one of its own that is empty.
-    if (whole || text.signature !== undefined) close(parts)
+    if (text.signature !== undefined) close(parts)
   }
 
   const addOther = (content: Message.AssistantContent, parts: Array<CompletionPart>): void => {
@@ -130,6 +136,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
   // Goes on with the call that is open.
   const addPieces = (open: OpenCall, value: JsonRecord, parts: Array<CompletionPart>): void => {
     const { args, partialArgs, willContinue } = value
+    changes++
     if (args !== undefined && args !== null && Object.keys(object(args)).length > 0) {
       malformedCall(open.name, "come whole and in pieces")
       call = undefined
@@ -168,6 +175,8 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
 
   return {
     add: (part, parts) => {
+      if (whole && !joined) close(parts)
+      joined = false
       const signature = string(part["thoughtSignature"])
       const thought = part["thought"] === true
       if (isObject(part["functionCall"])) return addCall(part["functionCall"], signature, parts)
@@ -182,6 +191,10 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
       }
     },
     close,
+    goesOn: () => {
+      joined = true
+    },
+    changes: () => changes,
     choice: () => {
       const open = text && contentOf(text)
       const found = text === undefined ? all : Object.assign([...all], { [text.index]: open })

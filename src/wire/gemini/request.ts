@@ -8,7 +8,7 @@ import type { ToolChoice } from "../../Tool.ts"
 import { callArguments, decodeText, present, toolChoiceOf, verbatim } from "../encode.ts"
 import { type JsonRecord, object } from "../json.ts"
 import type { Wire } from "../Wire.ts"
-import { fit } from "./rules.ts"
+import { fit, type Fitted, type Options } from "./rules.ts"
 import { isText, noSignature, vendor, wantsSignatures } from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -209,12 +209,12 @@ const isEmpty = (parameters: JsonRecord): boolean =>
   )
 
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
-export const encode = (completion: Completion.Completion, model: string, name: string) => {
+export const encode = (completion: Completion.Completion, model: string, name: string, fitted: Fitted) => {
   const { contents, system } = conversation(completion, model, name)
-  const { maxTokens, outputSchema, seed, stopSequences = [], temperature, tools, topP } = completion
-  const { thinkingConfig } = fit(completion, model, name)
+  const { outputSchema, seed, stopSequences = [], tools } = completion
+  const { maxOutputTokens, temperature, thinkingConfig, topP } = fitted
   const generationConfig = {
-    ...present("maxOutputTokens", maxTokens),
+    ...present("maxOutputTokens", maxOutputTokens),
     ...present("temperature", temperature),
     ...present("topP", topP),
     ...present("seed", seed),
@@ -243,8 +243,12 @@ export const encode = (completion: Completion.Completion, model: string, name: s
 const modelPath = (model: string): string =>
   (model.includes("/") ? model : `models/${model}`).split("/").map(encodeURIComponent).join("/")
 
-export const request = (name: string): Wire["request"] => (completion, model, streamed) => ({
-  path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
-  body: encode(completion, model, name),
-  warnings: fit(completion, model, name).warnings
-})
+export const request = (name: string, options?: Options): Wire["request"] => (completion, model, streamed) => {
+  const fitted = fit(completion, model, streamed, name, options)
+  if ("_tag" in fitted) return fitted
+  return {
+    path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+    body: encode(completion, model, name, fitted),
+    warnings: fitted.warnings
+  }
+}

@@ -9,6 +9,7 @@ import * as TokenUsage from "../../TokenUsage.ts"
 import { array, isObject, type JsonRecord, number, object, put, string, survives } from "../json.ts"
 import { type Answer, finishReason, type Wire } from "../Wire.ts"
 import { contents } from "./contents.ts"
+import { firstLimit, type Options } from "./rules.ts"
 import { continuation, countedFields, finishReasons } from "./shape.ts"
 
 /** Usage: thoughts stand beside the candidates, and what tools made the model read beside the prompt. */
@@ -68,7 +69,7 @@ interface Other {
   readonly parts: Array<Fields>
 }
 
-const continues = (before: Fields | undefined, part: JsonRecord): before is Fields =>
+const isSame = (before: Fields | undefined, part: JsonRecord): before is Fields =>
   before !== undefined && typeof before["text"] === "string" && typeof part["text"] === "string"
   && before["thought"] === part["thought"] && before["thoughtSignature"] === undefined
 
@@ -77,7 +78,7 @@ const addOther = (other: Other, { content, ...fields }: JsonRecord): void => {
   for (const part of array(object(content)["parts"])) {
     const last = other.parts.at(-1)
     if (!isObject(part)) continue
-    if (continues(last, part)) Object.assign(last, part, { text: `${String(last["text"])}${String(part["text"])}` })
+    if (isSame(last, part)) Object.assign(last, part, { text: `${String(last["text"])}${String(part["text"])}` })
     else other.parts.push({ ...part })
   }
 }
@@ -107,8 +108,12 @@ export interface Reader {
   readonly complete: () => boolean
   readonly head: () => { readonly id?: string | undefined; readonly model?: string | undefined }
   readonly answer: () => Answer | undefined
-  /** The token with which a further request goes on where this one ended; what comes next is that one's. */
-  readonly next: () => string | undefined
+  /** The token of a request that ended at its own limit, and with which a further one goes on. */
+  readonly token: () => string | undefined
+  /** What comes next is a further request's, which goes on where this one ended. */
+  readonly goOn: () => void
+  /** How many parts have come that changed the answer without adding anything. */
+  readonly changes: () => number
 }
 
 /** The fields of which every answer has at least one. */
@@ -128,15 +133,20 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
   const others = new Map<number, Other>()
   let known = false
   let candidates = false
-  let token: string | undefined
+  // The token that the request in progress was sent with, and whether it has brought anything.
+  let sent: string | undefined
+  let brought = false
 
   const finish = (): string | undefined => string(candidate["finishReason"])
 
   const takeFirst = ({ content, ...rest }: JsonRecord, parts: Array<CompletionPart>): void => {
     candidates = true
     assign(candidate, rest)
-    token = string(rest["continuationToken"]) ?? token
-    for (const part of array(object(content)["parts"])) if (isObject(part)) said.add(part, parts)
+    for (const part of array(object(content)["parts"])) {
+      if (!isObject(part)) continue
+      if (part["text"] !== "" || part["thoughtSignature"] !== undefined) brought = true
+      said.add(part, parts)
+    }
   }
 
   const takeOther = (place: number, candidate: JsonRecord): void => {
@@ -145,8 +155,15 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
     addOther(other, candidate)
   }
 
+  // A token that came before goes no further, nor does a request that brought nothing.
+  const token = (): string | undefined => {
+    const found = finish() === continuation ? string(candidate["continuationToken"]) : undefined
+    return found !== sent && (brought || usage(counts).outputTokens > 0) ? found : undefined
+  }
+
   const passes = (): ReadonlyArray<Pass> =>
-    [...hops.map(({ usage }) => usage), counts].map((counts) => ({ kind: "hop", usage: usage(counts) }))
+    [...hops.map(({ usage }) => usage), ...(Object.keys(counts).length > 0 ? [counts] : [])]
+      .map((counts) => ({ kind: "hop", usage: usage(counts) }))
 
   const metadata = (reason: FinishReason): JsonRecord | undefined => {
     const beyond = without(counts, countedFields)
@@ -154,12 +171,13 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
     const shown = [
       // The word says which filter it was.
       ...(reason._tag === "ContentFilter" ? ["finishReason"] : []),
-      // An answer that was cut can be continued by the caller; to one that was not, a token means nothing.
-      ...(reason._tag === "MaxTokens" ? ["continuationToken"] : [])
+      // An answer that was cut, or broke off, can be continued by the caller; to a whole one a token means nothing.
+      ...(reason._tag === "MaxTokens" || finish() === undefined ? ["continuationToken"] : [])
     ]
     const hidden = ["index", "finishReason", "continuationToken"].filter((name) => !shown.includes(name))
     const found: Fields = {
       ...without(body, ["modelVersion", "responseId"]),
+      ...(finish() === undefined && { continuationToken: sent }),
       ...without(candidate, hidden),
       ...(Object.keys(beyond).length > 0 && { usageMetadata: beyond }),
       ...(first && {
@@ -189,17 +207,20 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
       })
     },
     close: said.close,
-    complete: () => finish() !== undefined || string(object(body["promptFeedback"])["blockReason"]) !== undefined,
+    complete: () =>
+      (finish() !== undefined && token() === undefined)
+      || string(object(body["promptFeedback"])["blockReason"]) !== undefined,
     head: () => ({ id: string(body["responseId"]), model: string(body["modelVersion"]) }),
-    next: () => {
-      if (finish() !== continuation || token === undefined) return undefined
-      const next = token
+    token,
+    goOn: () => {
       hops.push({ usage: counts, fields: candidate })
+      sent = string(candidate["continuationToken"])
       counts = {}
       candidate = {}
-      token = undefined
-      return next
+      brought = false
+      said.goesOn()
     },
+    changes: said.changes,
     answer: () => {
       if (!known) return undefined
       const blockReason = string(object(body["promptFeedback"])["blockReason"])
@@ -217,7 +238,7 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
         finish: word ?? blockReason,
         filter: filterOf(body, candidate),
         absent: !candidates,
-        usage: each.map(({ usage }) => usage).reduce(TokenUsage.add),
+        usage: each.map(({ usage }) => usage).reduce(TokenUsage.add, TokenUsage.zero),
         passes: hops.length > 0 ? each : undefined,
         malformedCall: said.malformed(word !== undefined && !isCut(reason)),
         metadata: metadata(reason),
@@ -229,9 +250,32 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
 }
 
 /** What a whole body says. */
-export const response = (name: string): Wire["response"] => (body, mintId) => {
+export const response = (name: string): Wire["response"] => (body, mintId, earlier = []) => {
   const read = reader(name, mintId, true)
   const parts: Array<CompletionPart> = []
+  for (const before of earlier) {
+    read.take(before, parts)
+    read.goOn()
+  }
   read.take(body, parts)
   return read.answer()
 }
+
+/** What a further request has besides, where the answer takes more than one. */
+export const continues =
+  (name: string, options: Options): NonNullable<Wire["continues"]> => (bodies, completion, model) => {
+    const read = reader(name, String, true)
+    for (const [index, body] of bodies.entries()) {
+      if (index > 0) read.goOn()
+      read.take(body, [])
+    }
+    const candidate = object(array(bodies.at(-1)?.["candidates"])[0])
+    const limited = firstLimit(completion, model, options) !== undefined
+    // The limit that was named in place of the caller's is no end either.
+    const ended = limited && bodies.length === 1 && candidate["finishReason"] === "MAX_TOKENS"
+    const continuationToken = read.token() ?? (ended ? string(candidate["continuationToken"]) : undefined)
+    return continuationToken === undefined ? undefined : {
+      continuationToken,
+      ...(limited && { generationConfig: { maxOutputTokens: completion.maxTokens } })
+    }
+  }

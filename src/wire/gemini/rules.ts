@@ -1,29 +1,45 @@
 /**
- * What Gemini's models refuse, and what is sent instead. Source: Google AI for Developers, "Thinking".
+ * Makes a completion fit its model: what Gemini's models do not take is left out or changed with a warning where the
+ * meaning survives, and refused where it does not. Source: Google AI for Developers, "Thinking", "Gemini 3 Developer
+ * Guide", "Long decode".
  */
 import type { Completion, Reasoning } from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
-import { type JsonRecord, merge, object } from "../json.ts"
+import * as Models from "../../Models.ts"
+import { type JsonRecord, merge, number, object } from "../json.ts"
+import type { Refused, Wire } from "../Wire.ts"
 import { vendor } from "./shape.ts"
 
-type Effort = NonNullable<Reasoning["effort"]>
-
-/** The part of a model's rules that is needed here. */
-interface Rules {
-  readonly thinking: "level" | "budget"
-  readonly efforts: ReadonlyArray<Effort>
-  readonly budget: { readonly minimum: number; readonly maximum: number }
+/** What an instance is told of its models. */
+export interface Options {
+  /** What holds of models instead of what is known. */
+  readonly models?: Models.Overrides | undefined
 }
 
-const rulesOf = (model: string): Rules => ({
-  thinking: /gemini-2\.\d/.test(model) ? "budget" : "level",
-  efforts: /gemini-(3(\.[0-6])?-|3(\.[0-6])?$)/.test(model) && !/-pro/.test(model)
-    ? ["minimal", "low", "medium", "high"]
-    : ["low", "medium", "high"],
-  budget: /-pro/.test(model) ? { minimum: 128, maximum: 32_768 } : { minimum: 0, maximum: 24_576 }
-})
+type Effort = Models.Effort
 
-// What an effort is in tokens, where thinking has a budget. Source: "OpenAI compatibility", "Thinking".
+/** What of the settings is sent. */
+export interface Fitted {
+  readonly temperature: number | undefined
+  readonly topP: number | undefined
+  readonly maxOutputTokens: number | undefined
+  readonly thinkingConfig: ThinkingConfig | undefined
+  readonly warnings: ReadonlyArray<Warning>
+}
+
+export interface ThinkingConfig {
+  readonly includeThoughts?: boolean
+  readonly thinkingLevel?: Uppercase<Exclude<Effort, "none">>
+  readonly thinkingBudget?: number
+}
+
+type Warn = (field: string, description: string) => void
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Thinking
+// ---------------------------------------------------------------------------------------------------------------------
+
+// What an effort is in tokens, where thinking has a budget. Source: "OpenAI compatibility".
 const budgets: Readonly<Record<Effort, number>> = {
   none: 0,
   minimal: 512,
@@ -34,88 +50,148 @@ const budgets: Readonly<Record<Effort, number>> = {
   max: 32_768
 }
 
-const order = Object.keys(budgets) as ReadonlyArray<Effort>
+const levels: ReadonlyArray<Effort> = ["none", "minimal", "low", "medium", "high"]
 
-// The level of a model that is nearest to what was asked for; of two, the lower one.
-const nearest = (levels: ReadonlyArray<Effort>, effort: Effort): Effort | undefined => {
-  const wanted = order.indexOf(effort)
-  const distance = (level: Effort): number => Math.abs(order.indexOf(level) - wanted)
-  return levels.toSorted((a, b) => distance(a) - distance(b))[0]
-}
-
+// The effort whose tokens come nearest; of two the lower one.
 const effortOf = (tokens: number): Effort =>
-  order.filter((effort) => effort !== "xhigh" && effort !== "max")
-    .toSorted((a, b) => Math.abs(budgets[a] - tokens) - Math.abs(budgets[b] - tokens))[0]!
+  levels.reduce((best, level) => Math.abs(budgets[level] - tokens) < Math.abs(budgets[best] - tokens) ? level : best)
 
-/** What the caller's own parameters say in this place. */
-const params = (completion: Completion, name: string): JsonRecord => {
-  const all = [completion.additionalParams, completion.providerParams?.[vendor], completion.providerParams?.[name]]
-  return all.reduce<JsonRecord>((merged, params) => params === undefined ? merged : merge(merged, params), {})
-}
-
-/** A request made to fit its model. */
-export interface Fitted {
-  readonly thinkingConfig?: {
-    readonly includeThoughts?: boolean
-    readonly thinkingLevel?: Uppercase<Exclude<Effort, "none">>
-    readonly thinkingBudget?: number
-  }
-  readonly warnings: ReadonlyArray<Warning>
-}
-
-const levelOf = ({ budgetTokens, effort }: Reasoning, { efforts }: Rules, warnings: Array<Warning>) => {
+const levelOf = ({ budgetTokens, effort }: Reasoning, rules: Models.Rules, warn: Warn): ThinkingConfig => {
   const wanted = effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens))
-  const level = wanted && nearest(efforts, wanted)
-  if (level === undefined || level === "none") return {}
+  const level = wanted && Models.nearestEffort(rules, wanted)
+  if (level === undefined) return {}
   if (budgetTokens !== undefined) {
-    warnings.push({
-      field: "reasoning.budgetTokens",
-      description: `the model takes no budget of tokens: thinkingLevel ${level} was sent`
-    })
+    warn("reasoning.budgetTokens", `the model counts no tokens of thinking: its level ${level} was sent`)
   }
   if (effort !== undefined && level !== effort) {
-    warnings.push({
-      field: "reasoning.effort",
-      description: effort === "none"
+    warn(
+      "reasoning.effort",
+      effort === "none"
         ? `the model always thinks: its lowest level, ${level}, was sent`
         : `the model has no level ${effort}: its nearest, ${level}, was sent`
-    })
+    )
   }
-  return { thinkingLevel: level.toUpperCase() as Uppercase<typeof level> }
+  // Of a model that is not known, what turns thinking off may be known to the service.
+  return level === "none"
+    ? { thinkingBudget: 0 }
+    : { thinkingLevel: level.toUpperCase() as Uppercase<Exclude<Effort, "none">> }
 }
 
-const budgetOf = ({ budgetTokens, effort }: Reasoning, { budget }: Rules, warnings: Array<Warning>) => {
+const budgetOf = (
+  { budgetTokens, effort }: Reasoning,
+  { thinkingBudget: { maximum = Infinity, minimum } = { minimum: 0 }, thinkingOff }: Models.Rules,
+  warn: Warn
+): ThinkingConfig => {
   const wanted = budgetTokens ?? (effort && budgets[effort])
   if (wanted === undefined) return {}
-  const thinkingBudget = Math.min(Math.max(Math.floor(wanted), budget.minimum), budget.maximum)
-  if (effort === "none" && budgetTokens === undefined && thinkingBudget > 0) {
-    warnings.push({
-      field: "reasoning.effort",
-      description: `the model always thinks: its smallest budget, ${thinkingBudget} tokens, was sent`
-    })
-  } else if (budgetTokens !== undefined && thinkingBudget !== budgetTokens) {
-    warnings.push({
-      field: "reasoning.budgetTokens",
-      description: `the model takes ${budget.minimum} to ${budget.maximum} tokens: ${thinkingBudget} was sent`
-    })
+  const off = wanted <= 0 && thinkingOff === true
+  const thinkingBudget = off ? 0 : Math.min(Math.max(Math.floor(wanted), minimum), maximum)
+  if (budgetTokens !== undefined && thinkingBudget !== budgetTokens) {
+    warn("reasoning.budgetTokens", `the model takes ${minimum} to ${maximum} tokens: ${thinkingBudget} was sent`)
+  } else if (effort === "none" && budgetTokens === undefined && thinkingBudget > 0) {
+    warn("reasoning.effort", `the model always thinks: its smallest budget, ${thinkingBudget} tokens, was sent`)
   }
   return { thinkingBudget }
 }
 
-/** What of a completion goes to this model of the instance `name`, in a form that the model takes. */
-export const fit = (completion: Completion, model: string, name: string): Fitted => {
-  const warnings: Array<Warning> = []
-  const { parallelToolCalls, reasoning, tools } = completion
-  if (parallelToolCalls === false && tools.length > 0) {
-    warnings.push({ field: "parallelToolCalls", description: "Gemini cannot be held to one call: it was left out" })
+const thinkingOf = (
+  { reasoning }: Completion,
+  rules: Models.Rules,
+  own: JsonRecord,
+  warn: Warn
+): ThinkingConfig | undefined => {
+  if (reasoning === undefined) return undefined
+  if (rules.thinking?.length === 0) {
+    if (reasoning.effort !== "none") warn("reasoning", "left out: the model does not think")
+    return undefined
   }
-  const own = object(object(params(completion, name)["generationConfig"])["thinkingConfig"])
   // Level and budget refuse each other: the caller's own counts.
   const decided = own["thinkingLevel"] !== undefined || own["thinkingBudget"] !== undefined
-  const rules = rulesOf(model)
-  const thinkingConfig = reasoning && {
+  const config: ThinkingConfig = {
     ...(reasoning.summary !== undefined && { includeThoughts: reasoning.summary }),
-    ...(!decided && (rules.thinking === "budget" ? budgetOf : levelOf)(reasoning, rules, warnings))
+    ...(decided ? {} : (rules.thinking?.[0] === "budget" ? budgetOf : levelOf)(reasoning, rules, warn))
   }
-  return { warnings, ...(thinkingConfig && Object.keys(thinkingConfig).length > 0 && { thinkingConfig }) }
+  return Object.keys(config).length === 0 ? undefined : config
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sampling and limits
+// ---------------------------------------------------------------------------------------------------------------------
+
+const samplingOf = ({ temperature, topP }: Completion, rules: Models.Rules, warn: Warn) => {
+  if (rules.sampling !== "none") return { temperature, topP }
+  const why = "left out: the model takes no sampling settings"
+  // One is what the model does in any case.
+  if (temperature !== undefined && temperature !== 1) warn("temperature", why)
+  if (topP !== undefined) warn("topP", why)
+  return { temperature: undefined, topP: undefined }
+}
+
+/**
+ * The limit of output that a request names in place of the caller's, which the service refuses in one that is not
+ * streamed: the rest comes with further requests.
+ */
+export const firstLimit = (completion: Completion, model: string, { models }: Options): number | undefined => {
+  const { continues, maxOutput } = Models.find(vendor, model, models)
+  return continues === true && maxOutput !== undefined && (completion.maxTokens ?? 0) > maxOutput.unary
+    ? maxOutput.unary
+    : undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Requests
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What the caller's own parameters say of the generation. */
+const ownConfig = (completion: Completion, name: string): JsonRecord => {
+  const { additionalParams, providerParams = {} } = completion
+  const named = [vendor, name].map((key) => Object.hasOwn(providerParams, key) ? providerParams[key] : undefined)
+  return object(
+    [additionalParams, ...named].reduce<JsonRecord>(
+      (merged, params) => params === undefined ? merged : merge(merged, params),
+      {}
+    )["generationConfig"]
+  )
+}
+
+/** What of a completion goes to this model of the instance `name`, in a form that the model takes. */
+export const fit = (
+  completion: Completion,
+  model: string,
+  streamed: boolean,
+  name: string,
+  options: Options = {}
+): Fitted | Refused => {
+  const rules = Models.find(vendor, model, options.models)
+  const warnings: Array<Warning> = []
+  const warn: Warn = (field, description) => void warnings.push({ field, description })
+  const own = ownConfig(completion, name)
+  if ((number(own["candidateCount"]) ?? 1) > 1 && rules.thinking?.includes("level") === true) {
+    return {
+      _tag: "Refused",
+      reason: "Unsupported",
+      description: `generationConfig.candidateCount: ${model} gives one candidate; leave it out, and ask several times`
+    }
+  }
+  if (completion.parallelToolCalls === false && completion.tools.length > 0) {
+    warn("parallelToolCalls", "left out: Gemini cannot be held to one call")
+  }
+  return {
+    ...samplingOf(completion, rules, warn),
+    maxOutputTokens: (streamed ? undefined : firstLimit(completion, model, options)) ?? completion.maxTokens,
+    thinkingConfig: thinkingOf(completion, rules, object(own["thinkingConfig"]), warn),
+    warnings
+  }
+}
+
+/** How a model thinks at the effort of a request. */
+export const thinking = ({ models }: Options): NonNullable<Wire["thinking"]> => ({ reasoning = {} }, model) => {
+  const rules = Models.find(vendor, model, models)
+  const { budgetTokens } = reasoning
+  const effort = reasoning.effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens))
+  return {
+    long: Models.thinksLong(rules, effort),
+    // What it thinks is seen where it was asked for.
+    silent: Models.isSilent(rules, effort) && reasoning.summary !== true
+  }
 }

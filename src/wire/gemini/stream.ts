@@ -6,7 +6,21 @@ import type { Wire } from "../Wire.ts"
 import { reader } from "./response.ts"
 
 export const stream = (name: string): Wire["stream"] => (mintId) => {
-  const { answer, close, complete, head, take } = reader(name, mintId, false)
-  // No word says that nothing comes any more: the counts of tokens may come behind the end of the answer.
-  return { event: take, done: () => false, complete, close, head, answer }
+  const { answer, changes, close, complete, goOn, head, take, token } = reader(name, mintId, false)
+  return {
+    event: take,
+    // No word says that nothing comes any more: the counts of tokens may come behind the end of the answer.
+    done: () => false,
+    complete,
+    close,
+    head,
+    answer,
+    changes,
+    continues: () => {
+      const continuationToken = token()
+      if (continuationToken === undefined) return undefined
+      goOn()
+      return { continuationToken }
+    }
+  }
 }

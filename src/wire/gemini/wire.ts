@@ -7,21 +7,26 @@ import { decode } from "./decode.ts"
 import { failures } from "./failure.ts"
 import { refuse } from "./refusal.ts"
 import { request } from "./request.ts"
-import { response } from "./response.ts"
+import { continues, response } from "./response.ts"
+import { type Options, thinking } from "./rules.ts"
 import { accepts, vendor } from "./shape.ts"
 import { stream } from "./stream.ts"
 import { streamEncoder } from "./streamEncoder.ts"
 import { encode } from "./write.ts"
 
+export type { Options } from "./rules.ts"
+
 /** The wire for the instance `name`. */
-export const gemini = (name: string): Wire => ({
+export const gemini = (name: string, options: Options = {}): Wire => ({
   vendor,
   name,
   accepts,
   framing: sse(),
   failures,
-  request: request(name),
+  thinking: thinking(options),
+  request: request(name, options),
   response: response(name),
+  continues: continues(name, options),
   stream: stream(name)
 })
 

@@ -109,6 +109,10 @@ export const callFields = ["namespace", "caller", "async"] as const
 /** The signature of a text by which the model refuses. */
 export const refusal = '{"type":"refusal"}'
 
+/** A value as it stands in a sentence: objects may have a `toString` that is no function. */
+export const word = (value: unknown): string =>
+  typeof value === "string" ? value : JSON.stringify(value)?.slice(0, 200) ?? "nothing"
+
 /** What a table has under a name; what objects inherit is not in it. */
 export const entry = <A>(table: Readonly<Record<string, A>>, name: unknown): A | undefined =>
   typeof name === "string" && Object.hasOwn(table, name) ? table[name] : undefined
@@ -135,8 +139,12 @@ export type Phase = typeof phases[number]
 
 export const phaseOf = (value: unknown): Phase | undefined => phases.find((phase) => phase === value)
 
+const annotations: ReadonlySet<unknown> = new Set([
+  "url_citation",
+  "file_citation",
+  "container_file_citation",
+  "file_path"
+])
+
 /** What a text stands on, where it has the form of OpenAI's annotations. */
-export const isAnnotation = (value: unknown): boolean =>
-  isObject(value) && ["url_citation", "file_citation", "container_file_citation", "file_path"].includes(
-    String(value["type"])
-  )
+export const isAnnotation = (value: unknown): boolean => isObject(value) && annotations.has(value["type"])

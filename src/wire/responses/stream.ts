@@ -19,7 +19,7 @@ import {
   reasoningOf,
   textOf
 } from "./response.ts"
-import { omit, phaseOf } from "./shape.ts"
+import { omit, phaseOf, word } from "./shape.ts"
 
 type Parts = Array<CompletionPart>
 
@@ -181,7 +181,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     const missing = rest(pieces, whole)
     if (missing !== undefined) addArguments(slot, missing, parts)
     else if (JSON.stringify(argumentsOf(pieces, true)) !== JSON.stringify(argumentsOf(whole, true))) {
-      conflict ??= `the arguments of the call of ${String(slot.item["name"])} came in two versions`
+      conflict ??= `the arguments of the call of ${word(slot.item["name"])} came in two versions`
     }
   }
 
@@ -260,7 +260,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     slot.item = item
     if (slot.type === "message") {
       // Which phase a text is of was told with its first piece.
-      slot.item = { ...item, phase: before["phase"] ?? item["phase"] }
+      const shown = [...slot.contents.values()].some(({ pieces }) => pieces.size > 0)
+      slot.item = { ...item, phase: shown ? before["phase"] : before["phase"] ?? item["phase"] }
       partsOf(item).forEach((part, at) => completeText(slot, at, part, parts))
     } else if (slot.type === "reasoning") {
       array(item["summary"]).forEach((part, at) =>
@@ -388,7 +389,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       )
       return {
         choice: contents.toSorted((a, b) => a.index - b.index).flatMap(({ content }) => content ?? []),
-        malformedCall: conflict ?? (broken && malformed(String(broken.item["name"]))),
+        malformedCall: conflict ?? (broken && malformed(word(broken.item["name"]))),
         ...frameOf({ ...head, ...body }, slots.map(({ item, type }) => ({ ...item, type }))),
         ...(last === undefined && { finishReason: { _tag: "None" }, finish: undefined })
       }
