@@ -40,7 +40,7 @@ const answerOf = (provider: string, text = "All well.") =>
   })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
-  LLMError.make(tag, { provider: "first", model: "m", reason, description: "", ...more })
+  LLMError.make(tag, { provider: "first", model: "m", reason: reason as never, description: "", ...more })
 
 type Outcome = Effect.Effect<CompletionResponse.CompletionResponse, LLMError.LLMError>
 
