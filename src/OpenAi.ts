@@ -7,7 +7,7 @@
  * import { OpenAi } from "effect-llm"
  *
  * // the key from OPENAI_API_KEY
- * OpenAi.layerConfig({ model: Config.succeed("gpt-5") })
+ * OpenAi.layerConfig({ model: Config.succeed("gpt-6-luna") })
  *
  * // a server on this machine, which needs no key
  * OpenAi.layer({ baseUrl: "http://localhost:11434/v1", model: "qwen3" })
