@@ -26,7 +26,7 @@ const address = "https://api.openai.com/v1"
 
 const layers = Provider.layers<Options>({
   vendor: "openai",
-  wire: ({ baseUrl, name }) => Provider.isOwn(address, baseUrl) ? openAi(name) : compatible(name),
+  wire: ({ baseUrl, name, options }) => (Provider.isOwn(address, baseUrl) ? openAi : compatible)(name, options),
   baseUrl: address,
   suffix: /\/*(\/chat\/completions)?\/*$/,
   options: ["organization", "project"],

@@ -82,6 +82,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const places: { [Tag in Item["_tag"]]?: number | undefined } = {}
   const callItems = new Map<Call, { readonly index: number; readonly item: CallItem }>()
   const ended = new Map<number, Message.AssistantContent>()
+  let unseen = 0
   const calls = makeCalls()
   let current: Call | undefined
   const body: Record<string, unknown> = {}
@@ -153,6 +154,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const said = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
     const text = said ?? given.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
     if (text !== "") parts.push({ _tag: "ReasoningDelta", index, text })
+    else if (given.some((detail) => string(detail["data"] ?? detail["signature"]) !== undefined)) unseen++
   }
 
   const addRefusal = (delta: JsonRecord, parts: Array<CompletionPart>): void => {
@@ -175,7 +177,10 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     }
     current = call
     const { index, item } = callItems.get(call)!
-    if (call.name === "" || call.ended) return
+    if (call.name === "" || call.ended) {
+      unseen++
+      return
+    }
     const fresh = item.id === undefined ? call.arguments : piece
     if (item.id === undefined) {
       item.id = call.id ?? mintId(call.position)
@@ -245,8 +250,11 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     addContent(delta["content"], parts)
     addRefusal(delta, parts)
     for (const fragment of fragmentsOf(delta)) addCall(fragment, parts)
-    for (const image of array(delta["images"])) items.push({ _tag: "Image", image })
+    const images = array(delta["images"])
+    unseen += images.length
+    for (const image of images) items.push({ _tag: "Image", image })
     if (isObject(delta["audio"])) {
+      unseen++
       addAudio(itemOf("Audio", () => ({ _tag: "Audio", audio: {} }))[0].audio, delta["audio"])
     }
     const { refusal: _, ...more } = unread(delta, "message")
@@ -298,6 +306,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     close: (parts) => {
       items.forEach((_, index) => end(index, parts))
     },
+    changes: () => unseen,
     head: () => ({ id, model }),
     answer
   }

@@ -78,18 +78,16 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const byIndex = new Map<number, Slot>()
   const byType = new Map<string, Slot>()
   let next = 0
+  let unseen = 0
   let calls = 0
-  let head: { id?: string | undefined; model?: string | undefined } = {}
+  let head: ReturnType<StreamDecoder["head"]> = {}
   let last: JsonRecord | undefined
   let conflict: string | undefined
   let said = false
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Slots and contents
-  // -------------------------------------------------------------------------------------------------------------------
-
   const openSlot = (type: string, item: JsonRecord, index: number | undefined): Slot => {
     const slot: Slot = { type, item, contents: new Map(), whole: false, done: false }
+    unseen++
     slots.push(slot)
     byType.set(type, slot)
     if (index !== undefined) byIndex.set(index, slot)
@@ -256,6 +254,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
 
   const endItem = (slot: Slot, item: JsonRecord, parts: Parts): void => {
     if (slot.done) return
+    unseen++
     const before = slot.item
     slot.item = item
     if (slot.type === "message") {
@@ -376,6 +375,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     close: (parts) => {
       for (const slot of slots) endContents(slot, parts)
     },
+    changes: () => unseen,
     head: () => head,
     answer: () => {
       if (!said) return undefined
