@@ -60,11 +60,13 @@ const member = (provider: string, outcome: (call: number, completion: Completion
     stream: (completion) =>
       Stream.unwrap(Effect.match(called(completion), {
         onSuccess: (response) => Stream.fromIterable(CompletionPart.fromResponse(response)),
-        // What had come of a broken stream came before it broke.
+        // What had come of a broken stream came before it broke; its start comes with the first content.
         onFailure: (error) =>
           Stream.concat(
             Stream.fromIterable(
-              error.partial === undefined ? [] : CompletionPart.fromResponse(error.partial).slice(0, -1)
+              error.partial === undefined || error.partial.choice.length === 0
+                ? []
+                : CompletionPart.fromResponse(error.partial).slice(0, -1)
             ),
             Stream.fail(error)
           )
