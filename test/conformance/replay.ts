@@ -86,7 +86,7 @@ const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never,
     case "openrouter-chat":
       return OpenRouter.layer(options)
     case "openai-chat":
-      return OpenAi.layer(options)
+      return OpenAi.layer({ ...options, api: "chat" })
     case "openai-compatible-chat":
       return OpenAi.layer({
         ...options,

@@ -36,7 +36,7 @@ const overResponses = ProviderModule.layers<CommonOptions>({
 
 export const layers = {
   anthropic: (options) => Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", ...options }),
-  openai: (options) => OpenAi.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
+  openai: (options) => OpenAi.layer({ apiKey, api: "chat", model: "gpt-4.1-mini", ...options }),
   responses: (options) => overResponses.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),
   gemini: (options) => Gemini.layer({ apiKey, model: "gemini-2.5-flash", ...options })
