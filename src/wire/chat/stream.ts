@@ -96,6 +96,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const places: { [Tag in "Reasoning" | "Text" | "Thinking"]?: number | undefined } = {}
   const callPlaces = new Map<Call, number>()
   const ended = new Map<number, Message.AssistantContent>()
+  let unseen = 0
   const calls = makeCalls()
   let current: Call | undefined
   const body: Record<string, unknown> = {}
@@ -174,7 +175,10 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     // Details repeat what the plain text says, or said.
     const said = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
     const text = said ?? given.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
-    if (text === "") return
+    if (text === "") {
+      if (given.some((detail) => string(detail["data"] ?? detail["signature"]) !== undefined)) unseen++
+      return
+    }
     const index = places.Reasoning ??= items.push(reasoning) - 1
     parts.push({ _tag: "ReasoningDelta", index, text })
   }
@@ -194,7 +198,10 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     // What went before is whole by now, if its text says so; others may go on behind it.
     if (isNew && current !== undefined && isWhole(current) && calls.certain()) endCall(current, parts)
     current = call
-    if (call.name === "" || call.ended) return
+    if (call.name === "" || call.ended) {
+      unseen++
+      return
+    }
     const begun = callPlaces.get(call)
     const fresh = begun === undefined ? call.arguments : piece
     const index = begun ?? startCall(call, parts)
@@ -277,10 +284,14 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     addRefusal(delta, parts)
     for (const fragment of fragmentsOf(delta)) addCall(fragment, parts)
     for (const image of array(delta["images"])) {
+      unseen++
       settle(parts)
       end(items.push({ _tag: "Image", image }) - 1, parts)
     }
-    if (isObject(delta["audio"])) addAudio(audio ??= {}, delta["audio"])
+    if (isObject(delta["audio"])) {
+      unseen++
+      addAudio(audio ??= {}, delta["audio"])
+    }
     const { refusal: _, ...more } = unread(delta, "message")
     gather(rest, { ...unread(choice, "choice"), ...more })
     finish = string(choice["finish_reason"]) ?? finish
@@ -338,6 +349,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
       end(items.push({ _tag: "Audio", audio }) - 1, parts)
       audio = undefined
     },
+    changes: () => unseen,
     head: () => ({ id, model }),
     answer
   }

@@ -3,6 +3,7 @@
  */
 import type { Overrides } from "../../Models.ts"
 import { sse } from "../sse.ts"
+import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
 import { failures, openRouterFailures } from "./failure.ts"
 import type { Speaker } from "./messages.ts"
@@ -33,6 +34,8 @@ const make = (speaker: Speaker): Wire => ({
   accepts: speaker.accepts,
   framing: sse("[DONE]"),
   failures: speaker.vendor === "openrouter" ? openRouterFailures : failures,
+  ...(speaker.vendor === "openrouter" && { pings: true }),
+  thinking: thinking(speaker.service ?? speaker.name, speaker.models, "chat"),
   request: request(speaker),
   response: response(speaker.name),
   stream: stream(speaker.name)
