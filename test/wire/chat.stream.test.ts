@@ -24,7 +24,10 @@ interface Heard {
 const hear = (events: ReadonlyArray<Json | "[DONE]">, by: Wire = wire): Heard => {
   const decoder = by.stream(mintId)
   const parts: Array<Part> = []
-  for (const event of events) event === "[DONE]" ? decoder.end?.() : decoder.event(event, parts)
+  for (const event of events) {
+    if (event === "[DONE]") decoder.end?.()
+    else decoder.event(event, parts)
+  }
   const answer = decoder.answer()!
   if (decoder.complete() && answer.malformedCall === undefined) decoder.close(parts)
   return { parts, answer }
