@@ -28,7 +28,7 @@ import {
   Tool
 } from "../src/index.ts"
 import type * as Simulator from "../src/testing/Simulator.ts"
-import { hear, passing, providers, simulated } from "./testing/simulated.ts"
+import { hear, passing, type Provider, providers, simulated } from "./testing/simulated.ts"
 
 const request = Completion.make({ prompt: "Hello" })
 
@@ -461,7 +461,7 @@ describe("Fallback from one provider's real layer to another's", () => {
 
   /** A provider that fails once in this way, before another that does not. */
   const failing = Effect.fnUntraced(
-    function*(from: Simulator.Provider, to: Simulator.Provider, how: Simulator.Failure) {
+    function*(from: Provider, to: Provider, how: Simulator.Failure) {
       const timeouts = { firstPart: "10 seconds", idle: "10 seconds", total: "20 seconds" } as const
       const first = yield* simulated(from, { failures: [how], timeouts })
       const second = yield* simulated(to)
@@ -570,7 +570,7 @@ describe("a conversation that changes its provider", () => {
     parameters: Schema.Struct({ city: Schema.String })
   })
 
-  const models: Record<Simulator.Provider, string> = {
+  const models: Record<Provider, string> = {
     anthropic: "claude-opus-4-8",
     openai: "gpt-5",
     openrouter: "anthropic/claude-sonnet-4.6",
@@ -631,7 +631,7 @@ describe("a conversation that changes its provider", () => {
     )
   }
 
-  const foreign: Record<Simulator.Provider, ReadonlyArray<Message.AssistantContent>> = {
+  const foreign: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
     anthropic: [
       { _tag: "Reasoning", content: [{ _tag: "Text", text: "FOREIGN thought", signature: "FOREIGN" }] },
       { _tag: "Reasoning", content: [{ _tag: "Redacted", data: "FOREIGN" }] },
