@@ -116,12 +116,20 @@ const streamErrors: Record<Provider, string> = {
   gemini: "Transient Overloaded: The model is overloaded. Please try again later."
 }
 
+// Where a provider keeps the connection alive, one that is silent is dead sooner.
+const clocks: Record<Provider, string> = {
+  anthropic: "bytes timeout after 1m",
+  openai: "progress timeout after 5m",
+  openrouter: "bytes timeout after 1m",
+  gemini: "progress timeout after 10m"
+}
+
 /** What each failure is told as, before and after the first part. */
 const failures: Record<Broken, (provider: Provider, started: boolean) => string> = {
   StreamError: (provider) => streamErrors[provider],
   Cut: () => "Transient Truncated: the stream ended before the answer did",
   Reset: () => "Transient Network: terminated: read ECONNRESET",
-  Stall: (_, started) => `Transient Timeout: ${started ? "idle timeout after 2m" : "firstPart timeout after 5m"}`,
+  Stall: (provider) => `Transient Timeout: ${clocks[provider]}`,
   MalformedJson: () => "Transient Malformed: an event of the stream is not JSON"
 }
 
