@@ -19,10 +19,10 @@ import { Simulator } from "../src/testing/index.ts"
 const providers = {
   anthropic: {
     layer: Anthropic.layerConfig,
-    model: "claude-sonnet-4-6",
+    model: "claude-opus-5-5",
     variables: ["ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"]
   },
-  openai: { layer: OpenAi.layerConfig, model: "gpt-5.4-mini", variables: ["OPENAI_API_KEY", "OPENAI_BASE_URL"] },
+  openai: { layer: OpenAi.layerConfig, model: "gpt-6-luna", variables: ["OPENAI_API_KEY", "OPENAI_BASE_URL"] },
   gemini: {
     layer: Gemini.layerConfig,
     model: "gemini-3.8-flash",
@@ -30,7 +30,7 @@ const providers = {
   },
   openrouter: {
     layer: OpenRouter.layerConfig,
-    model: "anthropic/claude-sonnet-4.6",
+    model: "anthropic/claude-opus-5.5",
     variables: ["OPENROUTER_API_KEY", "OPENROUTER_BASE_URL"]
   }
 }

@@ -96,8 +96,10 @@ for (const file of files) {
   loads.set(file, importsOf(file, text.replaceAll(/^(?:import|export) type\b[^"]*?from "[^"]+"/gm, "")))
   const lines = text.trimEnd().split("\n")
   if (lines.length > longest) problems.push(`${file} has ${lines.length} lines: at most ${longest}`)
-  const opening = lines.findIndex((line) => /^(import|export) /.test(line))
-  if (opening > longestOpening) problems.push(`${file} opens with ${opening} lines before its first import`)
+  const opening = /^(\/\*\*[\s\S]*?\*\/|(\/\/.*\n)*)/.exec(text)![0].split("\n").length
+  if (opening > longestOpening) {
+    problems.push(`${file} opens with a comment of ${opening} lines: at most ${longestOpening}`)
+  }
   const room = roomOf(file)
   if (room === undefined) {
     problems.push(`${file} is in no room`)

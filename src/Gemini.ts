@@ -6,7 +6,7 @@
  * import { Gemini } from "effect-llm"
  *
  * // the key from GEMINI_API_KEY, else from GOOGLE_AI_API_KEY
- * Gemini.layerConfig({ model: Config.succeed("gemini-3-flash") })
+ * Gemini.layerConfig({ model: Config.succeed("gemini-3.8-flash") })
  * ```
  */
 

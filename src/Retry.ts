@@ -181,15 +181,15 @@ const waits = (policy: Policy): Schedule.Schedule<Duration.Duration, LLMError> =
 /** What is told of every wait, once it is certain that it is begun. */
 type Tell = (retried: Retried) => Effect.Effect<unknown>
 
-const telling = (policy?: Policy): Tell => (retried) => {
+const telling = (policy: Policy): Tell => (retried) => {
   const { attempt, delay, error } = retried
   const kind = kindOf(error)
   return Effect.annotateLogs(Effect.logWarning("retrying completion"), {
     attempt,
-    ...(policy !== undefined && kind !== undefined && { maximum: policy[kind].attempts }),
+    ...(kind !== undefined && { maximum: policy[kind].attempts }),
     delay: Duration.format(delay),
     error: error.message
-  }).pipe(Effect.andThen(policy?.onRetry?.(retried) ?? Effect.void))
+  }).pipe(Effect.andThen(policy.onRetry?.(retried) ?? Effect.void))
 }
 
 /**
@@ -331,6 +331,7 @@ export const layer = (options?: Options): Layer.Layer<LLMClient, never, LLMClien
 /**
  * Retries the calls of the client below by your own schedule, which also decides about hints. `ClientError` and failures
  * that say `retryable: false` are not sent again even so, and no wait is begun that is longer than the call may wait.
+ * Nothing is logged: use `Schedule.tap`.
  *
  * However often it tries, answers and errors have the first and the last 50 failures in `attempts`; `LLMError.total`
  * counts those that were left out, too.
@@ -340,5 +341,5 @@ export const layerSchedule = (
 ): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => {
     if (!Schedule.isSchedule(schedule)) Check.refuse("Retry", "schedule", "a Schedule")
-    return decorate(client, { schedule, within: Duration.infinity, tell: telling() })
+    return decorate(client, { schedule, within: Duration.infinity, tell: () => Effect.void })
   })

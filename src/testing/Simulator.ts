@@ -82,7 +82,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
   const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
     const body = yield* bodyText(request.body)
     const response = yield* answer({ method: request.method, url, headers: request.headers, body })
-    const { headers, status } = response
+    const { delay = 0, headers, status } = response
+    if (delay > 0) yield* Effect.onInterrupt(Effect.sleep(delay), () => Effect.sync(onCancel))
     if (response.unanswered === true) {
       if (response.ending === "Stall") return yield* Effect.onInterrupt(Effect.never, () => Effect.sync(onCancel))
       return yield* new HttpClientError.HttpClientError({
@@ -143,7 +144,13 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
       defects.push(defect)
       return Effect.succeed(Core.defective(defect))
     }))
-    const { ending, headers, status, unanswered } = response
+    const { delay = 0, ending, headers, status, unanswered } = response
+    if (delay > 0) {
+      yield* Effect.onInterrupt(
+        Effect.interruptible(Effect.raceFirst(Effect.sleep(delay), closed)),
+        () => Effect.sync(onCancel)
+      )
+    }
     if (unanswered === true && ending === "Stall") {
       yield* Effect.onInterrupt(Effect.interruptible(closed), () => Effect.sync(onCancel))
     }

@@ -133,8 +133,12 @@ export const errorHolds = (error: LLMError.LLMError): void => {
 export const partsHold = (parts: ReadonlyArray<CompletionPart.CompletionPart>, succeeded: boolean): void => {
   const ids: Array<string> = []
   const texts: Array<string> = []
+  const calls = new Set<number>()
+  const ends = new Map<number, unknown>()
   parts.forEach((part, index) => {
     assert.isTrue(isPart(part), `no part: ${inspect(part, { depth: 2 })}`)
+    assert.strictEqual(part._tag === "Start", index === 0, "Start is the first part, and only that")
+    if ("index" in part) assert.isFalse(ends.has(part.index), "nothing of a content comes behind its end")
     switch (part._tag) {
       case "TextDelta":
         texts.push(part.text)
@@ -142,14 +146,20 @@ export const partsHold = (parts: ReadonlyArray<CompletionPart.CompletionPart>, s
       case "ReasoningDelta":
         return assert.notStrictEqual(part.text, "")
       case "ToolCallStart":
-        assert.strictEqual(part.index, ids.length, "calls are counted from 0, each begins once")
+        assert.isFalse(calls.has(part.index), "each call begins once")
+        calls.add(part.index)
         assert.notStrictEqual(part.name, "")
         ids.push(part.id)
         return
       case "ToolCallDelta":
-        assert.isBelow(part.index, ids.length, "a call begins before its arguments")
+        assert.isTrue(calls.has(part.index), "a call begins before its arguments")
         return assert.notStrictEqual(part.arguments, "")
+      case "ContentEnd":
+        ends.set(part.index, part.content)
+        return
       case "Finish": {
+        const inOrder = [...ends].toSorted(([a], [b]) => a - b).map(([, content]) => content)
+        assert.deepStrictEqual(inOrder, [...part.response.choice], "the answer is not what its contents were")
         assert.strictEqual(index, parts.length - 1, "Finish is the last part")
         answerHolds(part.response)
         const { choice, toolCalls } = part.response

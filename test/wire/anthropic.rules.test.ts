@@ -139,6 +139,16 @@ describe("sampling", () => {
     assert.deepStrictEqual(sent("claude-sonnet-4-5", { topP: 0.5 }).body["top_p"], 0.5)
   })
 
+  it("is left out for every model where the version of the API knows none", () => {
+    for (const model of ["m", "claude-sonnet-4-6"]) {
+      const { body, fields } = sent(model, { temperature: 0.2, topP: 1 }, { version: "2026-10-21" })
+      assert.notProperty(body, "temperature")
+      assert.notProperty(body, "top_p")
+      assert.deepStrictEqual(fields, ["temperature"])
+      assert.strictEqual(sent(model, { temperature: 0.2 }, { version: "2023-06-01" }).body["temperature"], 0.2)
+    }
+  })
+
   it("of a model that is not known is the service's to judge; a seed there is none", () => {
     const { body, fields } = sent("m", { temperature: 0, topP: 0, seed: 7 })
     assert.deepStrictEqual([body["temperature"], body["top_p"], fields], [0, 0, ["seed"]])

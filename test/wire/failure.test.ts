@@ -47,7 +47,7 @@ type Whole = "unary" | "stream"
 const layersOf = (whole: Whole) =>
   ({
     anthropic: Anthropic.layer({ apiKey, model: models.anthropic, whole }),
-    openai: OpenAi.layer({ apiKey, model: models.openai, whole }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, whole }),
     gemini: Gemini.layer({ apiKey, model: models.gemini, whole }),
     openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, whole })
   }) satisfies Record<Provider, Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>>
@@ -844,7 +844,7 @@ describe("14: our own clock", () => {
   const ninety = { total: "90 seconds", bytes: "2 minutes" } as const
   const timeouts = {
     anthropic: Anthropic.layer({ apiKey, model: models.anthropic, timeouts: ninety }),
-    openai: OpenAi.layer({ apiKey, model: models.openai, timeouts: ninety }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: ninety }),
     gemini: Gemini.layer({ apiKey, model: models.gemini, timeouts: ninety }),
     openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, timeouts: ninety })
   }
@@ -903,7 +903,7 @@ describe("14: our own clock", () => {
 
   it.effect("is off with timeouts: false", () =>
     Effect.gen(function*() {
-      const layer = OpenAi.layer({ apiKey, model: models.openai, timeouts: false })
+      const layer = OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: false })
       const { error } = yield* run(layer, "before the answer", "365 days")
       assert.isUndefined(error)
     }))
@@ -2090,7 +2090,7 @@ describe("56: above the limits", () => {
   const small = { body: "1 KiB", event: "512 B" } as const
   const layersOf = (whole: Whole) => ({
     anthropic: Anthropic.layer({ apiKey, model: "m", whole, limits: small }),
-    openai: OpenAi.layer({ apiKey, model: "m", whole, limits: small }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: "m", whole, limits: small }),
     gemini: Gemini.layer({ apiKey, model: "m", whole, limits: small }),
     openrouter: OpenRouter.layer({ apiKey, model: "m", whole, limits: small })
   })

@@ -5,7 +5,6 @@ import type * as Completion from "../../src/Completion.ts"
 import type { CompletionPart } from "../../src/CompletionPart.ts"
 import type { CompletionResponse } from "../../src/CompletionResponse.ts"
 import type { LLMError } from "../../src/LLMError.ts"
-import type * as Message from "../../src/Message.ts"
 import { judge, toError, toResponse } from "../../src/transport/judge.ts"
 import * as Session from "../../src/transport/session.ts"
 import { parseJson } from "../../src/wire/json.ts"
@@ -99,9 +98,6 @@ export const broken = ({ error, parts, response }: Run): ReadonlyArray<string> =
   if (parts.length > 0 && parts[0]?._tag !== "Start") lines.push("the first part is not Start")
   if (parts.filter(({ _tag }) => _tag === "Start").length > 1) lines.push("Start comes twice")
   if (parts.some((part) => shown(part) === "")) lines.push("an empty delta")
-  const order = new Set(parts.flatMap((part) => isDelta(part) ? part.index : []))
-  const starts = [...order].filter((index) => parts.some((part) => part._tag === "TextDelta" && part.index === index))
-  if (starts.some((index, at) => at > 0 && index < starts[at - 1]!)) lines.push("texts do not come in order")
   const endedAt = new Set<number>()
   for (const part of parts) {
     if (!isDelta(part)) continue
@@ -133,7 +129,9 @@ export const broken = ({ error, parts, response }: Run): ReadonlyArray<string> =
     const inOrder = ends.toSorted((a, b) => a.index - b.index).map(({ content }) => content)
     lines.push(...differences(response.choice, inOrder, "contents"))
   }
-  if (answer !== undefined) {
+  // Of texts that came at the same time, the pieces are in their order and the texts in theirs.
+  const texts = parts.flatMap((part) => part._tag === "TextDelta" ? part.index : [])
+  if (answer !== undefined && texts.every((index, at) => at === 0 || index >= texts[at - 1]!)) {
     const final = answer.choice.some((content) => content._tag === "Text" && content.phase === "final_answer")
     const text = parts.map((part) =>
       part._tag === "TextDelta" && !(final && part.phase === "commentary") ? part.text : ""
@@ -142,7 +140,3 @@ export const broken = ({ error, parts, response }: Run): ReadonlyArray<string> =
   }
   return lines
 }
-
-/** An answer without what a stream and a body cannot have alike. */
-export const plain = (response: CompletionResponse | undefined) =>
-  response && { ...response, choice: response.choice as ReadonlyArray<Message.AssistantContent> }

@@ -3,10 +3,11 @@
  * was asked.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import { refuse, wholeNumber } from "../../middleware/options.ts"
+import { refuse, wait, wholeNumber } from "../../middleware/options.ts"
 import { type Answerer, completed } from "./answer.ts"
 import { type Failure, type Provider, providers, type SimulatedRequest, type SimulatedResponse } from "./exchange.ts"
 import { type FaultName, faultsOf, isFaultName } from "./faults/faults.ts"
@@ -31,6 +32,17 @@ export interface Options {
    * passed over, as many compatible servers do. OpenRouter always passes them over.
    */
   readonly unknownFields?: "reject" | "ignore"
+  /**
+   * How long models that think do so, silently but for the pings that their provider sends, before every answer. Their
+   * answers then hold what was thought, as the provider shows it: signed, encrypted, or bound to what stood before it.
+   * By default nobody thinks.
+   */
+  readonly think?: Duration.Input
+  /**
+   * The most tokens that one request to Gemini 4 gives: what is left of an answer comes when the request is sent again
+   * with the token that it ended with. The provider's own number unless given, which no simulated answer reaches.
+   */
+  readonly perRequest?: number
   /**
    * What the first requests fail with, one for one, in their order: a name, a failure of your own making, or any status
    * and body. One that the provider asked cannot have is a defect.
@@ -98,9 +110,11 @@ const checkNames = (option: string, names: ReadonlyArray<unknown>): void => {
   }
 }
 
-const check = ({ chunkSize, failures = [], faults, keep }: Options): void => {
+const check = ({ chunkSize, failures = [], faults, keep, perRequest, think }: Options): void => {
   wholeNumber("Simulator", "chunkSize", chunkSize)
   wholeNumber("Simulator", "keep", keep, 0)
+  wholeNumber("Simulator", "perRequest", perRequest)
+  wait("Simulator", "think", think)
   checkNames("failures", failures)
   if (faults === undefined) return
   if (!(faults.rate >= 0 && faults.rate <= 1)) refuse("Simulator", "faults.rate", "a number from 0 to 1")
@@ -137,7 +151,8 @@ export interface Core extends Asked {
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Core> {
   yield* Effect.sync(() => check(options))
-  const { answer, chunkSize, failures = [], faults, keep = 1000, requireKey, unknownFields } = options
+  const { answer, chunkSize, failures = [], faults, keep = 1000, perRequest, requireKey, unknownFields } = options
+  const think = options.think === undefined ? undefined : Duration.toMillis(options.think)
   const drawn = faults === undefined ? undefined : yield* chance(faults)
   const kept: Array<RecordedRequest> = []
   let asked = 0
@@ -163,7 +178,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       if (kept.length > keep) kept.shift()
       const failure = asked < failures.length ? failures[asked] : drawn?.(provider)
       asked++
-      const begun = begin(request, { requireKey, unknownFields, failure, now })
+      const begun = begin(request, { requireKey, unknownFields, failure, now, think, perRequest })
       const response = Result.isFailure(begun) ? begun.failure : yield* answered(provider, begun.success)
       return chunkSize === undefined ? response : { chunkSize, ...response }
     }),

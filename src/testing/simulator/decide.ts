@@ -3,6 +3,7 @@
  */
 import * as Completion from "../../Completion.ts"
 import * as CompletionResponse from "../../CompletionResponse.ts"
+import { defined } from "../../fields.ts"
 import type * as Message from "../../Message.ts"
 import * as TokenUsage from "../../TokenUsage.ts"
 import type * as Tool from "../../Tool.ts"
@@ -172,19 +173,22 @@ export const decide = (completion: Completion.Completion, setting: Setting): Out
   }
 }
 
+type Counts = Pick<TokenUsage.TokenUsage, "inputTokens" | "outputTokens" | "reasoningTokens">
+
 /** An answer with other fields. */
 export const changed = (
   answer: Outgoing,
-  fields: Partial<Parameters<typeof CompletionResponse.make>[0]> & { readonly outputTokens?: number }
+  { inputTokens, outputTokens, reasoningTokens, ...fields }:
+    & Partial<Parameters<typeof CompletionResponse.make>[0]>
+    & Partial<Counts>
 ): Outgoing => {
-  const { outputTokens, ...rest } = fields
-  const { response: { usage } } = answer
+  const counts = defined<Partial<Counts>>({ inputTokens, outputTokens, reasoningTokens })
   return {
     ...answer,
     response: CompletionResponse.make({
       ...answer.response,
-      ...rest,
-      ...outputTokens !== undefined && { usage: TokenUsage.make({ ...usage, outputTokens }) }
+      ...fields,
+      usage: TokenUsage.make({ ...answer.response.usage, ...counts })
     })
   }
 }

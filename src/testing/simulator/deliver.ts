@@ -13,14 +13,33 @@ import type { SimulatedResponse } from "./exchange.ts"
 export const connectionReset = (): Error =>
   new TypeError("terminated", { cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }) })
 
+interface Chunk {
+  readonly bytes: Uint8Array
+  /** Milliseconds that pass before it. */
+  readonly wait: number
+}
+
+/** The body in its chunks: those between two waits run into each other. */
+const chunked = ({ body, chunkSize, pace = 0, waits = {} }: SimulatedResponse): ReadonlyArray<Chunk> => {
+  const places = [...new Set([0, ...Object.keys(waits).map(Number).filter((place) => place < body.length)])]
+    .sort((a, b) => a - b)
+  return places.flatMap((place, index) =>
+    chunks(body.slice(place, places[index + 1]).join(""), chunkSize).map((bytes, at) => ({
+      bytes,
+      wait: pace + (at === 0 ? waits[place] ?? 0 : 0)
+    }))
+  )
+}
+
 /** `wait` lets the pace of the response pass; `onCancel` hears of a reader that leaves before the end. */
 export const toReadableStream = (
-  { body, chunkSize, ending, pace }: SimulatedResponse,
+  response: SimulatedResponse,
   signal: AbortSignal,
   wait: (millis: number) => Promise<void>,
   onCancel: () => void
 ): ReadableStream<Uint8Array> => {
-  const waiting = chunks(body.join(""), chunkSize)
+  const { ending } = response
+  const waiting = chunked(response)
   let next = 0
   let over = false
   const cancel = (): void => {
@@ -29,7 +48,7 @@ export const toReadableStream = (
   }
   const emit = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
     const chunk = waiting[next++]
-    if (chunk !== undefined) return controller.enqueue(chunk)
+    if (chunk !== undefined) return controller.enqueue(chunk.bytes)
     if (ending === "Stall") return
     over = true
     if (ending === "End") controller.close()
@@ -42,7 +61,10 @@ export const toReadableStream = (
         cancel()
       })
     },
-    pull: (controller) => pace === undefined ? emit(controller) : wait(pace).then(() => emit(controller)),
+    pull: (controller) => {
+      const millis = waiting[next]?.wait ?? response.pace ?? 0
+      return millis === 0 ? emit(controller) : wait(millis).then(() => emit(controller))
+    },
     cancel
   }, { highWaterMark: 0 })
 }
@@ -52,22 +74,22 @@ const nothing = new Uint8Array(0)
 
 /** `closing` ends what would stall for ever. */
 export const toStream = (
-  { body, chunkSize, ending, pace }: SimulatedResponse,
+  response: SimulatedResponse,
   closing: Effect.Effect<void>,
   onCancel: () => void
 ): Stream.Stream<Uint8Array> => {
   // Without a turn of the event loop in between, chunks leave together, and a reset takes the last one with it.
-  const between = pace === undefined ? Effect.yieldNow : Effect.sleep(pace)
-  const sent = Stream.fromArray([nothing, ...chunks(body.join(""), chunkSize)]).pipe(
+  const between = (millis: number) => millis === 0 ? Effect.yieldNow : Effect.sleep(millis)
+  const sent = Stream.fromArray([{ bytes: nothing, wait: 0 }, ...chunked(response)]).pipe(
     Stream.rechunk(1),
-    Stream.tap(() => between)
+    Stream.mapEffect(({ bytes, wait }) => Effect.as(between(wait), bytes))
   )
   const end = {
     End: Stream.empty,
     Reset: Stream.die(connectionReset()),
     Stall: Stream.fromEffectDrain(closing)
-  }[ending]
-  return Stream.concat(sent, Stream.unwrap(Effect.as(between, end))).pipe(
+  }[response.ending]
+  return Stream.concat(sent, Stream.unwrap(Effect.as(between(response.pace ?? 0), end))).pipe(
     Stream.onExit((exit) =>
       Effect.sync(() => {
         if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) onCancel()

@@ -51,6 +51,8 @@ export interface Call {
   /** What ids are made from: the same request has the same. */
   readonly seed: string
   readonly unknownFields: "reject" | "ignore"
+  /** The most tokens that one request gives, where that is not the provider's own number. */
+  readonly perRequest: number | undefined
 }
 
 /** What a provider says when it refuses, before it is put in that provider's words. */

@@ -5,13 +5,14 @@
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
 import type * as LLMError from "../../LLMError.ts"
+import type * as Message from "../../Message.ts"
 import type { Asked, Outgoing, Server, Stamp } from "../../wire/Wire.ts"
-import { decide, silent } from "./decide.ts"
+import { changed, decide, silent } from "./decide.ts"
 import { dataEvent, eventsOf } from "./events.ts"
 import type { Call, Canned, Failure, Rejection, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
 import { withoutBrace } from "./faults/answers.ts"
 import { type FaultName, faultOf } from "./faults/faults.ts"
-import { created, idOf, type JsonObject, parseObject } from "./json.ts"
+import { created, idOf, type JsonObject, parseObject, tokens } from "./json.ts"
 import { pathModel, serviceFor } from "./routes.ts"
 import type { Facts, Fault, Service } from "./service.ts"
 
@@ -19,6 +20,10 @@ export interface Settings {
   /** Whether a key must be sent: by default everywhere but on local hosts. */
   readonly requireKey?: boolean | undefined
   readonly unknownFields?: "reject" | "ignore" | undefined
+  /** Milliseconds that a model that thinks takes for it. */
+  readonly think?: number | undefined
+  /** The most tokens that one request gives, where answers go on over several. */
+  readonly perRequest?: number | undefined
   /** What this request is to fail with. */
   readonly failure?: Failure | FaultName | undefined
   /** Epoch milliseconds, for hints that are instants; the beginning of 2026 by default. */
@@ -123,11 +128,34 @@ interface Question {
   readonly call: Call
   readonly asked: Asked
   readonly stamp: Stamp
+  /** Milliseconds in which nothing of the answer comes. */
+  readonly silence: number
+}
+
+/** The stream with a silence in it, but for what the service sends to keep the connection. */
+const silenced = (
+  events: ReadonlyArray<string>,
+  { after, every = Infinity }: Service["silence"],
+  silence: number,
+  ping: string
+): Pick<SimulatedResponse, "body" | "waits"> => {
+  const pings = Math.ceil(silence / every) - 1
+  const waits: Record<number, number> = {}
+  for (let index = 0; index < pings; index++) waits[after + index] = every
+  waits[after + Math.max(0, pings)] = silence - Math.max(0, pings) * (pings > 0 ? every : 0)
+  return {
+    body: [
+      ...events.slice(0, after),
+      ...Array.from({ length: Math.max(0, pings) }, () => ping),
+      ...events.slice(after)
+    ],
+    waits
+  }
 }
 
 /** The answer as it is sent; its headers with another body, where one is given. */
 const written = (
-  { asked, call, service, stamp }: Question,
+  { asked, call, service, silence, stamp }: Question,
   said: Outgoing,
   instead?: {
     readonly whole: () => unknown
@@ -143,13 +171,17 @@ const written = (
       const events = eventsOf(answer, encoder)
       return service.events?.(events, answer, call, encoder.ping) ?? events
     }
-    return response(200, { ...headers, "content-type": service.streamType }, instead?.events(usual) ?? usual())
+    const events = instead?.events(usual) ?? usual()
+    const streamed = response(200, { ...headers, "content-type": service.streamType }, events)
+    if (silence === 0) return streamed
+    return { ...streamed, ...silenced(events, service.silence, silence, server.stream(asked, stamp).ping) }
   }
   const usual = (): JsonObject => {
     const body = server.encode(answer, asked, stamp)
     return service.body?.(body, answer, call) ?? body
   }
-  return response(200, { "content-type": jsonType, ...headers }, [JSON.stringify(instead?.whole() ?? usual())])
+  const whole = response(200, { "content-type": jsonType, ...headers }, [JSON.stringify(instead?.whole() ?? usual())])
+  return silence === 0 ? whole : { ...whole, delay: silence }
 }
 
 const faulty = (question: Question, answer: Outgoing, fault: Fault | undefined, now: number): SimulatedResponse => {
@@ -193,7 +225,12 @@ const read = ({ server, readable }: Service, call: Call): Result.Result<Asked, s
   )
 }
 
-const question = (service: Service, call: Call): Result.Result<Question & { readonly facts: Facts }, Rejection> =>
+/** What is thought in answer to a request, where the model thinks. */
+const thoughtText = "Simulated thought."
+
+type Understood = Omit<Question, "silence"> & { readonly facts: Facts }
+
+const question = (service: Service, call: Call): Result.Result<Understood, Rejection> =>
   Result.flatMap(service.check(call), (facts) =>
     Result.mapBoth(read(service, call), {
       onFailure: service.invalid,
@@ -215,11 +252,23 @@ export interface Pending {
   readonly fail: (error: LLMError.LLMError) => SimulatedResponse
 }
 
+/** The answer, with what was thought before it. */
+const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoing => {
+  if (thought === undefined) return answer
+  const { choice, usage } = answer.response
+  const reasoningTokens = tokens(thoughtText)
+  return changed(answer, {
+    choice: thought.content.length === 0 ? choice : [thought, ...choice],
+    outputTokens: usage.outputTokens + reasoningTokens,
+    reasoningTokens
+  })
+}
+
 const defaultNow = created * 1000
 
 /** The same for a request and its stream. */
 const seedOf = ({ body, url }: SimulatedRequest, fields: JsonObject | undefined): string => {
-  const { stream: _, stream_options: __, ...rest } = fields ?? { body }
+  const { continuationToken: _, stream: __, stream_options: ___, ...rest } = fields ?? { body }
   return idOf(`${url.pathname.replace(/:\w+$/, "")} ${JSON.stringify(rest)}`, 32)
 }
 
@@ -239,23 +288,29 @@ export const begin = (request: SimulatedRequest, settings: Settings): Result.Res
   const keyRefusal = keyProblem(service, request, settings)
   if (keyRefusal !== undefined) return refuse(keyRefusal)
   if (body === undefined) return refuse(service.invalid("The request body is not a valid JSON object."))
-  const call: Call = { request, body, pathModel: model, seed, unknownFields: settings.unknownFields ?? "reject" }
+  const { perRequest, think = 0, unknownFields = "reject" } = settings
+  const call: Call = { request, body, pathModel: model, seed, unknownFields, perRequest }
   return Result.mapBoth(question(service, call), {
     onFailure: (rejection) => refused(service, rejection, seed),
     onSuccess: ({ facts, ...question }): Pending => {
       const { asked, stamp } = question
+      const thought = think > 0 ? service.thought(call, thoughtText, seed) : undefined
+      const silence = thought === undefined ? 0 : think
       const callId = (index: number): string => service.callId(seed, index)
       return {
         asked,
         callId,
-        usual: decide(asked.completion, {
-          ...facts,
-          provider: service.server.vendor,
-          model: asked.model,
-          answerId: service.answerId(seed),
-          callId
-        }),
-        answer: (answer) => faulty(question, answer, fault, now),
+        usual: after(
+          thought,
+          decide(asked.completion, {
+            ...facts,
+            provider: service.server.vendor,
+            model: asked.model,
+            answerId: service.answerId(seed),
+            callId
+          })
+        ),
+        answer: (answer) => faulty({ ...question, silence }, answer, fault, now),
         fail: (error) => failed(service.server, error, stamp)
       }
     }

@@ -7,6 +7,7 @@ import { openrouter } from "./chat/openrouter.ts"
 import type { Provider, SimulatedRequest } from "./exchange.ts"
 import { gemini } from "./gemini/service.ts"
 import { decodePercent } from "./json.ts"
+import { responses } from "./responses/service.ts"
 import type { Service } from "./service.ts"
 
 interface Route {
@@ -26,6 +27,7 @@ const routes: ReadonlyArray<Route> = [
   },
   { service: openrouter, path: /\/api\/v1\/chat\/completions$/, host: /openrouter/ },
   { service: anthropic, path: /\/v1\/messages$/, host: /anthropic/ },
+  { service: responses, path: /\/responses$/, host: /^$/ },
   { service: openai, path: /\/chat\/completions$/, host: /./ }
 ]
 

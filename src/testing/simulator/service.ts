@@ -3,6 +3,7 @@
  * refuses, how it dresses its answers, and how it fails.
  */
 import type * as Result from "effect/Result"
+import type * as Message from "../../Message.ts"
 import type { Outgoing, Server } from "../../wire/Wire.ts"
 import type { Call, Provider, Rejection, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
 import type { Json, JsonObject } from "./json.ts"
@@ -55,6 +56,13 @@ export interface Service {
     call: Call,
     ping: string
   ) => ReadonlyArray<string>
+  /** What a model that thinks shows of it in answer to this request; undefined where it does not think. */
+  readonly thought: (call: Call, text: string, seed: string) => Message.Reasoning | undefined
+  /** What stands in a stream before the model thinks, and whether something comes every so many milliseconds. */
+  readonly silence: {
+    readonly after: number
+    readonly every?: number
+  }
   /** The event that says that the provider failed in the midst of a stream. */
   readonly streamError: (answer: Outgoing, call: Call) => string
   /** A refusal in the provider's words. */

@@ -185,7 +185,7 @@ const conversation = (completion: Completion.Completion, name: string, systemInP
       }
       case "User": {
         const content = message.content.map(userBlock).flat()
-        if (last?.role === "user") last.content.push(...content)
+        if (last?.role === "user") { for (const block of content) last.content.push(block) }
         else if (content.length > 0) turns.push({ role: "user", content })
         return
       }

@@ -6,15 +6,17 @@
 import * as Completion from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
 import * as Models from "../../Models.ts"
-import { hasOtherTools } from "../encode.ts"
+import { hasOtherTools, present } from "../encode.ts"
 import { object, string } from "../json.ts"
 import type { Refused } from "../Wire.ts"
 import { problemOf } from "./schema.ts"
 import { vendor } from "./shape.ts"
 import { type SentEffort, think, type Thinking } from "./thinking.ts"
 
-/** What an instance is told of its models. */
+/** What an instance is told of its models and of the service. */
 export interface Options {
+  /** The version of the API; from 2026-10-21 on no model takes sampling settings. */
+  readonly version?: string | undefined
   /** What holds of models instead of what is known. */
   readonly models?: Models.Overrides | undefined
   /**
@@ -54,30 +56,41 @@ const ownThinking = ({ additionalParams, providerParams }: Completion.Completion
 // Sampling
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The defaults of the service, and what it takes for them.
-const isDefaultTemperature = (temperature: number): boolean => temperature === 1
-
-const isDefaultTopP = (topP: number): boolean => topP >= 0.99
+// Versions are days.
+const withoutSampling = "2026-10-21"
 
 const sampling = (
   { temperature, topP }: Completion.Completion,
   rules: Models.Rules,
   thinks: boolean,
+  version: string,
   warnings: Array<Warning>
 ): Pick<Completion.Completion, "temperature" | "topP"> => {
-  const none = rules.sampling === "none" || (rules.sampling === "withoutThinking" && thinks)
-  const why = rules.sampling === "none" ? "the model takes no sampling settings" : "not taken while the model thinks"
-  const leave = (field: "temperature" | "topP", reason: string): void => {
-    warnings.push({ field, description: `left out: ${reason}` })
+  const refused = version >= withoutSampling
+    ? `version ${version} of the API takes no sampling settings`
+    : rules.sampling === "none"
+    ? "the model takes no sampling settings"
+    : rules.sampling === "withoutThinking" && thinks
+    ? "it is not taken while the model thinks"
+    : undefined
+  // What is left out needs no word where it says what the service does by itself.
+  const taken = (
+    field: "temperature" | "topP",
+    value: number | undefined,
+    usual: boolean,
+    why: string | undefined
+  ): number | undefined => {
+    if (why === undefined || value === undefined) return value
+    if (!usual) warnings.push({ field, description: `left out: ${why}` })
+    return undefined
   }
-  const keptTemperature = temperature !== undefined && !none
-  if (temperature !== undefined && none && !isDefaultTemperature(temperature)) leave("temperature", why)
-  if (topP !== undefined && none && !isDefaultTopP(topP)) leave("topP", why)
-  const both = rules.temperatureOrTopP === true && keptTemperature
-  if (topP !== undefined && !none && both) leave("topP", "the model takes it or temperature, not both")
+  const kept = taken("temperature", temperature, temperature === 1, refused)
+  const other = rules.temperatureOrTopP === true && kept !== undefined
+    ? "the model takes it or temperature, not both"
+    : undefined
   return {
-    ...(keptTemperature && { temperature }),
-    ...(topP !== undefined && !none && !both && { topP })
+    ...present("temperature", kept),
+    ...present("topP", taken("topP", topP, topP !== undefined && topP >= 0.99, refused ?? other))
   }
 }
 
@@ -146,7 +159,7 @@ export const fit = (
   completion: Completion.Completion,
   model: string,
   name: string,
-  { models, thinkingMismatch = "drop" }: Options = {}
+  { models, thinkingMismatch = "drop", version = "2023-06-01" }: Options = {}
 ): Fitted | Refused => {
   const rules = Models.find(vendor, model, models)
   const maxTokens = completion.maxTokens ?? rules.defaultMaxTokens ?? fallbackLimit
@@ -172,7 +185,7 @@ export const fit = (
   )
   if ("_tag" in tools) return tools
   const thinks = type === undefined ? rules.thinksByDefault === true : type !== "disabled"
-  const sampled = sampling(completion, rules, thinks, warnings)
+  const sampled = sampling(completion, rules, thinks, version, warnings)
   if (completion.seed !== undefined) {
     warnings.push({
       field: "seed",

@@ -104,7 +104,7 @@ const enabled = ({ budgetTokens, effort, summary }: Reasoning, rules: Models.Rul
   const asked = budgetTokens ?? (effort && budgetOf(effort))
   if (asked === undefined) return nothing
   const field = budgetTokens === undefined ? "effort" : "budgetTokens"
-  const { maximum = Infinity, minimum = 1024 } = rules.thinkingBudget ?? {}
+  const { maximum = Infinity, minimum = 1 } = rules.thinkingBudget ?? {}
   // The budget is a part of the limit of the answer, and leaves something for it.
   const budget = Math.floor(Math.min(Math.max(asked, minimum), maximum, maxTokens - 1))
   if (budget < minimum) {

@@ -11,7 +11,8 @@ const deepest = 8
 export const gather = (whole: Record<string, unknown>, piece: JsonRecord, depth = 0): void => {
   for (const key in piece) {
     const value = piece[key]
-    const before = whole[key]
+    // A key `__proto__` is a field like any other, and no way to what all objects share.
+    const before = Object.hasOwn(whole, key) ? whole[key] : undefined
     if (value === undefined || value === null) continue
     if (Array.isArray(before) && Array.isArray(value)) { for (const item of value) before.push(item) }
     else if (isObject(before) && isObject(value) && depth < deepest) {
@@ -35,7 +36,8 @@ const inPieces: ReadonlySet<string> = new Set([
 const extend = (whole: Record<string, unknown>, piece: JsonRecord, depth = 0): void => {
   for (const key in piece) {
     const value = piece[key]
-    const before = whole[key]
+    // A key `__proto__` is a field like any other, and no way to what all objects share.
+    const before = Object.hasOwn(whole, key) ? whole[key] : undefined
     if (value === undefined || value === null) continue
     if (typeof value === "string" && inPieces.has(key)) put(whole, key, `${string(before) ?? ""}${value}`)
     else if (depth >= deepest) put(whole, key, value)

@@ -217,7 +217,7 @@ export const ended = (
   { response }: Outgoing,
   output: ReadonlyArray<JsonRecord>,
   { created }: Stamp
-): JsonRecord => {
+) => {
   const { reason, status } = endOf(response.finishReason)
   return {
     status,

@@ -9,7 +9,7 @@ import { present } from "../encode.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "../json.ts"
 import type { Asked, Incoming, Refused } from "../Wire.ts"
 import { argumentsOf, blockOf, callId, callOf, partsOf, reasoningOf, textOf } from "./response.ts"
-import { type audioFormats, entry, omit } from "./shape.ts"
+import { type audioFormats, entry, omit, word } from "./shape.ts"
 
 /** Whose words the assistant's messages are: they go back natively to OpenAI alone. */
 const provider = "openai"
@@ -89,7 +89,7 @@ const inputParts = (content: unknown): ReadonlyArray<JsonRecord> =>
   typeof content === "string" ? [{ type: "input_text", text: content }] : array(content).filter(isObject)
 
 const notTaken = (part: JsonRecord, where: string): Unreadable =>
-  new Unreadable(unsupported(`${where}: a content of type '${String(part["type"])}' is not supported`))
+  new Unreadable(unsupported(`${where}: a content of type '${word(part["type"])}' is not supported`))
 
 const userContent = (part: JsonRecord, where: string): Message.UserContent | Unreadable => {
   if (part["type"] !== "input_audio") return shownOf(part) ?? notTaken(part, where)
@@ -98,8 +98,8 @@ const userContent = (part: JsonRecord, where: string): Message.UserContent | Unr
     _tag: "Audio",
     source: {
       _tag: "Base64",
-      data: String(data),
-      mediaType: format === "wav" || format === "mp3" ? mediaTypes[format] : `audio/${String(format)}`
+      data: string(data) ?? "",
+      mediaType: format === "wav" || format === "mp3" ? mediaTypes[format] : `audio/${word(format)}`
     }
   }
 }
@@ -149,7 +149,7 @@ const message = (conversation: Conversation, item: JsonRecord, where: string): U
     case "developer":
       conversation.turn = undefined
       for (const part of inputParts(item["content"])) {
-        conversation.messages.push({ _tag: "System", content: String(part["text"] ?? ""), ...cacheOf(part) })
+        conversation.messages.push({ _tag: "System", content: string(part["text"]) ?? "", ...cacheOf(part) })
       }
       return undefined
     case "user": {
@@ -163,9 +163,7 @@ const message = (conversation: Conversation, item: JsonRecord, where: string): U
     }
     default:
       return new Unreadable(invalid(
-        `Invalid value: '${
-          String(item["role"])
-        }'. Supported values are: 'assistant', 'system', 'developer', and 'user'.`
+        `Invalid value: '${word(item["role"])}'. Supported values are: 'assistant', 'system', 'developer', and 'user'.`
       ))
   }
 }
@@ -225,7 +223,7 @@ const conversationOf = (input: unknown): ReadonlyArray<Message.Message> | Unread
     const failed = inputItem(conversation, object(item), `input[${at}]`)
     if (failed !== undefined) return failed
   }
-  return conversation.messages.filter((message) => message.content.length > 0 || message._tag === "System")
+  return conversation.messages.filter((message) => message.content.length > 0)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -235,7 +233,7 @@ const conversationOf = (input: unknown): ReadonlyArray<Message.Message> | Unread
 const isFunction = ({ type }: JsonRecord): boolean => type === "function"
 
 const toolOf = (tool: JsonRecord): Tool.ToolDefinition => ({
-  name: String(tool["name"] ?? ""),
+  name: string(tool["name"]) ?? "",
   description: string(tool["description"]) ?? "",
   parameters:
     (isObject(tool["parameters"]) ? tool["parameters"] : { type: "object", properties: {} }) as Tool.ToolDefinition[
@@ -256,7 +254,7 @@ const plainChoices: Readonly<Record<string, Tool.ToolChoice>> = {
 const choiceOf = (choice: unknown): Tool.ToolChoice | undefined => {
   if (typeof choice === "string") return entry(plainChoices, choice)
   const { mode, name, tools, type } = object(choice)
-  if (type === "function") return { _tag: "Specific", names: [String(name)] }
+  if (type === "function") return { _tag: "Specific", names: [string(name) ?? ""] }
   return type === "allowed_tools" && mode === "required" ? { _tag: "Specific", names: namesIn(tools) } : undefined
 }
 
@@ -274,8 +272,10 @@ const schemaOf = (format: JsonRecord): JsonRecord | undefined => {
 
 const efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
 
+const effortOf = (value: unknown) => efforts.find((effort) => effort === value)
+
 const reasoningSetting = (reasoning: JsonRecord): Completion.Reasoning | undefined => {
-  const effort = efforts.find((effort) => effort === reasoning["effort"])
+  const effort = effortOf(reasoning["effort"])
   const summary = string(reasoning["summary"])
   return effort === undefined && summary === undefined
     ? undefined
@@ -322,7 +322,7 @@ const refusedIn = (body: JsonRecord, tools: ReadonlyArray<JsonRecord>): Refused 
   }
   if (body["background"] === true) return unsupported("Unsupported parameter: 'background'")
   const tool = tools.find((tool) => entry(storedTools, tool["type"])?.(tool) === true)
-  return tool && unsupported(`Unsupported value: a tool of type '${String(tool["type"])}' that reaches what is stored`)
+  return tool && unsupported(`Unsupported value: a tool of type '${word(tool["type"])}' that reaches what is stored`)
 }
 
 const withoutNulls = (record: JsonRecord): JsonRecord =>
@@ -339,13 +339,17 @@ const paramsOf = (body: JsonRecord, others: ReadonlyArray<JsonRecord>): JsonReco
   const text = object(body["text"])
   const format = object(text["format"])
   const reasoning = object(body["reasoning"])
+  const said = [
+    ...(effortOf(reasoning["effort"]) === undefined ? [] : ["effort"]),
+    ...(reasoning["summary"] === "auto" ? ["summary"] : [])
+  ]
   const choice = object(body["tool_choice"])
   const include = array(body["include"]).filter((name) => name !== "reasoning.encrypted_content")
   return {
     ...withoutNulls(omit(body, [...known, ...stored])),
     ...(others.length > 0 && { tools: others }),
     ...present("text", besides(text, ...(format["type"] === "json_object" ? [] : ["format"]))),
-    ...present("reasoning", besides(reasoning, "effort", ...(reasoning["summary"] === "auto" ? ["summary"] : []))),
+    ...present("reasoning", besides(reasoning, ...said)),
     ...(include.length > 0 && { include: ["reasoning.encrypted_content", ...include] }),
     ...(isPresent(choice["type"]) && !isFunction(choice) && choice["type"] !== "allowed_tools"
       && { tool_choice: choice })
@@ -361,7 +365,7 @@ export const decode = ({ body }: Incoming): Result.Result<Asked, Refused> => {
   if (messages instanceof Unreadable) return Result.fail(messages.refused)
   const prompt = messages.at(-1)
   if (prompt === undefined) return Result.fail(invalid("Invalid 'input': empty array."))
-  const model = String(body["model"])
+  const model = string(body["model"]) ?? ""
   const among = allowed(body["tool_choice"])
   const params = paramsOf(body, tools.filter((tool) => !isFunction(tool)))
   const schema = schemaOf(object(object(body["text"])["format"]))

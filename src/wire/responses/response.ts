@@ -7,7 +7,18 @@ import * as TokenUsage from "../../TokenUsage.ts"
 import { present } from "../encode.ts"
 import { array, isObject, type JsonRecord, number, object, parseJson, string } from "../json.ts"
 import { type Answer, finishReason, type Wire } from "../Wire.ts"
-import { callFields, entry, incompleteReasons, omit, phaseOf, pick, refusal, sign, waitsForClient } from "./shape.ts"
+import {
+  callFields,
+  entry,
+  incompleteReasons,
+  omit,
+  phaseOf,
+  pick,
+  refusal,
+  sign,
+  waitsForClient,
+  word
+} from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Items
@@ -233,7 +244,7 @@ const metadataOf = (body: JsonRecord, output: ReadonlyArray<JsonRecord>): JsonRe
 const warningsOf = (body: JsonRecord): ReadonlyArray<Warning> | undefined => {
   const removed = array(body["input_transformations"]).map(object).map(({ action, id, reason, type }) => ({
     field: "history",
-    description: `${String(type)} ${String(id)} was ${String(action)}: ${String(reason)}`
+    description: `${word(type)} ${word(id)} was ${word(action)}: ${word(reason)}`
   }))
   return removed.length === 0 ? undefined : removed
 }

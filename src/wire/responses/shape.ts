@@ -21,7 +21,7 @@ export interface Options {
   readonly models?: Overrides | undefined
 }
 
-/** Server-side names of what the vocabulary calls a document's or an audio's media type. */
+/** The names of the formats of audio, by media type. */
 export const audioFormats: Readonly<Record<string, "wav" | "mp3">> = {
   "audio/wav": "wav",
   "audio/x-wav": "wav",
@@ -51,8 +51,8 @@ export const callIds: CallIds = { fits: (id, own) => own ? id.length <= 64 : pla
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Items that go back without their id: it is that of a stored item, which a request that stores nothing has not. What the
- * client ran itself is told apart by its `call_id`.
+ * Items that go back without their id: it names a stored item, and nothing is stored. Calls that the client ran are told
+ * apart by their `call_id`.
  */
 export const withoutId: ReadonlySet<unknown> = new Set([
   "custom_tool_call",
@@ -109,6 +109,10 @@ export const callFields = ["namespace", "caller", "async"] as const
 /** The signature of a text by which the model refuses. */
 export const refusal = '{"type":"refusal"}'
 
+/** A value as it stands in a sentence: objects may have a `toString` that is no function. */
+export const word = (value: unknown): string =>
+  typeof value === "string" ? value : JSON.stringify(value)?.slice(0, 200) ?? "nothing"
+
 /** What a table has under a name; what objects inherit is not in it. */
 export const entry = <A>(table: Readonly<Record<string, A>>, name: unknown): A | undefined =>
   typeof name === "string" && Object.hasOwn(table, name) ? table[name] : undefined
@@ -135,8 +139,12 @@ export type Phase = typeof phases[number]
 
 export const phaseOf = (value: unknown): Phase | undefined => phases.find((phase) => phase === value)
 
+const annotations: ReadonlySet<unknown> = new Set([
+  "url_citation",
+  "file_citation",
+  "container_file_citation",
+  "file_path"
+])
+
 /** What a text stands on, where it has the form of OpenAI's annotations. */
-export const isAnnotation = (value: unknown): boolean =>
-  isObject(value) && ["url_citation", "file_citation", "container_file_citation", "file_path"].includes(
-    String(value["type"])
-  )
+export const isAnnotation = (value: unknown): boolean => isObject(value) && annotations.has(value["type"])

@@ -19,7 +19,7 @@ import {
   reasoningOf,
   textOf
 } from "./response.ts"
-import { omit, phaseOf } from "./shape.ts"
+import { omit, phaseOf, word } from "./shape.ts"
 
 type Parts = Array<CompletionPart>
 
@@ -48,7 +48,7 @@ interface Slot {
   item: JsonRecord
   /** Its contents, by their index in it; only messages have more than one. */
   readonly contents: Map<number, Open>
-  /** The number of the call, of the id that it was given, and whether that was told. */
+  /** Which call of the answer it is; its id, once its start was told. */
   call?: { readonly number: number; id?: string }
   /** Its arguments are whole. */
   whole: boolean
@@ -66,8 +66,6 @@ const typeOf = (event: string): string =>
     ? "reasoning"
     : event.startsWith("response.function_call")
     ? "function_call"
-    : event.startsWith("response.custom_tool_call")
-    ? "custom_tool_call"
     : "message"
 
 const argumentsText = (value: unknown): string =>
@@ -172,14 +170,14 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const completeReasoning = (slot: Slot, key: string, whole: string, parts: Parts): void =>
     addReasoning(slot, key, rest(slot.contents.get(0)?.pieces.get(key), whole) ?? "", parts)
 
-  // Two readings of one call are none: nobody shall run either.
+  // Of two versions of one call, nobody knows which was meant: neither is run.
   const completeArguments = (slot: Slot, whole: string, parts: Parts): void => {
     if (slot.whole || whole === "") return
     const pieces = slot.contents.get(0)?.pieces.get("arguments")
     const missing = rest(pieces, whole)
     if (missing !== undefined) addArguments(slot, missing, parts)
     else if (JSON.stringify(argumentsOf(pieces, true)) !== JSON.stringify(argumentsOf(whole, true))) {
-      conflict ??= `the arguments of the call of ${String(slot.item["name"])} came in two versions`
+      conflict ??= `the arguments of the call of ${word(slot.item["name"])} came in two versions`
     }
   }
 
@@ -259,7 +257,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     slot.item = item
     if (slot.type === "message") {
       // Which phase a text is of was told with its first piece.
-      slot.item = { ...item, phase: before["phase"] ?? item["phase"] }
+      const shown = [...slot.contents.values()].some(({ pieces }) => pieces.size > 0)
+      slot.item = { ...item, phase: shown ? before["phase"] : before["phase"] ?? item["phase"] }
       partsOf(item).forEach((part, at) => completeText(slot, at, part, parts))
     } else if (slot.type === "reasoning") {
       array(item["summary"]).forEach((part, at) =>
@@ -388,7 +387,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       )
       return {
         choice: contents.toSorted((a, b) => a.index - b.index).flatMap(({ content }) => content ?? []),
-        malformedCall: conflict ?? (broken && malformed(String(broken.item["name"]))),
+        malformedCall: conflict ?? (broken && malformed(word(broken.item["name"]))),
         ...frameOf({ ...head, ...body }, slots.map(({ item, type }) => ({ ...item, type }))),
         ...(last === undefined && { finishReason: { _tag: "None" }, finish: undefined })
       }

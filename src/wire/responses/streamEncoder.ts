@@ -194,7 +194,7 @@ export const streamEncoder = (asked: Asked, stamp: Stamp): StreamEncoder => {
         endCut()
         const { response } = part
         const fields = ended({ response }, output.filter((item) => item !== undefined), stamp)
-        write(`response.${String(fields["status"])}`, { response: body(fields) })
+        write(fields.status === "completed" ? "response.completed" : "response.incomplete", { response: body(fields) })
       }
     }
   }

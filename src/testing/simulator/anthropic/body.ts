@@ -92,7 +92,8 @@ const Block = Schema.Union([
     "mcp_tool_use",
     "mcp_tool_result",
     "container_upload",
-    "compaction"
+    "compaction",
+    "fallback"
   ])
 ])
 
@@ -134,7 +135,12 @@ const Thinking = Schema.Union([
     budget_tokens: Schema.Finite,
     display: nullable(Schema.String)
   }),
-  Schema.Struct({ type: Schema.Literal("adaptive"), display: nullable(Schema.String) }),
+  Schema.Struct({
+    type: Schema.Literal("adaptive"),
+    display: nullable(Schema.String),
+    block_binding: Schema.optionalKey(Schema.Unknown)
+  }),
+  Schema.Struct({ type: Schema.Literal("between_tools"), display: nullable(Schema.String) }),
   Schema.Struct({ type: Schema.Literal("disabled") })
 ])
 
@@ -163,6 +169,9 @@ export const Body = Schema.Struct({
   context_management: nullable(Schema.Unknown),
   diagnostics: nullable(Schema.Unknown),
   inference_geo: nullable(Schema.String),
+  fallbacks: nullable(Schema.Unknown),
+  compaction: nullable(Schema.Unknown),
+  thread: nullable(Schema.Unknown),
   mcp_servers: Schema.optionalKey(Schema.Array(Schema.Unknown)),
   speed: nullable(Schema.String),
   user_profile_id: nullable(Schema.String),

@@ -1,9 +1,11 @@
 /** What the Messages API accepts beyond the shape of the body. The wording follows the API's own errors. */
 import * as Result from "effect/Result"
-import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
+import { firstRejection, type Headers, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
 import { firstDuplicate, isObject } from "../json.ts"
 import * as Shape from "../shape.ts"
+import * as Binding from "./binding.ts"
 import { type Block, Body, type CustomTool, type ToolResult, type ToolUse } from "./body.ts"
+import * as Models from "./models.ts"
 
 export const invalid = (message: string): Rejection => ({ status: 400, type: "invalid_request_error", message })
 
@@ -86,7 +88,7 @@ const emptyMessages: Rule<Body> = (body) => {
 const prefill: Rule<Body> = (body) => {
   const last = turns(body).at(-1)
   if (last?.role !== "assistant") return undefined
-  if (/^claude-opus-4-[6-8]/.test(body.model)) {
+  if (Models.has(body.model, "withoutPrefill")) {
     return invalid(
       "This model does not support assistant message prefill. The conversation must end with a user message."
     )
@@ -193,7 +195,7 @@ const toolChoice: Rule<Body> = ({ thinking, tool_choice: choice, tools = [] }) =
   if (choice.type === "tool" && !tools.some((tool) => tool.name === choice.name)) {
     return invalid(`tool_choice: Tool '${choice.name}' not found in provided tools`)
   }
-  const thinks = thinking !== undefined && thinking.type !== "disabled"
+  const thinks = thinking?.type === "enabled"
   return thinks && (choice.type === "any" || choice.type === "tool")
     ? invalid("Thinking may not be enabled when tool_choice forces tool use.")
     : undefined
@@ -282,12 +284,17 @@ const rules: ReadonlyArray<Rule<Body>> = [
 ]
 
 /** The body, if the API would take it. */
-export const read = (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> => {
+export const read = (
+  body: unknown,
+  unknownFields: "reject" | "ignore",
+  headers: Headers
+): Result.Result<Body, Rejection> => {
   const decoded = Result.mapError(
     decode(body, unknownFields),
     (flaw) => invalid(`${Shape.dotted(tagged(flaw.path))}: ${wording[flaw.kind](flaw)}`)
   )
   if (Result.isFailure(decoded)) return decoded
-  const rejection = firstRejection(rules, decoded.success)
+  const ofModel = [...Models.rules, Binding.rule].map((rule): Rule<Body> => (body) => rule(body, headers))
+  const rejection = firstRejection([...rules, ...ofModel], decoded.success)
   return rejection === undefined ? decoded : Result.fail(rejection)
 }

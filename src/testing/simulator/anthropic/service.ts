@@ -1,13 +1,16 @@
 /** Anthropic Messages, `POST …/v1/messages`. */
 import * as Result from "effect/Result"
+import type * as Message from "../../../Message.ts"
 import { server } from "../../../wire/anthropic/wire.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { changed } from "../decide.ts"
 import { dataEvent, withData } from "../events.ts"
-import { bearer, type Rejection, wholeSeconds } from "../exchange.ts"
+import { bearer, type Call, type Rejection, wholeSeconds } from "../exchange.ts"
 import { idOf, isObject, type JsonObject, tokensOf } from "../json.ts"
 import type { Service } from "../service.ts"
+import * as Binding from "./binding.ts"
 import type { Body } from "./body.ts"
+import * as Models from "./models.ts"
 import * as Rules from "./rules.ts"
 
 const cachedTokens = (body: Body): number =>
@@ -41,20 +44,77 @@ const firstUsage = ({ response: { usage } }: Outgoing): JsonObject => ({
   ...tier
 })
 
+/** All thinking is signed, and what was dropped is said to those who asked for it. */
+const dress = (answer: Outgoing, { body }: Call): Outgoing => {
+  const { choice, metadata } = answer.response
+  const dropped = Binding.dropped(body as unknown as Body)
+  return changed(answer, {
+    choice: choice.map((content) =>
+      content._tag === "Reasoning"
+        ? {
+          ...content,
+          content: content.content.map((part) =>
+            part._tag === "Text" && part.signature === undefined
+              ? { ...part, signature: Binding.signature(body) }
+              : part
+          )
+        }
+        : content
+    ),
+    metadata: {
+      anthropic: {
+        usage: tier,
+        ...dropped.length > 0 ? { input_transformations: dropped } : {},
+        ...metadata?.["anthropic"]
+      }
+    }
+  })
+}
+
+/** What a model thinks: since Claude 4.7 the text is shown to those alone who ask for it. */
+const thought = ({ body }: Call, text: string): Message.Reasoning | undefined => {
+  const model = String(body.model)
+  const { display, type } = isObject(body.thinking) ? body.thinking : {}
+  const thinks = type === undefined ? Models.has(model, "thinksByItself") : type !== "disabled"
+  const shown = display === undefined ? !Models.has(model, "textOmitted") : display === "summarized"
+  return thinks ? { _tag: "Reasoning", content: [{ _tag: "Text", text: shown ? text : "" }] } : undefined
+}
+
 const dressed = (answer: Outgoing) => (data: JsonObject): JsonObject => {
-  const { message, stop_details, ...rest } = data
-  if (isObject(message)) return { ...data, message: { ...message, usage: firstUsage(answer) } }
+  const { input_transformations: _, message, stop_details, ...rest } = data
+  if (isObject(message)) {
+    const said = answer.response.metadata?.["anthropic"]?.["input_transformations"]
+    const dropped = said === undefined ? {} : { input_transformations: said }
+    return { ...data, message: { ...message, ...dropped, usage: firstUsage(answer) } }
+  }
   return isObject(data.delta) && stop_details !== undefined
     ? { ...rest, delta: { ...data.delta, stop_details } }
-    : data
+    : rest
+}
+
+/** A block of thinking begins without its signature, which comes in an event of its own. */
+const unsigned = (event: string): ReadonlyArray<string> => {
+  if (!event.startsWith("event: content_block_start")) return [event]
+  let signed: string | undefined
+  const start = withData(event, (data) => {
+    const block = isObject(data.content_block) ? data.content_block : {}
+    if (block.type !== "thinking" || block.signature === "") return data
+    signed = dataEvent({
+      type: "content_block_delta",
+      index: data.index,
+      delta: { type: "signature_delta", signature: block.signature }
+    })
+    return { ...data, content_block: { ...block, signature: "" } }
+  })
+  return signed === undefined ? [event] : [start, `event: content_block_delta\n${signed}`]
 }
 
 /** The first ping comes as soon as the answer begins. */
 const events: Service["events"] = (events, answer, _, ping) => {
-  const begun = events.findIndex((event) => event.startsWith("event: content_block_start"))
-  const all = events.map((event) =>
-    /^event: message_(?:start|delta)\n/.test(event) ? withData(event, dressed(answer)) : event
+  const all = events.flatMap((event) =>
+    /^event: message_(?:start|delta)\n/.test(event) ? [withData(event, dressed(answer))] : unsigned(event)
   )
+  const begun = all.findIndex((event) => event.startsWith("event: content_block_start"))
   return begun < 0 ? all : [...all.slice(0, begun + 1), ping, ...all.slice(begun + 1)]
 }
 
@@ -103,7 +163,7 @@ const readable = (body: JsonObject): JsonObject => ({
 const check: Service["check"] = (call) =>
   call.request.headers["anthropic-version"] === undefined
     ? Result.fail(Rules.invalid("anthropic-version: header is required"))
-    : Result.map(Rules.read(call.body, call.unknownFields), (body) => ({
+    : Result.map(Rules.read(call.body, call.unknownFields, call.request.headers), (body) => ({
       inputTokens: tokensOf(body.messages) + tokensOf(body.system) + tokensOf(body.tools),
       cacheWriteTokens: cachedTokens(body)
     }))
@@ -128,9 +188,11 @@ export const anthropic: Service = {
     ...rateLimitHeaders(3999)
   }),
   streamType: "text/event-stream; charset=utf-8",
-  dress: (answer) =>
-    changed(answer, { metadata: { anthropic: { usage: tier, ...answer.response.metadata?.["anthropic"] } } }),
+  dress,
   events,
+  thought,
+  // Pings begin as soon as the first block does.
+  silence: { after: 3, every: 30_000 },
   streamError: (_, { seed }) => event({ type: "error", error: overloaded, request_id: requestId(seed) }),
   refuse,
   rateLimit: (millis) => ({

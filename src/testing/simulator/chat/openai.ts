@@ -6,6 +6,8 @@ import { changed } from "../decide.ts"
 import { dataEvent, withData } from "../events.ts"
 import { bearer, gatewayPage, type Rejection, wholeSeconds } from "../exchange.ts"
 import { idOf, isObject, type JsonObject, tokensOf } from "../json.ts"
+import { reasons } from "../openai/models.ts"
+import { invalid, rejectionOf } from "../openai/words.ts"
 import type { Facts, Service } from "../service.ts"
 import { type Body, decode } from "./body.ts"
 import * as Rules from "./rules.ts"
@@ -65,7 +67,7 @@ export const oneChoice = ({ n: _, ...body }: JsonObject): JsonObject => body
 
 const check: Service["check"] = (call) =>
   Result.flatMap(
-    Result.mapError(decode(call.body, call.unknownFields), Rules.rejectionOf),
+    Result.mapError(decode(call.body, call.unknownFields), rejectionOf),
     (body) => Rules.checked(Rules.openAiRules, body, factsOf)
   )
 
@@ -102,7 +104,7 @@ export const openai: Service = {
     code: "invalid_api_key",
     message: "Incorrect API key provided. You can find your API key at https://platform.openai.com/account/api-keys."
   },
-  invalid: Rules.invalid,
+  invalid,
   notFound: ({ method, url }) => ({
     status: 404,
     type: "invalid_request_error",
@@ -128,6 +130,15 @@ export const openai: Service = {
     refusing(events, answer).map((event, index) =>
       withData(event, (data) => ({ ...data, obfuscation: idOf(`${seed} obfuscation ${index}`, 8) }))
     ),
+  // Chat Completions shows nothing of what is thought.
+  thought: ({ body }) =>
+    reasons({
+        model: String(body.model),
+        effort: typeof body.reasoning_effort === "string" ? body.reasoning_effort : undefined
+      })
+      ? { _tag: "Reasoning", content: [] }
+      : undefined,
+  silence: { after: 0 },
   streamError: () => dataEvent(refuseOpenAi({ status: 500, ...serverError }, "").body),
   refuse: refuseOpenAi,
   rateLimit: (millis) => ({

@@ -7,6 +7,7 @@ import { changed } from "../decide.ts"
 import { dataEvent, withData } from "../events.ts"
 import { type Call, isUnknownModel, type Rejection, wholeSeconds } from "../exchange.ts"
 import { created, idOf, isObject, type Json, type JsonObject } from "../json.ts"
+import { invalid } from "../openai/words.ts"
 import type { Service } from "../service.ts"
 import * as Shape from "../shape.ts"
 import { type Body, decode } from "./body.ts"
@@ -117,10 +118,10 @@ const refuse = (rejection: Rejection) => ({
 const openRouterShape = (flaw: Shape.Flaw): Rejection => {
   const place = Shape.dotted(flaw.path)
   if (flaw.kind === "missing" && place === "messages") {
-    return Rules.invalid('Input required: specify "prompt" or "messages"')
+    return invalid('Input required: specify "prompt" or "messages"')
   }
-  if (flaw.kind === "missing" && place === "model") return Rules.invalid("No models provided")
-  return Rules.invalid(
+  if (flaw.kind === "missing" && place === "model") return invalid("No models provided")
+  return invalid(
     `${place}: ${
       flaw.kind === "missing" ? "Required" : `Invalid input: expected ${flaw.types.join(" or ") || "another value"}`
     }`
@@ -136,9 +137,9 @@ const fromUpstream = (body: Body, rejection: Rejection): Rejection => ({
 
 const check: Service["check"] = (call) =>
   Result.flatMap(Result.mapError(decode(call.body, "ignore"), openRouterShape), (body) => {
-    if (body.model === "") return Result.fail(Rules.invalid("No models provided"))
-    if (isUnknownModel(body.model)) return Result.fail(Rules.invalid(`${body.model} is not a valid model ID`))
-    if (body.messages.length === 0) return Result.fail(Rules.invalid("Input must have at least 1 token."))
+    if (body.model === "") return Result.fail(invalid("No models provided"))
+    if (isUnknownModel(body.model)) return Result.fail(invalid(`${body.model} is not a valid model ID`))
+    if (body.messages.length === 0) return Result.fail(invalid("Input must have at least 1 token."))
     return Result.mapError(Rules.checked(Rules.upstreamRules, body, factsOf), (flaw) => fromUpstream(body, flaw))
   })
 
@@ -156,7 +157,7 @@ export const openrouter: Service = {
   key: openai.key,
   missingKey: { status: 401, message: "No auth credentials found" },
   invalidKey: { status: 401, message: "User not found." },
-  invalid: Rules.invalid,
+  invalid,
   notFound: () => ({ status: 404, message: "Not Found" }),
   check,
   readable: oneChoice,
@@ -167,6 +168,12 @@ export const openrouter: Service = {
   dress,
   body: (body, answer) => ({ provider: upstreamName(answer.response.model ?? ""), ...body }),
   events,
+  thought: (_, text) => ({
+    _tag: "Reasoning",
+    field: "reasoning",
+    content: [{ _tag: "Text", text, format: "unknown", index: 0 }]
+  }),
+  silence: { after: 0, every: 10_000 },
   streamError,
   refuse,
   rateLimit: (millis) => ({

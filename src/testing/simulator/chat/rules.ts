@@ -4,72 +4,11 @@
  */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
-import * as Shape from "../shape.ts"
+import { firstDuplicate } from "../json.ts"
+import { rules as modelRules } from "../openai/models.ts"
+import { rootProblem, strictProblem } from "../openai/strict.ts"
+import { emptyArray, refusal } from "../openai/words.ts"
 import type { Body } from "./body.ts"
-
-const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
-  status: 400,
-  type: "invalid_request_error",
-  message,
-  param,
-  code
-})
-
-export const invalid = (message: string): Rejection => refusal(message)
-
-const article = (types: ReadonlyArray<string>): string =>
-  types.map((type) => /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).join(" or ")
-
-const quoted = (literals: ReadonlyArray<string>): string => literals.map((literal) => `'${literal}'`).join(", ")
-
-/** The field that tells an object's kind, when it names one that there is not. */
-const unlistedTag = ({ types, value }: Shape.Flaw): "role" | "type" | undefined =>
-  isObject(value) && types.includes("object")
-    ? (["role", "type"] as const).find((tag) => typeof value[tag] === "string")
-    : undefined
-
-const wrongType = (place: string, flaw: Shape.Flaw): Rejection => {
-  const got = Shape.nameOf(flaw.value)
-  const tag = unlistedTag(flaw)
-  if (tag !== undefined) {
-    return refusal(`Invalid value: '${(flaw.value as JsonObject)[tag]}'.`, `${place}.${tag}`, "invalid_value")
-  }
-  return flaw.literals.length > 0 && got === "string"
-    ? refusal(`Invalid value: '${flaw.value}'. Supported values are: ${quoted(flaw.literals)}.`, place, "invalid_value")
-    : refusal(
-      `Invalid type for '${place}': expected ${article(flaw.types) || "another type"}, but got ${
-        got === "null" ? got : article([got])
-      } instead.`,
-      place,
-      "invalid_type"
-    )
-}
-
-const unknownField = (place: string, depth: number): Rejection =>
-  depth === 1
-    ? refusal(`Unrecognized request argument supplied: ${place}`)
-    : refusal(`Unknown parameter: '${place}'.`, place, "unknown_parameter")
-
-const missingField = (place: string): Rejection =>
-  place === "model"
-    ? refusal("you must provide a model parameter")
-    : refusal(`Missing required parameter: '${place}'.`, place, "missing_required_parameter")
-
-const wording: { readonly [kind in Shape.Flaw["kind"]]: (place: string, flaw: Shape.Flaw) => Rejection } = {
-  missing: missingField,
-  unknown: (place, flaw) => unknownField(place, flaw.path.length),
-  type: wrongType
-}
-
-export const rejectionOf = (flaw: Shape.Flaw): Rejection => wording[flaw.kind](Shape.indexed(flaw.path), flaw)
-
-const emptyArray = (place: string): Rejection =>
-  refusal(
-    `Invalid '${place}': empty array. Expected an array with minimum length 1, but got an empty array instead.`,
-    place,
-    "empty_array"
-  )
 
 interface Range {
   readonly minimum: number
@@ -214,48 +153,10 @@ const functionNames: Rule<Body> = (body) => {
     : refusal(`Duplicate function name '${twice}' in 'tools'.`, "tools", "invalid_value")
 }
 
-/** Why a schema does not do for `strict: true`, if it does not. */
-const strictProblem = (schema: unknown, context: ReadonlyArray<string>): string | undefined => {
-  if (!isObject(schema)) return undefined
-  const place = `In context=(${context.map((step) => `'${step}'`).join(", ")}${context.length === 1 ? "," : ""})`
-  const properties = isObject(schema.properties) ? schema.properties : {}
-  if (schema.oneOf !== undefined) return `${place}, 'oneOf' is not permitted.`
-  if (schema.type === "object" || schema.properties !== undefined) {
-    if (schema.additionalProperties !== false) {
-      return `${place}, 'additionalProperties' is required to be supplied and to be false.`
-    }
-    const required = Array.isArray(schema.required) ? schema.required : []
-    const left = Object.keys(properties).find((key) => !required.includes(key))
-    if (left !== undefined) {
-      return `${place}, 'required' is required to be supplied and to be an array including every key in properties. Missing '${left}'.`
-    }
-  }
-  return nested(schema, properties).map(([steps, inner]) => strictProblem(inner, [...context, ...steps]))
-    .find((problem) => problem !== undefined)
-}
-
-const nested = (
-  schema: JsonObject,
-  properties: JsonObject
-): ReadonlyArray<readonly [ReadonlyArray<string>, unknown]> => [
-  ...Object.entries(properties).map(([key, inner]) => [["properties", key], inner] as const),
-  ...Object.entries(isObject(schema.$defs) ? schema.$defs : {}).map(([key, inner]) => [["$defs", key], inner] as const),
-  ...(Array.isArray(schema.anyOf) ? schema.anyOf : []).map((inner, index) =>
-    [["anyOf", String(index)], inner] as const
-  ),
-  [["items"], schema.items]
-]
-
 const functionSchemas: Rule<Body> = (body) => {
   for (const [index, { name, parameters, strict }] of functionsOf(body).entries()) {
     if (parameters === undefined) continue
-    const problem = parameters.type !== "object"
-      ? `schema must be a JSON Schema of 'type: "object"', got 'type: ${
-        typeof parameters.type === "string" ? JSON.stringify(parameters.type) : '"None"'
-      }'.`
-      : strict === true
-      ? strictProblem(parameters, [])
-      : undefined
+    const problem = rootProblem(parameters) ?? (strict === true ? strictProblem(parameters, []) : undefined)
     if (problem !== undefined) {
       return refusal(
         `Invalid schema for function '${name}': ${problem}`,
@@ -283,7 +184,7 @@ const responseFormat: Rule<Body> = ({ messages, response_format: format }) => {
       "invalid_value"
     )
   }
-  const problem = strict === true ? strictProblem(schema, []) : undefined
+  const problem = strict === true ? rootProblem(schema) ?? strictProblem(schema, []) : undefined
   return problem === undefined
     ? undefined
     : refusal(`Invalid schema for response_format '${name}': ${problem}`, "response_format")
@@ -325,29 +226,20 @@ const together: Rule<Body> = (body) => {
     : undefined
 }
 
-/** The o-series and gpt-5 and later; dated and sized variants included, chat variants not. */
+/** Models that reason: dated and sized variants included, chat variants not. */
 const isReasoningModel = (model: string): boolean => /^(?:o\d|gpt-[5-9])/.test(model) && !model.includes("-chat")
 
-const unsupported = (field: string, advice: string): Rejection =>
+const unsupported = (field: string, advice = ""): Rejection =>
   refusal(
     `Unsupported parameter: '${field}' is not supported with this model.${advice}`,
     field,
     "unsupported_parameter"
   )
 
-const reasoningModels: Rule<Body> = (body) => {
+const oldLimits: Rule<Body> = (body) => {
   if (!isReasoningModel(body.model)) return undefined
   if (typeof body.max_tokens === "number") return unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
-  const fixed = /^(?:o\d|gpt-5(?:-|$))/.test(body.model)
-  if (!fixed) return undefined
-  if ((body.stop ?? null) !== null) return unsupported("stop", "")
-  return typeof body.temperature === "number" && body.temperature !== 1
-    ? refusal(
-      `Unsupported value: 'temperature' does not support ${body.temperature} with this model. Only the default (1) value is supported.`,
-      "temperature",
-      "unsupported_value"
-    )
-    : undefined
+  return /^(?:o\d|gpt-5(?:-|$))/.test(body.model) && (body.stop ?? null) !== null ? unsupported("stop") : undefined
 }
 
 const knownModel: Rule<Body> = ({ model }) =>
@@ -377,7 +269,17 @@ export const openAiRules: ReadonlyArray<Rule<Body>> = [
   ...shared,
   callIds,
   together,
-  reasoningModels
+  (body) =>
+    firstRejection(modelRules, {
+      api: "chat",
+      model: body.model,
+      effort: body.reasoning_effort ?? undefined,
+      temperature: body.temperature ?? undefined,
+      topP: body.top_p ?? undefined,
+      tools: functionsOf(body).length > 0,
+      cacheRetention: body.prompt_cache_retention !== undefined
+    }),
+  oldLimits
 ]
 
 /** What comes back through OpenRouter from the upstream provider. */

@@ -146,6 +146,7 @@ export const Body = Schema.Struct({
   safetySettings: optional(Schema.Array(Schema.Struct({ category: Schema.String, threshold: Schema.String }))),
   generationConfig: optional(GenerationConfig),
   cachedContent: text,
+  continuationToken: text,
   labels: optional(anyObject),
   serviceTier: text,
   store: flag

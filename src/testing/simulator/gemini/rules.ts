@@ -4,6 +4,8 @@ import { firstRejection, type Rejection, type Rule } from "../exchange.ts"
 import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
 import * as Shape from "../shape.ts"
 import { Body, type Content, type GoogleSchema, normal, type Part } from "./body.ts"
+import { offsetOf } from "./continuation.ts"
+import { rulesOf as modelRules } from "./models.ts"
 
 const snake = (step: Shape.Step): Shape.Step =>
   typeof step === "number" ? step : step.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
@@ -241,7 +243,10 @@ const rulesFor = (model: string): ReadonlyArray<Rule<Body>> => [
   cachedContent,
   jsonBesideTools(model),
   functionTurns,
-  signatures(model)
+  signatures(model),
+  ...modelRules(model),
+  ({ continuationToken }) =>
+    offsetOf(continuationToken) === undefined ? invalid("The continuation token is not valid.") : undefined
 ]
 
 const decode = Shape.decoder(Body)

@@ -9,6 +9,7 @@ import { bearer, type Call, gatewayPage, isUnknownModel, type Rejection } from "
 import { idOf, type JsonObject, tokensOf } from "../json.ts"
 import type { Service } from "../service.ts"
 import type { Body } from "./body.ts"
+import { hop } from "./continuation.ts"
 import * as Rules from "./rules.ts"
 
 /** Google names no request in its headers. */
@@ -24,7 +25,9 @@ const usageOf = ({ response: { usage } }: Outgoing, candidatesTokenCount: number
 })
 
 /** Gemini 3 signs the first call of an answer, and says at its end that it called. */
-const dress = (answer: Outgoing, { seed }: Call): Outgoing => {
+const dress = (whole: Outgoing, call: Call): Outgoing => {
+  const { seed } = call
+  const answer = hop(whole, call)
   const { choice, finishReason, metadata, model = "" } = answer.response
   const first = choice.findIndex(({ _tag }) => _tag === "ToolCall")
   const said = finishReason._tag === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {}
@@ -145,6 +148,12 @@ export const gemini: Service = {
   dress,
   body,
   events,
+  // Gemini shows its thoughts to those who ask for them, and signs what comes of them.
+  thought: ({ pathModel }, text) =>
+    Rules.signs(pathModel) || /^gemini-2\.5/.test(pathModel)
+      ? { _tag: "Reasoning", content: [{ _tag: "Text", text }] }
+      : undefined,
+  silence: { after: 0 },
   streamError: () => dataEvent(refuse({ status: 503, ...unavailable }).body, "\r\n"),
   refuse,
   rateLimit: (millis) => ({

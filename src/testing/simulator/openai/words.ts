@@ -1,0 +1,73 @@
+/**
+ * How OpenAI words its refusals, over Chat Completions and Responses alike. Source: OpenAI API reference, "Error codes".
+ */
+import type { Rejection } from "../exchange.ts"
+import { isObject, type JsonObject } from "../json.ts"
+import type * as Shape from "../shape.ts"
+import { indexed, nameOf } from "../shape.ts"
+
+/** A refusal of a request, which may name the field to blame and a code. */
+export const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
+  status: 400,
+  type: "invalid_request_error",
+  message,
+  param,
+  code
+})
+
+/** A refusal that says no more than its message. */
+export const invalid = (message: string): Rejection => refusal(message)
+
+const article = (types: ReadonlyArray<string>): string =>
+  types.map((type) => /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`).join(" or ")
+
+const quoted = (literals: ReadonlyArray<string>): string => literals.map((literal) => `'${literal}'`).join(", ")
+
+/** The field that tells an object's kind, when it names one that there is not. */
+const unlistedTag = ({ types, value }: Shape.Flaw): "role" | "type" | undefined =>
+  isObject(value) && types.includes("object")
+    ? (["role", "type"] as const).find((tag) => typeof value[tag] === "string")
+    : undefined
+
+const wrongType = (place: string, flaw: Shape.Flaw): Rejection => {
+  const got = nameOf(flaw.value)
+  const tag = unlistedTag(flaw)
+  if (tag !== undefined) {
+    return refusal(`Invalid value: '${(flaw.value as JsonObject)[tag]}'.`, `${place}.${tag}`, "invalid_value")
+  }
+  return flaw.literals.length > 0 && got === "string"
+    ? refusal(`Invalid value: '${flaw.value}'. Supported values are: ${quoted(flaw.literals)}.`, place, "invalid_value")
+    : refusal(
+      `Invalid type for '${place}': expected ${article(flaw.types) || "another type"}, but got ${
+        got === "null" ? got : article([got])
+      } instead.`,
+      place,
+      "invalid_type"
+    )
+}
+
+const unknownField = (place: string, depth: number): Rejection =>
+  depth === 1
+    ? refusal(`Unrecognized request argument supplied: ${place}`)
+    : refusal(`Unknown parameter: '${place}'.`, place, "unknown_parameter")
+
+const missingField = (place: string): Rejection =>
+  place === "model"
+    ? refusal("you must provide a model parameter")
+    : refusal(`Missing required parameter: '${place}'.`, place, "missing_required_parameter")
+
+const wording: { readonly [kind in Shape.Flaw["kind"]]: (place: string, flaw: Shape.Flaw) => Rejection } = {
+  missing: missingField,
+  unknown: (place, flaw) => unknownField(place, flaw.path.length),
+  type: wrongType
+}
+
+/** What is wrong with the shape of a body. */
+export const rejectionOf = (flaw: Shape.Flaw): Rejection => wording[flaw.kind](indexed(flaw.path), flaw)
+
+export const emptyArray = (place: string): Rejection =>
+  refusal(
+    `Invalid '${place}': empty array. Expected an array with minimum length 1, but got an empty array instead.`,
+    place,
+    "empty_array"
+  )
