@@ -25,6 +25,7 @@ export const source: string = available ? "recordings" : "the Simulator's answer
 const apis = {
   anthropic: "anthropic-messages",
   openai: "openai-chat",
+  responses: "openai-responses",
   openrouter: "openrouter-chat",
   gemini: "gemini-generate-content"
 } as const
@@ -48,6 +49,7 @@ const layers = {
     Anthropic.layer({ ...options, model: "claude-sonnet-4-6" }),
   openai: (options: { readonly apiKey: Redacted.Redacted }) =>
     OpenAi.layer({ ...options, api: "chat", model: "gpt-4.1-mini" }),
+  responses: (options: { readonly apiKey: Redacted.Redacted }) => OpenAi.layer({ ...options, model: "gpt-4.1-mini" }),
   openrouter: (options: { readonly apiKey: Redacted.Redacted }) =>
     OpenRouter.layer({ ...options, model: "openai/gpt-4.1-mini" }),
   gemini: (options: { readonly apiKey: Redacted.Redacted }) => Gemini.layer({ ...options, model: "gemini-2.5-flash" })

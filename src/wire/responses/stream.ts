@@ -322,7 +322,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       completeText(slotOf(event, typeOf(type)), at(event, "content_index"), event, parts),
     "response.output_text.annotation.added": (event, _, type) => {
       const slot = slotOf(event, typeOf(type))
-      if (!slot.done) openContent(slot, at(event, "content_index")).annotations.push(event["annotation"])
+      const { annotation } = event
+      if (!slot.done && isObject(annotation)) openContent(slot, at(event, "content_index")).annotations.push(annotation)
     },
     "response.reasoning_summary_text.delta": (event, parts, type) =>
       addReasoning(slotOf(event, typeOf(type)), `summary ${at(event, "summary_index")}`, delta(event), parts),
