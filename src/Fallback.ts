@@ -271,8 +271,23 @@ const make = (steps: Steps, { figures, when, within }: Settings): Service => {
       })
   }
 
+  // A member that cannot count is passed over, as is one that fails in a way that another may not.
+  const counting = steps.flatMap(({ client: { countTokens }, translated }) =>
+    countTokens === undefined
+      ? []
+      : [(completion: Completion.Completion) => countTokens(translated(completion))]
+  )
+  const counted = Arr.isReadonlyArrayNonEmpty(counting)
+    ? (completion: Completion.Completion) =>
+      counting.slice(1).reduce(
+        (asked, next) => Effect.catch(asked, (error) => when(error) ? next(completion) : Effect.fail(error)),
+        counting[0](completion)
+      )
+    : undefined
+
   return {
     provider: "fallback",
+    ...counted !== undefined && { countTokens: counted },
     completion: (completion) => Effect.flatMap(begin(completion), (call) => bounded(complete(call), call)),
     stream: (completion) => Stream.unwrap(Effect.map(begin(completion), stream))
   }

@@ -11,38 +11,45 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
-import type { Service } from "../LLMClient.ts"
+import { charactersOf } from "../Estimate.ts"
+import { Reported, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
+import type { TokenUsage } from "../TokenUsage.ts"
 
 /** How a call ended, streamed or not. */
 export type Ended =
   & (
     | { readonly _tag: "Answered"; readonly response: CompletionResponse }
     | { readonly _tag: "Failed"; readonly error: LLMError }
-    /** The caller went, or something died; of a stream, this many characters had come by then. */
-    | { readonly _tag: "Left"; readonly characters: number }
+    /**
+     * The caller went, or something died; of a stream, this many characters had come by then. `reported` is the usage
+     * that the provider had told by then.
+     */
+    | { readonly _tag: "Left"; readonly characters: number; readonly reported?: TokenUsage | undefined }
   )
   & { readonly streamed: boolean }
 
-const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
+const left = ({ usage }: Reported, streamed: boolean, characters: number): Ended => {
+  const reported = usage()
+  return { _tag: "Left", streamed, characters, ...reported !== undefined && { reported } }
+}
+
+const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported: Reported): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
+    onNone: () => left(reported, false, 0),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
 
-const length = (part: CompletionPart): number => {
-  switch (part._tag) {
-    case "TextDelta":
-    case "ReasoningDelta":
-      return part.text.length
-    case "ToolCallDelta":
-      return part.arguments.length
-    default:
-      return 0
-  }
-}
+const nothing = () => undefined
+
+// One place for all that stand around a call: each call begins with nothing reported.
+const reporting: Effect.Effect<Reported> = Effect.map(Reported, (outer) => {
+  if (outer === undefined) return { usage: nothing }
+  outer.usage = nothing
+  return outer
+})
 
 /** Makes an effect interruptible within one that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -72,15 +79,14 @@ export const around = <A>(
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        before(completion, restore),
-        (taken) =>
+      Effect.flatMap(before(completion, restore), (taken) =>
+        Effect.flatMap(reporting, (reported) =>
           // A client that throws instead of failing has been called all the same.
           restore(Effect.suspend(() => client.completion(completion))).pipe(
-            Effect.onExit((exit) => after(taken, ended(exit))),
+            Effect.provideService(Reported, reported),
+            Effect.onExit((exit) => after(taken, ended(exit, reported))),
             Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
-          )
-      )
+          )))
     ),
   stream: (completion) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -93,10 +99,11 @@ export const around = <A>(
           open = false
           return after(taken, how)
         })
+      const reported = yield* reporting
       const taken = yield* Effect.uninterruptibleMask((restore) =>
         Effect.acquireRelease(
           before(completion, restore),
-          (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
+          (taken) => Effect.suspend(() => settle(taken, left(reported, true, characters)))
         )
       )
       const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
@@ -107,10 +114,11 @@ export const around = <A>(
             parts
           )
         }
-        for (const part of parts) characters += length(part)
+        for (const part of parts) characters += charactersOf(part)
         return Effect.succeed(parts)
       }
       return client.stream(completion).pipe(
+        Stream.provideService(Reported, reported),
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)
           beginning = false
