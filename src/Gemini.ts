@@ -22,7 +22,7 @@ export interface Options extends Provider.CommonOptions {}
 
 const layers = Provider.layers<Options>({
   vendor: "gemini",
-  wire: ({ name }) => gemini(name),
+  wire: ({ name, options }) => gemini(name, options),
   baseUrl: "https://generativelanguage.googleapis.com",
   suffix: /\/*(\/v1beta|\/v1)?(\/models)?\/*$/,
   keyVariables: ["GEMINI_API_KEY", "GOOGLE_AI_API_KEY"],

@@ -24,7 +24,7 @@ const keyVariable = "OPENROUTER_API_KEY"
 
 const layers = Provider.layers<Options>({
   vendor: "openrouter",
-  wire: ({ name }) => openRouter(name),
+  wire: ({ name, options }) => openRouter(name, options),
   baseUrl: "https://openrouter.ai/api/v1",
   suffix: /\/*(\/chat\/completions)?\/*$/,
   options: ["referer", "title"],

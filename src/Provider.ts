@@ -23,6 +23,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { LLMClient } from "./LLMClient.ts"
 import * as Check from "./middleware/options.ts"
+import type * as Models from "./Models.ts"
 import * as transport from "./transport/completion.ts"
 import { type Auth, type Endpoint, unfit } from "./transport/exchange.ts"
 import { unsendable } from "./transport/headers.ts"
@@ -92,6 +93,8 @@ export interface CommonOptions {
   readonly name?: string | undefined
   /** The model of completions that name none. */
   readonly model?: string | undefined
+  /** What holds of models instead of what is known of them, by their names or the beginnings of these: see `Models`. */
+  readonly models?: Models.Overrides | undefined
   /** Further HTTP headers of every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** How long one attempt may take; `false` lets it take for ever. */
@@ -113,6 +116,7 @@ const commonNames = {
   baseUrl: true,
   name: true,
   model: true,
+  models: true,
   headers: true,
   timeouts: true,
   limits: true,
@@ -139,6 +143,8 @@ export interface Definition<Options extends CommonOptions> {
   readonly headers?: (options: Options) => Readonly<Record<string, string | undefined>>
   /** The names of the options that this provider has besides the common ones. */
   readonly options?: ReadonlyArray<Exclude<keyof Options, keyof CommonOptions> & string>
+  /** What is wrong with these, if anything. */
+  readonly check?: (options: Options) => string | undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -252,6 +258,8 @@ const toEndpoint = <Options extends CommonOptions>(
     if (options.whole !== undefined && !["stream", "unary", "auto"].includes(options.whole)) {
       return yield* Result.fail(problem("Option")(`whole: give "stream", "unary" or "auto"`))
     }
+    const own = definition.check?.(options)
+    if (own !== undefined) return yield* Result.fail(problem("Option")(own))
     if (options.name === "") return yield* Result.fail(problem("Option")("name: give a text that is not empty"))
     const given = options.timeouts === false ? {} : options.timeouts ?? {}
     const clock = clocks.find((name) => given[name] !== undefined && !Check.isWait(given[name]))
@@ -268,6 +276,7 @@ const toEndpoint = <Options extends CommonOptions>(
       wire,
       baseUrl,
       model: options.model,
+      models: options.models,
       headers,
       auth: toAuth(auth),
       secrets: [
@@ -289,6 +298,7 @@ const checkNames = <Options extends CommonOptions>(
   Check.known(vendor, given, [...Object.keys(commonNames), ...options])
   Check.known(`${vendor} timeouts`, given.timeouts || {}, clocks)
   Check.known(`${vendor} limits`, given.limits ?? {}, Object.keys(sizes))
+  Check.object(vendor, "models", given.models)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ const answerOf = (provider: string, text = "All well.") =>
   })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
-  LLMError.make(tag, { provider: "first", model: "m", reason, description: "", ...more })
+  LLMError.make(tag, { provider: "first", model: "m", reason: reason as never, description: "", ...more })
 
 type Outcome = Effect.Effect<CompletionResponse.CompletionResponse, LLMError.LLMError>
 
@@ -60,11 +60,13 @@ const member = (provider: string, outcome: (call: number, completion: Completion
     stream: (completion) =>
       Stream.unwrap(Effect.match(called(completion), {
         onSuccess: (response) => Stream.fromIterable(CompletionPart.fromResponse(response)),
-        // What had come of a broken stream came before it broke.
+        // What had come of a broken stream came before it broke; its start comes with the first content.
         onFailure: (error) =>
           Stream.concat(
             Stream.fromIterable(
-              error.partial === undefined ? [] : CompletionPart.fromResponse(error.partial).slice(0, -1)
+              error.partial === undefined || error.partial.choice.length === 0
+                ? []
+                : CompletionPart.fromResponse(error.partial).slice(0, -1)
             ),
             Stream.fail(error)
           )

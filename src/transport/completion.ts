@@ -20,6 +20,7 @@ import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
+import * as Ending from "./ending.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
 import * as Request from "./request.ts"
@@ -64,6 +65,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
         const { model } = attempt
         const refused = Request.checkModel(model) ?? validate(wire, completion)
         if (refused !== undefined) return yield* fail(refused, attempt)
+        yield* Ending.warn(endpoint, model)
         const encoded = Request.encode(wire, completion, model, streamed, further?.fields)
         if (Result.isFailure(encoded)) return yield* fail(encoded.failure, attempt)
         const { headers, path, text, warnings } = encoded.success

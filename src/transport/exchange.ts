@@ -14,6 +14,7 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
 import type { LLMError } from "../LLMError.ts"
+import type * as Models from "../Models.ts"
 import type { Signal } from "../wire/failure.ts"
 import { parseJson } from "../wire/json.ts"
 import type { Wire } from "../wire/Wire.ts"
@@ -34,6 +35,8 @@ export interface Endpoint {
   readonly baseUrl: URL
   /** The model of completions that name none. */
   readonly model: string | undefined
+  /** What holds of models instead of what is known of them. */
+  readonly models: Models.Overrides | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly auth: Auth
   /** The secrets that `auth` is known to put on requests. */

@@ -45,7 +45,8 @@ const tools = [Tool.make("weather", { description: "", parameters: Schema.Struct
 const layers = {
   anthropic: (options: { readonly apiKey: Redacted.Redacted }) =>
     Anthropic.layer({ ...options, model: "claude-sonnet-4-6" }),
-  openai: (options: { readonly apiKey: Redacted.Redacted }) => OpenAi.layer({ ...options, model: "gpt-4.1-mini" }),
+  openai: (options: { readonly apiKey: Redacted.Redacted }) =>
+    OpenAi.layer({ ...options, api: "chat", model: "gpt-4.1-mini" }),
   openrouter: (options: { readonly apiKey: Redacted.Redacted }) =>
     OpenRouter.layer({ ...options, model: "openai/gpt-4.1-mini" }),
   gemini: (options: { readonly apiKey: Redacted.Redacted }) => Gemini.layer({ ...options, model: "gemini-2.5-flash" })

@@ -34,6 +34,12 @@ const answered = (provider: Provider, answer: Simulator.Options["answer"], compl
 
 const thought = (content: Message.ReasoningPart): Message.Reasoning => ({ _tag: "Reasoning", content: [content] })
 
+// Over Responses every item has an id of its own.
+const withoutItemId = (content: Message.AssistantContent): Message.AssistantContent =>
+  content._tag === "Reasoning"
+    ? { ...content, content: content.content.map(({ id: _, ...part }) => part as Message.ReasoningPart) }
+    : content
+
 /** What each wire can carry, and gives back as it was given. */
 const carried: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
   anthropic: [
@@ -44,6 +50,11 @@ const carried: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
   ],
   openai: [
     { _tag: "Text", text: "Here you are." },
+    { _tag: "ToolCall", id: "call_7", name: "look", arguments: { x: [1, "空"] } }
+  ],
+  responses: [
+    thought({ _tag: "Summary", text: "Well, then." }),
+    { _tag: "Text", text: "Here you are.", phase: "commentary" },
     { _tag: "ToolCall", id: "call_7", name: "look", arguments: { x: [1, "空"] } }
   ],
   openrouter: [
@@ -68,7 +79,7 @@ describe.each(providers)("Simulator: answers that a test gives, as %s", (provide
     Effect.gen(function*() {
       const choice = carried[provider]
       const { finishReason, usage, ...response } = yield* answered(provider, () => ({ choice }))
-      assert.deepStrictEqual(response.choice, choice)
+      assert.deepStrictEqual(response.choice.map(withoutItemId), choice)
       assert.strictEqual(finishReason._tag, "ToolUse")
       assert.isAbove(usage.inputTokens, 0)
       assert.isAbove(usage.outputTokens, 5)

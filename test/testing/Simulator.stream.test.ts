@@ -108,6 +108,10 @@ const shapes = {
     body: { model: "claude-sonnet-4-6", messages, max_tokens: 100, stream: true }
   },
   openai: { url: "http://localhost/v1/chat/completions", body: withUsage },
+  responses: {
+    url: "http://localhost/v1/responses",
+    body: { model: "gpt-4.1-mini", input: [{ role: "user", content: "Say 空" }], stream: true }
+  },
   openrouter: { url: "http://localhost/openrouter/api/v1/chat/completions", body: chat },
   gemini: {
     url: "http://localhost/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",

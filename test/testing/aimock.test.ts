@@ -16,7 +16,7 @@ import type { CommonOptions } from "../../src/Provider.ts"
 import * as Tool from "../../src/Tool.ts"
 import { hear, layers, type Provider, providers } from "./simulated.ts"
 
-const paths = { anthropic: "", openai: "/v1", openrouter: "/api/v1", gemini: "" } satisfies Record<
+const paths = { anthropic: "", openai: "/v1", responses: "/v1", openrouter: "/api/v1", gemini: "" } satisfies Record<
   Provider,
   string
 >
@@ -132,7 +132,9 @@ describe.concurrent.each(providers)("%s, as aimock plays it", (provider) => {
   it.live("knows a stream that is cut, which aimock does by destroying the socket", () =>
     Effect.gen(function*() {
       const { client, mock } = yield* mocked(provider)
-      mock.onMessage(/sky/, { content: text }, { truncateAfterChunks: 4, latency: 5 })
+      // Responses says more before the first text.
+      const truncateAfterChunks = provider === "responses" ? 8 : 4
+      mock.onMessage(/sky/, { content: text }, { truncateAfterChunks, latency: 5 })
       const { error, parts } = yield* hear(client, question)
       assert.strictEqual(verdict(error), "Transient · Network")
       const heard = parts.map((part) => part._tag === "TextDelta" ? part.text : "").join("")

@@ -26,6 +26,7 @@ const stop = "Finish · Stop"
 const limited = (hint: string) => ({
   anthropic: `${unknown}${hint}`,
   openai: `${requests}${hint}`,
+  responses: `${requests}${hint}`,
   openrouter: `${unknown}${hint}`,
   gemini: `${requests}${hint}`
 })
@@ -35,17 +36,22 @@ const { gemini: _, ...withoutGemini } = limited(", retry after 2s")
 export const expected = {
   RateLimit: limited(""),
   RetryAfter: withoutGemini,
-  RetryAfterMillis: { openai: `${requests}, retry after 1s 500ms` },
+  RetryAfterMillis: {
+    openai: `${requests}, retry after 1s 500ms`,
+    responses: `${requests}, retry after 1s 500ms`
+  },
   RetryAfterDate: limited(", retry after 3s"),
   RetryInfo: { gemini: `${requests}, retry after 1s 234ms` },
   RateLimitReset: {
     anthropic: `${unknown}, retry after 4s`,
     openai: `${requests}, retry after 1s 500ms`,
+    responses: `${requests}, retry after 1s 500ms`,
     openrouter: `${unknown}, retry after 4s`
   },
   TokenLimit: {
     anthropic: unknown,
     openai: "RateLimit · Tokens, retry after 2s",
+    responses: "RateLimit · Tokens, retry after 2s",
     gemini: "RateLimit · Tokens, retry after 2s 500ms"
   },
   UpstreamRateLimit: { openrouter: `${unknown}, retry after 5s` },
@@ -54,6 +60,7 @@ export const expected = {
   Quota: "ClientError · Quota",
   SpendLimit: {
     anthropic: "ClientError · Quota",
+    responses: "ClientError · Quota",
     openai: "ClientError · Quota",
     openrouter: "ClientError · Quota"
   },
@@ -64,7 +71,12 @@ export const expected = {
   GatewayPage: server,
   Unavailable: overloaded,
   GatewayTimeout: server,
-  DoNotRetry: { anthropic: `${server}, never`, openai: `${server}, never`, openrouter: `${server}, never` },
+  DoNotRetry: {
+    anthropic: `${server}, never`,
+    openai: `${server}, never`,
+    responses: `${server}, never`,
+    openrouter: `${server}, never`
+  },
   InvalidRequest: "ClientError · InvalidRequest",
   InvalidKey: "ClientError · Authentication",
   Forbidden: "ClientError · Permission",
@@ -72,6 +84,7 @@ export const expected = {
   TooLarge: "ClientError · TooLarge",
   ContextOverflow: "ClientError · ContextWindow",
   PromptBlocked: {
+    responses: "ClientError · ContentFilter",
     openai: "ClientError · ContentFilter",
     openrouter: "ClientError · ContentFilter",
     gemini: "ClientError · ContentFilter"
@@ -80,22 +93,37 @@ export const expected = {
   // A stream of Gemini's that names no finish reason is one that was cut.
   NoChoices: { openai: noContent, openrouter: noContent, gemini: [noContent, truncated] },
   AnswerBlocked: "ClientError · ContentFilter",
-  Refusal: { anthropic: "Finish · ContentFilter", openai: stop, openrouter: stop },
+  Refusal: {
+    anthropic: "Finish · ContentFilter",
+    openai: stop,
+    responses: "Finish · ContentFilter",
+    openrouter: stop
+  },
   BlockedAfterText: {
+    responses: "Finish · ContentFilter",
     openai: "Finish · ContentFilter",
     openrouter: "Finish · ContentFilter",
     gemini: "Finish · ContentFilter"
   },
   MalformedFunctionCall: {
     openai: [malformedCall, `${malformedCall}, after parts`],
+    responses: [malformedCall, `${malformedCall}, after parts`],
     openrouter: [malformedCall, `${malformedCall}, after parts`],
     gemini: malformedCall
   },
   OutputBudget: "ClientError · OutputBudget",
   ContextFull: { anthropic: "ClientError · ContextWindow" },
-  ErrorInAnswer: { openai: "ClientError · Quota", openrouter: unknown },
+  UnpairedItem: { responses: "ClientError · InvalidRequest" },
+  ErrorInAnswer: { openai: "ClientError · Quota", responses: "ClientError · Quota", openrouter: unknown },
+  BioPolicy: { responses: "ClientError · ContentFilter" },
+  CyberPolicy: { responses: "ClientError · ContentFilter" },
+  MisalignmentPolicy: { responses: "ClientError · ContentFilter" },
+  ImagePolicy: { responses: "ClientError · ContentFilter" },
+  InvalidPrompt: { responses: "ClientError · ContentFilter" },
+  DataResidency: { responses: "ClientError · Permission" },
   ErrorFinish: { openrouter: server },
   ErrorBeforeContent: {
+    responses: server,
     anthropic: [server, overloaded],
     openai: server,
     openrouter: server,
@@ -104,6 +132,7 @@ export const expected = {
   ErrorAfterContent: {
     anthropic: [server, `${overloaded}, after parts`],
     openai: [server, `${server}, after parts`],
+    responses: [server, `${server}, after parts`],
     openrouter: [server, `${server}, after parts`],
     gemini: [server, `${overloaded}, after parts`]
   },

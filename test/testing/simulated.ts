@@ -12,19 +12,32 @@ import * as LLMClient from "../../src/LLMClient.ts"
 import * as OpenAi from "../../src/OpenAi.ts"
 import * as OpenRouter from "../../src/OpenRouter.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
+import * as ProviderModule from "../../src/Provider.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
+import { responses } from "../../src/wire/responses/wire.ts"
 
 export { hear, type Heard } from "./hear.ts"
 
-export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
+export const providers = ["anthropic", "openai", "responses", "openrouter", "gemini"] as const
 export type Provider = typeof providers[number]
 
 const apiKey = Redacted.make("sk-test")
 
+const overResponses = ProviderModule.layers<CommonOptions>({
+  vendor: "openai",
+  wire: ({ name }) => responses({ name, native: true }),
+  baseUrl: "https://api.openai.com/v1",
+  options: [],
+  keyVariables: [],
+  baseUrlVariable: "OPENAI_BASE_URL",
+  auth: (key) => ({ authorization: `Bearer ${key}` })
+})
+
 export const layers = {
   anthropic: (options) => Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", ...options }),
-  openai: (options) => OpenAi.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
+  openai: (options) => OpenAi.layer({ apiKey, api: "chat", model: "gpt-4.1-mini", ...options }),
+  responses: (options) => overResponses.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),
   gemini: (options) => Gemini.layer({ apiKey, model: "gemini-2.5-flash", ...options })
 } satisfies Record<

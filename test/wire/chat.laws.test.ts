@@ -50,6 +50,9 @@ const share = Schema.Finite.check(Schema.isBetween({ minimum: 0.01, maximum: 2 }
 const json = Schema.Union([Schema.Null, Schema.Boolean, amount, Schema.String, few(Schema.String)])
 const args = Schema.Record(Schema.String, json)
 
+// Objects that are made for a test have no prototype now and then; those of JSON do.
+const plain = <A>(value: A): A => JSON.parse(JSON.stringify(value))
+
 const Source = Schema.Union([
   Schema.TaggedStruct("Url", {
     url: Schema.Literals(["https://a.test/x", "https://a.test/x.png?y=1", "http://b.test"])
@@ -170,7 +173,7 @@ const turnOf = (vendor: Vendor, turn: typeof Turn.Type, at: number): ReadonlyArr
 }
 
 const completionOf = (vendor: Vendor, asking: Asking): Completion.Completion => {
-  const { choice, prompt, schema, streamed: _, tools, turns, ...settings } = asking
+  const { choice, prompt, schema, streamed: _, tools, turns, ...settings } = plain(asking)
   return Completion.make({
     ...settings,
     history: turns.flatMap((turn, at) => turnOf(vendor, turn, at)),
@@ -329,7 +332,7 @@ const Answering = Schema.Struct({
 type Answering = typeof Answering.Type
 
 const responseOf = (vendor: Vendor, answering: Answering): CompletionResponse.CompletionResponse => {
-  const { audio, calls, finish, images, reasoning, texts } = answering
+  const { audio, calls, finish, images, reasoning, texts } = plain(answering)
   const [inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens, reasoningTokens] = answering.usage
   return CompletionResponse.make({
     choice: [

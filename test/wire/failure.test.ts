@@ -43,7 +43,7 @@ const models = {
 
 const layers = {
   anthropic: Anthropic.layer({ apiKey, model: models.anthropic }),
-  openai: OpenAi.layer({ apiKey, model: models.openai }),
+  openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai }),
   gemini: Gemini.layer({ apiKey, model: models.gemini }),
   openrouter: OpenRouter.layer({ apiKey, model: models.openrouter })
 } satisfies Record<Provider, Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>>
@@ -824,7 +824,7 @@ const hanging = (where: "before the answer" | "inside of it") => {
 describe("14: our own clock", () => {
   const timeouts = {
     anthropic: Anthropic.layer({ apiKey, model: models.anthropic, timeouts: { total: "90 seconds" } }),
-    openai: OpenAi.layer({ apiKey, model: models.openai, timeouts: { total: "90 seconds" } }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: { total: "90 seconds" } }),
     gemini: Gemini.layer({ apiKey, model: models.gemini, timeouts: { total: "90 seconds" } }),
     openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, timeouts: { total: "90 seconds" } })
   }
@@ -878,7 +878,7 @@ describe("14: our own clock", () => {
 
   it.effect("is off with timeouts: false", () =>
     Effect.gen(function*() {
-      const layer = OpenAi.layer({ apiKey, model: models.openai, timeouts: false })
+      const layer = OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: false })
       const { error } = yield* run(layer, "before the answer", "365 days")
       assert.isUndefined(error)
     }))

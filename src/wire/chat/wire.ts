@@ -1,7 +1,9 @@
 /**
  * Chat Completions, both halves: of OpenAI, of OpenRouter, and of every compatible server.
  */
+import type * as Models from "../../Models.ts"
 import { sse } from "../sse.ts"
+import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
 import { failures, openRouterFailures } from "./failure.ts"
 import { request } from "./request.ts"
@@ -11,12 +13,20 @@ import { stream } from "./stream.ts"
 
 export { openAiServer, openRouterServer } from "./server.ts"
 
-const make = (dialect: Dialect) => (name: string): Wire => ({
+/** What an instance is told of its models. */
+export interface Options {
+  /** What holds of models instead of what is known. */
+  readonly models?: Models.Overrides | undefined
+}
+
+const make = (dialect: Dialect) => (name: string, { models }: Options = {}): Wire => ({
   vendor: dialect.vendor,
   name,
   accepts: dialect.accepts,
   framing: sse("[DONE]"),
   failures: dialect.vendor === "openrouter" ? openRouterFailures : failures,
+  ...(dialect.vendor === "openrouter" && { pings: true }),
+  thinking: thinking(dialect.vendor, models, "chat"),
   request: request({ ...dialect, name }),
   response: response(name),
   stream: stream(name)
