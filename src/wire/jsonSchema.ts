@@ -47,7 +47,7 @@ const byName: ReadonlySet<string> = new Set(["properties", "patternProperties", 
  * A schema without the definitions that nothing in it refers to: a Schema with a name comes with one of its root, which
  * would be sent twice.
  */
-const withoutUnused = (schema: JsonRecord): JsonRecord => {
+export const withoutUnused = (schema: JsonRecord): JsonRecord => {
   const references = new Set<string>()
   const follow = (value: unknown): void => {
     if (Array.isArray(value)) return value.forEach(follow)
