@@ -84,7 +84,7 @@ describe("object", () => {
       Effect.gen(function*() {
         for (const [kind, schema] of Object.entries(schemas)) {
           const { response, value } = yield* Output.object(ask, schema as Schema.Codec<unknown>, { repairs: 0 })
-          assert.isTrue(Schema.is(schema as Schema.Constraint)(value as never), `${kind}: ${JSON.stringify(value)}`)
+          assert.isTrue(Schema.is(schema as Schema.Constraint)(value as never), kind)
           assert.isAbove(response.usage.outputTokens, 0)
         }
       }).pipe(Effect.provide(simulated(wire))))
@@ -360,8 +360,8 @@ describe("stream", () => {
         { name: "Egg" },
         { name: "Egg" },
         { name: "Egg", minutes: 10 },
-        { name: "Egg", minutes: 10, note: "s" },
-        { name: "Egg", minutes: 10, note: "soft é" },
+        { name: "Egg", minutes: 10, note: "" },
+        { name: "Egg", minutes: 10, note: "soft " },
         { name: "Egg", minutes: 10, note: "soft é" },
         "Finish"
       ])
