@@ -11,13 +11,14 @@ import {
   Anthropic,
   Completion,
   type CompletionPart,
-  type CompletionResponse,
+  CompletionResponse,
   Gemini,
   LLMClient,
   Message,
   OpenAi,
   OpenRouter,
   StructuredOutput,
+  TokenUsage,
   Tool
 } from "../src/index.ts"
 import * as Output from "../src/Output.ts"
@@ -214,20 +215,30 @@ describe("tool", () => {
     Effect.gen(function*() {
       const parts = yield* Stream.runCollect(LLMClient.stream(wanted))
       assert.strictEqual(held(parts).text, '{ "a" : 1.0 }')
-      const whole = yield* Stream.runCollect(LLMClient.stream(wanted))
-      assert.strictEqual(held(whole).text, '{"a":2}')
     }).pipe(Effect.provide(asTool([
       TestLLM.parts([
         { _tag: "ToolCallStart", id: "1", name: "answer" },
         { _tag: "ToolCallDelta", arguments: '{ "a" :' },
         { _tag: "ToolCallDelta", arguments: " 1.0 }" }
-      ]),
-      // A call that comes at once, without pieces.
-      TestLLM.parts([
-        { _tag: "ToolCallStart", id: "1", name: "answer" },
-        { _tag: "ContentEnd", content: Message.toolCall({ id: "1", name: "answer", arguments: { a: 2 } }) }
       ])
     ]))))
+
+  it.effect("streams an answer that comes at once, without pieces", () =>
+    Effect.gen(function*() {
+      const { client } = yield* TestLLM.make([])
+      const call = Message.toolCall({ id: "1", name: "answer", arguments: { a: 2 } })
+      const response = CompletionResponse.make({
+        choice: [call],
+        finishReason: { _tag: "ToolUse" },
+        usage: TokenUsage.zero,
+        provider: "test"
+      })
+      const made = StructuredOutput.make({
+        ...client,
+        stream: () => Stream.make({ _tag: "ContentEnd", index: 0, content: call }, { _tag: "Finish", response })
+      }, { as: "tool" })
+      assert.strictEqual(held(yield* Stream.runCollect(made.stream!(wanted))).text, '{"a":2}')
+    }))
 
   it.effect("takes the text of a model that answers without the call", () =>
     Effect.gen(function*() {
