@@ -40,7 +40,7 @@ const layers = Provider.layers<Options>({
   vendor: "openai",
   wire: ({ baseUrl, name, options }) => wire(name, Provider.isOwn(address, baseUrl), options),
   baseUrl: address,
-  suffix: /\/*(\/chat\/completions|\/responses)?\/*$/,
+  endings: ["/chat/completions", "/responses"],
   options: ["api", "organization", "project"],
   check: ({ api = "chat" }) => ["responses", "chat"].includes(api) ? undefined : `api: give "responses" or "chat"`,
   keyVariables: ["OPENAI_API_KEY"],
