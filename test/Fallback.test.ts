@@ -455,6 +455,30 @@ describe("Fallback.layer", () => {
     }))
 })
 
+describe("Fallback.countTokens", () => {
+  const counter = (provider: string, count?: LLMClient.Service["countTokens"]) =>
+    Layer.succeed(LLMClient.LLMClient, {
+      provider,
+      completion: () => Effect.never,
+      stream: () => Stream.never,
+      ...count !== undefined && { countTokens: count }
+    })
+
+  it.effect("asks the first member that can count, in its own words, and the next one where it may help", () =>
+    Effect.gen(function*() {
+      const lengths = counter("b", ({ model = "" }) => Effect.succeed(model.length))
+      const over = (...members: readonly [Fallback.Choice<never, never>, ...Array<Fallback.Choice<never, never>>]) =>
+        Effect.map(clientOf(Fallback.layer(members)), ({ countTokens }) => countTokens)
+      const ask = Completion.make({ model: "abc", prompt: "Hello" })
+      const translated = { layer: lengths, models: { "*": "abcdef" } }
+      assert.strictEqual(yield* (yield* over(counter("a"), translated))!(ask), 6)
+      assert.strictEqual(yield* (yield* over(counter("a", () => Effect.fail(server)), translated))!(ask), 6)
+      const stopped = yield* over(counter("a", () => Effect.fail(invalid)), translated)
+      assert.strictEqual(yield* Effect.flip(stopped!(ask)), invalid)
+      assert.isUndefined(yield* over(counter("a"), counter("b")))
+    }))
+})
+
 describe("Fallback from one provider's real layer to another's", () => {
   const long = Completion.make({ prompt: "Why is the sky blue in the morning, and red in the evening?" })
   const pairs = providers.map((from, index) => [from, providers[(index + 1) % providers.length]!] as const)

@@ -26,10 +26,14 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
       // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.
       return status >= 400 || isUnsent(ended.error) ? none : estimate
     }
-    case "Left":
-      return ended.characters === 0
-        ? estimate
-        : { ...estimate, outputTokens: Estimate.ofCharacters(ended.characters) }
+    case "Left": {
+      const { characters, reported } = ended
+      const guess = characters === 0 ? estimate : { ...estimate, outputTokens: Estimate.ofCharacters(characters) }
+      return reported === undefined ? guess : {
+        inputTokens: Math.max(guess.inputTokens, reported.inputTokens),
+        outputTokens: Math.max(guess.outputTokens, reported.outputTokens)
+      }
+    }
   }
 }
 

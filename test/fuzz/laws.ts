@@ -26,7 +26,7 @@ import {
   OpenAi,
   OpenRouter
 } from "../../src/index.ts"
-import type { Provider } from "../../src/testing/Simulator.ts"
+import type { Provider } from "./wires.ts"
 
 export const providers = ["anthropic", "openai", "responses", "openrouter", "gemini"] as const
 

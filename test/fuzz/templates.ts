@@ -1,9 +1,9 @@
 /**
  * Answers in the shape of each provider, of which any field may be missing, or hold anything.
  */
-import type { Provider } from "../../src/testing/Simulator.ts"
 import { keys } from "./laws.ts"
 import type { Random } from "./random.ts"
+import type { Provider } from "./wires.ts"
 
 /** Makes the JSON text of a value. */
 type Make = (random: Random) => string

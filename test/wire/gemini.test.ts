@@ -672,6 +672,19 @@ describe("answer", () => {
         ""
       ],
       ["nothing that every answer has", { foo: 1 }, "Transient", "Malformed", ""],
+      [
+        "a setting that the model does not take",
+        {
+          error: {
+            code: 400,
+            status: "INVALID_ARGUMENT",
+            message: "Thinking level MINIMAL is not supported for this model."
+          }
+        },
+        "ClientError",
+        "Unsupported",
+        "MINIMAL"
+      ],
       ["an error", { error: { code: 503, status: "UNAVAILABLE", message: "busy" } }, "Transient", "Overloaded", "busy"]
     ] as const
   ) {

@@ -4,12 +4,12 @@
  * "GenerateContentResponse" of Gemini.
  */
 import type { FinishReason } from "../../../CompletionResponse.ts"
+import { refusal as refusalMark } from "../../../wire/responses/shape.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { changed, silent, textOr } from "../decide.ts"
 import { dataEvent } from "../events.ts"
 import { type Call, gatewayPage, type SimulatedResponse } from "../exchange.ts"
 import { idOf, type Json, truncate } from "../json.ts"
-import { refusalMark } from "../responses/refusing.ts"
 import type { Fault } from "../service.ts"
 import { failure } from "./responses.ts"
 import { everywhere, refusal, type Row } from "./row.ts"

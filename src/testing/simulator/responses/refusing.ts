@@ -1,12 +1,10 @@
 /**
  * A text by which the model declines: over Responses it is a part of its own kind, and streamed by events of its own.
  */
+import { refusal } from "../../../wire/responses/shape.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { withData } from "../events.ts"
 import { isObject, type JsonObject } from "../json.ts"
-
-/** What tells a text of the vocabulary from an answer. */
-export const refusalMark = `{"type":"refusal"}`
 
 const isText = (value: unknown): value is JsonObject => isObject(value) && value.type === "output_text"
 
@@ -34,7 +32,7 @@ const types: { readonly [type: string]: (data: JsonObject) => JsonObject } = {
 
 /** The events of an answer that declines; all others stay as they are. */
 export const refusing = (events: ReadonlyArray<string>, { response }: Outgoing): ReadonlyArray<string> =>
-  !response.choice.some((content) => content._tag === "Text" && content.signature === refusalMark)
+  !response.choice.some((content) => content._tag === "Text" && content.signature === refusal)
     ? events
     : events.map((event) =>
       withData(event, (data) => types[String(data.type)]?.(data) ?? refused(data) as JsonObject)

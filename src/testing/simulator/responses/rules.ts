@@ -1,7 +1,7 @@
 /** What the Responses API accepts beyond the shape of the body, in OpenAI's own wording. */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate, isObject } from "../json.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
 import { rootProblem, strictProblem } from "../openai/strict.ts"
 import { emptyArray, refusal, rejectionOf } from "../openai/words.ts"
@@ -197,7 +197,7 @@ const misshapen = (flaw: Shape.Flaw): Rejection => {
 }
 
 /** The body, if the API would take it. */
-export const read = (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
+export const read = (body: JsonObject, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
   Result.flatMap(Result.mapError(decode(body, unknownFields), misshapen), (body) => {
     const rejection = firstRejection(rules, body)
     return rejection === undefined ? Result.succeed(body) : Result.fail(rejection)
