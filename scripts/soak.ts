@@ -21,7 +21,7 @@ import {
   Fallback,
   Gemini,
   LLMClient,
-  LLMError,
+  type LLMError,
   OpenAi,
   OpenRouter,
   ResponseCache,
