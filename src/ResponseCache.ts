@@ -3,10 +3,9 @@
  * same at the same time. For requests that are repeated as they are: classification, extraction, evaluations, tests.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, ResponseCache } from "effect-llm"
+ * import { Anthropic, LLMClient, ResponseCache } from "effect-llm"
  *
- * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
+ * const Claude = LLMClient.compose(ResponseCache.layer({ timeToLive: "10 minutes" }), Anthropic.layerConfig())
  * ```
  *
  * - Requests are equal when their JSON is, whatever the order of its keys; a request without a model is equal to one
