@@ -128,6 +128,8 @@ const commonNames = {
 export interface Definition<Options extends CommonOptions> {
   /** Whose `providerParams` apply, and the name of an instance at its own address: "anthropic". */
   readonly vendor: string
+  /** The name of instances of a server that is compatible with the vendor's, wherever it is. */
+  readonly preset?: string
   /** The wire that is spoken at an address, by the name of the instance. */
   readonly wire: (settings: { readonly name: string; readonly baseUrl: URL; readonly options: Options }) => Wire
   /** The vendor's own address. */
@@ -239,7 +241,8 @@ const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
 
 const toWire = <Options extends CommonOptions>(definition: Definition<Options>, baseUrl: URL, options: Options): Wire =>
   definition.wire({
-    name: options.name ?? (isOwn(definition.baseUrl, baseUrl) ? definition.vendor : baseUrl.host),
+    name: options.name ?? definition.preset
+      ?? (isOwn(definition.baseUrl, baseUrl) ? definition.vendor : baseUrl.host),
     baseUrl,
     options
   })
@@ -286,7 +289,7 @@ const toEndpoint = <Options extends CommonOptions>(
       timeouts: toTimeouts(options.timeouts),
       limits,
       whole: options.whole ?? "auto",
-      own: isOwn(definition.baseUrl, baseUrl),
+      own: definition.preset === undefined && isOwn(definition.baseUrl, baseUrl),
       tracePropagation: options.tracePropagation ?? false
     }
   })

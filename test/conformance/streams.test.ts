@@ -71,7 +71,11 @@ const broken = (parts: Parts): ReadonlyArray<string> => {
     const { index } = part
     if (isEmpty(part)) return [`part ${at}: an empty ${part._tag}`]
     if (ended.has(index)) return [`part ${at}: content ${index} had come to its end`]
-    if (part._tag === "ContentEnd") ended.add(index)
+    if (part._tag === "ContentEnd") {
+      // A content that has no deltas may come to its end whenever it is whole.
+      ended.add(index)
+      return []
+    }
     if (part._tag === "ToolCallStart") calls.add(index)
     if (part._tag === "ToolCallDelta" && !calls.has(index)) return [`part ${at}: a delta before its call`]
     const known = seen.has(index)
@@ -100,7 +104,10 @@ const partDifferences = (
         said.text,
         "text of the answer"
       ),
-      ...differences(answer.choice, ends.map(({ content }) => content), "contents"),
+      // What a stream that fails left open has not come to its end.
+      ...(parts.at(-1)?._tag === "Finish"
+        ? differences(answer.choice, ends.map(({ content }) => content), "contents")
+        : []),
       ...answer.toolCalls.flatMap((call) => {
         const index = starts.findIndex(({ id }) => id === call.id)
         return differences(

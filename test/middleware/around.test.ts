@@ -106,7 +106,7 @@ describe("around", () => {
       assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed: false, characters: 0 }])
       const dying = surrounded({ completion: () => Effect.die("bug") })
       yield* Effect.exit(dying.completion(request))
-      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: false, characters: 0 }])
+      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: false, characters: 0, died: true }])
     }))
 
   it.effect("what is refused was never taken", () =>

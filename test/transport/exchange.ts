@@ -49,7 +49,7 @@ const options = { apiKey: Redacted.make("key"), whole: "unary" } as const
 /** The layer of a provider, by our name for it; `compatible` is OpenAI's at another address. */
 export const layers = {
   anthropic: Anthropic.layer(options),
-  openai: OpenAi.layer(options),
+  openai: OpenAi.layer({ ...options, api: "chat" }),
   compatible: OpenAi.layer({ ...options, baseUrl: "https://llm.example.com/v1" }),
   gemini: Gemini.layer(options),
   openrouter: OpenRouter.layer(options)

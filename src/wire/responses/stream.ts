@@ -48,7 +48,7 @@ interface Slot {
   item: JsonRecord
   /** Its contents, by their index in it; only messages have more than one. */
   readonly contents: Map<number, Open>
-  /** The number of the call, of the id that it was given, and whether that was told. */
+  /** Which call of the answer it is; its id, once its start was told. */
   call?: { readonly number: number; id?: string }
   /** Its arguments are whole. */
   whole: boolean
@@ -66,8 +66,6 @@ const typeOf = (event: string): string =>
     ? "reasoning"
     : event.startsWith("response.function_call")
     ? "function_call"
-    : event.startsWith("response.custom_tool_call")
-    ? "custom_tool_call"
     : "message"
 
 const argumentsText = (value: unknown): string =>
@@ -172,7 +170,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const completeReasoning = (slot: Slot, key: string, whole: string, parts: Parts): void =>
     addReasoning(slot, key, rest(slot.contents.get(0)?.pieces.get(key), whole) ?? "", parts)
 
-  // Two readings of one call are none: nobody shall run either.
+  // Of two versions of one call, nobody knows which was meant: neither is run.
   const completeArguments = (slot: Slot, whole: string, parts: Parts): void => {
     if (slot.whole || whole === "") return
     const pieces = slot.contents.get(0)?.pieces.get("arguments")
@@ -324,7 +322,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       completeText(slotOf(event, typeOf(type)), at(event, "content_index"), event, parts),
     "response.output_text.annotation.added": (event, _, type) => {
       const slot = slotOf(event, typeOf(type))
-      if (!slot.done) openContent(slot, at(event, "content_index")).annotations.push(event["annotation"])
+      const { annotation } = event
+      if (!slot.done && isObject(annotation)) openContent(slot, at(event, "content_index")).annotations.push(annotation)
     },
     "response.reasoning_summary_text.delta": (event, parts, type) =>
       addReasoning(slotOf(event, typeOf(type)), `summary ${at(event, "summary_index")}`, delta(event), parts),
