@@ -468,7 +468,11 @@ const stepped = (request: HttpClientResponse.HttpClientResponse["request"], step
   )
 
 /** A server of a protocol, and how often it was asked. */
-const speaking = (protocol: Protocol, serve: (call: number) => Server, options: { readonly silent?: true } = {}) => {
+const speaking = (
+  protocol: Protocol,
+  serve: (call: number) => Server,
+  options: { readonly silent?: true; readonly whole?: "unary" } = {}
+) => {
   const calls: Array<number> = []
   const http = HttpClient.make((request) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -485,10 +489,16 @@ const speaking = (protocol: Protocol, serve: (call: number) => Server, options: 
   )
   const apiKey = Redacted.make("key")
   const provider = protocol === "anthropic"
-    ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6" })
+    ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", whole: options.whole })
     : options.silent === true
-    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", api: "chat" })
-    : OpenAi.layer({ apiKey, model: "m", name: "my-vllm", baseUrl: "https://llm.example.com/v1" })
+    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", baseUrl: "https://api.openai.com/v1" })
+    : OpenAi.layer({
+      apiKey,
+      model: "m",
+      name: "my-vllm",
+      baseUrl: "https://llm.example.com/v1",
+      whole: options.whole
+    })
   const layer = LLMClient.compose(
     Retry.layer(),
     CircuitBreaker.layer(),
@@ -687,4 +697,20 @@ describe("failover over the transport", () => {
         if (protocol === "anthropic") assert.strictEqual(partial?.usage.inputTokens, 70)
       })
   )
+
+  for (const protocol of protocols) {
+    it.effect(`12: so is one that is not streamed, ${protocol}`, () =>
+      Effect.gen(function*() {
+        for (const server of ["no answer", ["hang"]] as ReadonlyArray<Server>) {
+          const first = speaking(protocol, () => server, { whole: "unary" })
+          const client = yield* build(Fallback.layer([first.layer], { deadline: "30 seconds" }))
+          const { error, seconds } = yield* seen(client, "completion")
+          assert.deepStrictEqual([error?.reason, seconds, first.calls.length], ["Timeout", 30, 1])
+          assert.deepStrictEqual(
+            error?.attempts?.map(({ description, provider, reason }) => [provider, reason, description]),
+            [[first.name, "Timeout", "deadline timeout after 30s"]]
+          )
+        }
+      }))
+  }
 })
