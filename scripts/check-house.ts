@@ -26,7 +26,7 @@ const rooms = [
     "middleware",
     /^(Retry|Fallback|Router|Throttle|CircuitBreaker|ResponseCache|Budget|Telemetry|StructuredOutput)\.ts$/
   ],
-  ["built", /^(Output|ToolLoop|Embeddings|EffectAi)\.ts$|^interop\//],
+  ["built", /^(Output|ToolLoop|Embeddings|EffectAi)\.ts$|^(interop|output|toolLoop)\//],
   ["testing", /^testing\//],
   ["gateway", /^Gateway\.ts$|^gateway\//],
   ["batch", /^Batch\.ts$|^batch\//],

@@ -21,14 +21,21 @@ export interface Options extends Provider.CommonOptions {
   readonly version?: string | undefined
   /** Features in beta to switch on, by the names that Anthropic gives them. */
   readonly betas?: ReadonlyArray<string> | undefined
+  /**
+   * What happens to thinking of the history whose conversation was changed, on models that bind it to what stands before
+   * it: Anthropic drops it (`"drop"`, the default), which the answer says in its warnings, or refuses the request.
+   */
+  readonly thinkingMismatch?: "drop" | "error" | undefined
 }
 
 const layers = Provider.layers<Options>({
   vendor: "anthropic",
-  wire: ({ name }) => anthropic(name),
+  wire: ({ name, options }) => anthropic(name, options),
   baseUrl: "https://api.anthropic.com",
-  suffix: /\/*(\/v1\/messages|\/messages|\/v1)?\/*$/,
-  options: ["version", "betas"],
+  endings: ["/v1/messages", "/messages", "/v1"],
+  options: ["version", "betas", "thinkingMismatch"],
+  check: ({ thinkingMismatch = "drop" }) =>
+    ["drop", "error"].includes(thinkingMismatch) ? undefined : `thinkingMismatch: give "drop" or "error"`,
   keyVariables: ["ANTHROPIC_API_KEY"],
   baseUrlVariable: "ANTHROPIC_BASE_URL",
   auth: (key) => ({ "x-api-key": key }),

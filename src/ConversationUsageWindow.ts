@@ -30,7 +30,10 @@ export interface ConversationUsageWindow {
   readonly record: (answer: CompletionResponse | TokenUsage.TokenUsage) => Effect.Effect<void>
   /** The sum since the start or the last `reset`. */
   readonly usage: Effect.Effect<TokenUsage.TokenUsage>
-  /** The tokens that the last answer's last pass read and wrote together; 0 before the first answer. */
+  /**
+   * The tokens that the last answer's last pass read and wrote together, compactions and advisors aside; 0 before the
+   * first answer.
+   */
   readonly context: Effect.Effect<number>
   /** Whether `usage` has reached `compactThreshold`, or `context` has reached `contextThreshold`. */
   readonly shouldCompact: Effect.Effect<boolean>
@@ -53,11 +56,20 @@ interface State {
 
 const empty: State = { usage: TokenUsage.zero, context: 0 }
 
-const add = (answer: CompletionResponse | TokenUsage.TokenUsage) => ({ usage }: State): State => {
-  const recorded = "usage" in answer ? answer.usage : answer
-  const last = "usage" in answer ? answer.passes?.at(-1)?.usage ?? answer.usage : answer
-  return { usage: TokenUsage.add(usage, recorded), context: last.totalTokens }
+// Passes that read another context than the conversation's: what they took says nothing of how full that is.
+const besides: ReadonlySet<string> = new Set(["compaction", "advisor_message"])
+
+const contextOf = ({ passes = [], usage }: CompletionResponse): number => {
+  const last = passes.findLast(({ kind }) => !besides.has(kind))
+  if (last !== undefined) return last.usage.totalTokens
+  // Of an answer that is a compaction and no more, the summary is what goes on.
+  return passes.at(-1)?.usage.outputTokens ?? usage.totalTokens
 }
+
+const add = (answer: CompletionResponse | TokenUsage.TokenUsage) => ({ usage }: State): State =>
+  "usage" in answer
+    ? { usage: TokenUsage.add(usage, answer.usage), context: contextOf(answer) }
+    : { usage: TokenUsage.add(usage, answer), context: answer.totalTokens }
 
 /** Makes an empty window. */
 export const make = (

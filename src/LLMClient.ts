@@ -24,6 +24,7 @@ import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { LLMError } from "./LLMError.ts"
+import type { TokenUsage } from "./TokenUsage.ts"
 
 export class LLMClient extends Context.Service<LLMClient, {
   /** The name of this instance: "anthropic", "openai", "deepseek", "my-vllm". Errors, limits and caches go by it. */
@@ -141,5 +142,16 @@ export interface Deadline {
 
 /** The deadline of the call that runs; `undefined` where there is none. */
 export const Deadline = Context.Reference<Deadline | undefined>("effect-llm/LLMClient/Deadline", {
+  defaultValue: () => undefined
+})
+
+/** What the provider has reported of the call that runs: for whoever settles a call that its caller leaves. */
+export interface Reported {
+  /** The usage so far; undefined while nothing is known. Set by the provider's layer, read when the call is left. */
+  usage: () => TokenUsage | undefined
+}
+
+/** The place where the provider's layer puts what was reported; `undefined` where nobody asks. */
+export const Reported = Context.Reference<Reported | undefined>("effect-llm/LLMClient/Reported", {
   defaultValue: () => undefined
 })

@@ -24,9 +24,9 @@ const keyVariable = "OPENROUTER_API_KEY"
 
 const layers = Provider.layers<Options>({
   vendor: "openrouter",
-  wire: ({ name }) => openRouter(name),
+  wire: ({ name, options }) => openRouter(name, options),
   baseUrl: "https://openrouter.ai/api/v1",
-  suffix: /\/*(\/chat\/completions)?\/*$/,
+  endings: ["/chat/completions"],
   options: ["referer", "title"],
   keyVariables: [keyVariable],
   baseUrlVariable: "OPENROUTER_BASE_URL",

@@ -28,12 +28,12 @@ import {
   Tool
 } from "../src/index.ts"
 import type * as Simulator from "../src/testing/Simulator.ts"
-import { hear, passing, providers, simulated } from "./testing/simulated.ts"
+import { hear, passing, type Provider, providers, simulated } from "./testing/simulated.ts"
 
 const request = Completion.make({ prompt: "Hello" })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "test", model: "m", description: "", reason, ...more })
+  LLMError.make(tag, { provider: "test", model: "m", description: "", reason: reason as never, ...more })
 
 const server = failure("Transient", "Server")
 const rateLimit = failure("RateLimit", "Requests")
@@ -48,7 +48,7 @@ const answer = (provider: string) =>
     provider
   })
 
-const delta = (text: string): CompletionPart.CompletionPart => ({ _tag: "TextDelta", text })
+const delta = (text: string): CompletionPart.CompletionPart => ({ _tag: "TextDelta", index: 0, text })
 
 interface Fake {
   readonly layer: Layer.Layer<LLMClient.LLMClient>
@@ -135,7 +135,7 @@ for (const [way, call] of Object.entries(ways)) {
       EmptyResponse: LLMError.EmptyResponseReason.literals,
       ClientError: LLMError.ClientErrorReason.literals
     }
-    const stopping = ["InvalidRequest", "TooLarge", "OutputBudget", "Budget"]
+    const stopping = ["InvalidRequest", "OutputBudget", "Budget"]
 
     for (const [tag, all] of Object.entries(reasons)) {
       it.effect(`moves on from ${tag} exactly where another provider may help`, () =>
@@ -289,7 +289,7 @@ for (const [way, call] of Object.entries(ways)) {
 describe("Fallback, a stream", () => {
   const parts: Record<string, CompletionPart.CompletionPart> = {
     text: delta("Hel"),
-    reasoning: { _tag: "ReasoningDelta", text: "hm" },
+    reasoning: { _tag: "ReasoningDelta", index: 0, text: "hm" },
     "a tool call": { _tag: "ToolCallStart", index: 0, id: "1", name: "get" }
   }
   for (const [what, part] of Object.entries(parts)) {
@@ -455,14 +455,38 @@ describe("Fallback.layer", () => {
     }))
 })
 
+describe("Fallback.countTokens", () => {
+  const counter = (provider: string, count?: LLMClient.Service["countTokens"]) =>
+    Layer.succeed(LLMClient.LLMClient, {
+      provider,
+      completion: () => Effect.never,
+      stream: () => Stream.never,
+      ...count !== undefined && { countTokens: count }
+    })
+
+  it.effect("asks the first member that can count, in its own words, and the next one where it may help", () =>
+    Effect.gen(function*() {
+      const lengths = counter("b", ({ model = "" }) => Effect.succeed(model.length))
+      const over = (...members: readonly [Fallback.Choice<never, never>, ...Array<Fallback.Choice<never, never>>]) =>
+        Effect.map(clientOf(Fallback.layer(members)), ({ countTokens }) => countTokens)
+      const ask = Completion.make({ model: "abc", prompt: "Hello" })
+      const translated = { layer: lengths, models: { "*": "abcdef" } }
+      assert.strictEqual(yield* (yield* over(counter("a"), translated))!(ask), 6)
+      assert.strictEqual(yield* (yield* over(counter("a", () => Effect.fail(server)), translated))!(ask), 6)
+      const stopped = yield* over(counter("a", () => Effect.fail(invalid)), translated)
+      assert.strictEqual(yield* Effect.flip(stopped!(ask)), invalid)
+      assert.isUndefined(yield* over(counter("a"), counter("b")))
+    }))
+})
+
 describe("Fallback from one provider's real layer to another's", () => {
   const long = Completion.make({ prompt: "Why is the sky blue in the morning, and red in the evening?" })
   const pairs = providers.map((from, index) => [from, providers[(index + 1) % providers.length]!] as const)
 
   /** A provider that fails once in this way, before another that does not. */
   const failing = Effect.fnUntraced(
-    function*(from: Simulator.Provider, to: Simulator.Provider, how: Simulator.Failure) {
-      const timeouts = { firstPart: "10 seconds", idle: "10 seconds", total: "20 seconds" } as const
+    function*(from: Provider, to: Provider, how: Simulator.Failure) {
+      const timeouts = { firstPart: "10 seconds", progress: "10 seconds", total: "20 seconds" } as const
       const first = yield* simulated(from, { failures: [how], timeouts })
       const second = yield* simulated(to)
       const client = yield* clientOf(Fallback.layer([
@@ -570,7 +594,7 @@ describe("a conversation that changes its provider", () => {
     parameters: Schema.Struct({ city: Schema.String })
   })
 
-  const models: Record<Simulator.Provider, string> = {
+  const models: Record<Provider, string> = {
     anthropic: "claude-opus-4-8",
     openai: "gpt-5",
     openrouter: "anthropic/claude-sonnet-4.6",
@@ -631,7 +655,7 @@ describe("a conversation that changes its provider", () => {
     )
   }
 
-  const foreign: Record<Simulator.Provider, ReadonlyArray<Message.AssistantContent>> = {
+  const foreign: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
     anthropic: [
       { _tag: "Reasoning", content: [{ _tag: "Text", text: "FOREIGN thought", signature: "FOREIGN" }] },
       { _tag: "Reasoning", content: [{ _tag: "Redacted", data: "FOREIGN" }] },

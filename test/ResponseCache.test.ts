@@ -67,14 +67,14 @@ const provider = (...outcomes: ReadonlyArray<Outcome>) => {
   const client: LLMClient.Service = {
     provider: "test",
     completion: next,
-    // The first part comes at once, the others with the outcome.
+    // The first parts come at once, the others with the outcome.
     stream: (completion) =>
       Stream.concat(
-        Stream.make({ _tag: "TextDelta", text: "Hello!" } as const),
+        Stream.fromIterable(CompletionPart.fromResponse(answer).slice(0, 2)),
         Stream.unwrap(
           Effect.map(
             next(completion),
-            (response) => Stream.fromIterable(CompletionPart.fromResponse(response).slice(1))
+            (response) => Stream.fromIterable(CompletionPart.fromResponse(response).slice(2))
           )
         )
       )
@@ -152,8 +152,8 @@ describe("ResponseCache", () => {
     Effect.gen(function*() {
       const { client } = provider(Effect.never)
       const cache = yield* cached(client)
-      const parts = yield* Stream.runCollect(Stream.take(cache.stream(request), 1))
-      assert.deepStrictEqual(parts, [{ _tag: "TextDelta", text: "Hello!" }])
+      const parts = yield* Stream.runCollect(Stream.take(cache.stream(request), 2))
+      assert.deepStrictEqual(parts.at(-1), { _tag: "TextDelta", index: 0, text: "Hello!" })
     }))
 
   it.effect("every difference between requests counts, credentials included, but not the order of keys", () =>
@@ -541,12 +541,26 @@ describe("ResponseCache, calls at the same time", () => {
       assert.isTrue((yield* cache.completion(request)).cached)
     }))
 
+  it.effect("those who wait for a stream that is not read on wait no longer when the clock is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(7_200_000)
+      const cache = yield* cached(provider().client)
+      yield* Effect.forkChild(Stream.runForEach(cache.stream(request), () => Effect.never))
+      yield* settle
+      yield* TestClock.setTime(3_600_000)
+      const other = yield* Effect.forkChild(Effect.map(hear(cache, request), ({ parts }) => finish(parts)))
+      yield* settle
+      yield* TestClock.adjust("30 seconds")
+      yield* settle
+      assert.isDefined(other.pollUnsafe())
+    }))
+
   it.effect("those who wait for a stream wait as long as its provider takes, and while it is read slowly", () =>
     Effect.gen(function*() {
       const { asked, client } = provider(Effect.delay(Effect.succeed(answer), "10 minutes"))
       const cache = yield* cached(client)
       const leader = yield* Effect.forkChild(
-        Stream.runForEach(cache.stream(request), () => Effect.sleep("20 seconds"))
+        Stream.runForEach(cache.stream(request), () => Effect.sleep("10 seconds"))
       )
       yield* settle
       const other = yield* Effect.forkChild(Effect.map(hear(cache, request), ({ parts }) => finish(parts)))

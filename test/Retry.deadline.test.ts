@@ -22,7 +22,7 @@ import * as TokenUsage from "../src/TokenUsage.ts"
 const request = Completion.make({ model: "m", prompt: "Hello" })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: object = {}) =>
-  LLMError.make(tag, { provider: "test", model: "m", reason, description: "busy", ...more })
+  LLMError.make(tag, { provider: "test", model: "m", reason: reason as never, description: "busy", ...more })
 
 const overloaded = failure("Transient", "Overloaded")
 const server = failure("Transient", "Server")
@@ -120,7 +120,7 @@ describe("a deadline over all attempts", () => {
       const slow = clientOf({
         stream: () =>
           Stream.concat(
-            Stream.succeed<CompletionPart.CompletionPart>({ _tag: "TextDelta", text: "Hello!" }),
+            Stream.succeed<CompletionPart.CompletionPart>({ _tag: "TextDelta", index: 0, text: "Hello!" }),
             Stream.fromEffect(Effect.as(Effect.sleep("2 minutes"), { _tag: "Finish", response: answer } as const))
           )
       })
@@ -148,7 +148,7 @@ it.effect("a stream that breaks off after its first part is neither retried nor 
         Stream.suspend(() => {
           opened++
           return Stream.concat(
-            Stream.succeed<CompletionPart.CompletionPart>({ _tag: "TextDelta", text: "Hel" }),
+            Stream.succeed<CompletionPart.CompletionPart>({ _tag: "TextDelta", index: 0, text: "Hel" }),
             Stream.fail(overloaded)
           )
         })

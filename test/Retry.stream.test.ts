@@ -6,7 +6,7 @@ import type { CompletionPart } from "../src/CompletionPart.ts"
 import type { LLMError } from "../src/LLMError.ts"
 import * as Simulator from "../src/testing/Simulator.ts"
 import * as Tool from "../src/Tool.ts"
-import { hear, type Heard, passing, providers, retried, simulated } from "./testing/simulated.ts"
+import { hear, type Heard, passing, type Provider, providers, retried, simulated } from "./testing/simulated.ts"
 
 type Json = { readonly [key: string]: Json } | ReadonlyArray<Json> | string | number | boolean | null | undefined
 
@@ -36,7 +36,7 @@ const chatSays = (event: Json): Said => {
   }
 }
 
-const says: Record<Simulator.Provider, (event: Json) => Said> = {
+const says: Record<Provider, (event: Json) => Said> = {
   anthropic: (event) => ({
     parts: [
       ...one("text", at(event, "delta", "text")),
@@ -90,7 +90,7 @@ const asked = {
 }
 
 /** The events of the undisturbed answer, and what each says. */
-const reference = Effect.fnUntraced(function*(provider: Simulator.Provider, completion: Completion.Completion) {
+const reference = Effect.fnUntraced(function*(provider: Provider, completion: Completion.Completion) {
   const { client, simulator } = yield* simulated(provider)
   const heard = yield* hear(client, completion)
   const [request] = yield* simulator.requests
@@ -109,19 +109,27 @@ const reference = Effect.fnUntraced(function*(provider: Simulator.Provider, comp
 
 type Broken = Extract<Simulator.Failure, { readonly afterEvents: number }>["_tag"]
 
-const streamErrors: Record<Simulator.Provider, string> = {
+const streamErrors: Record<Provider, string> = {
   anthropic: "Transient Overloaded: Overloaded",
   openai: "Transient Server: The server had an error while processing your request. Sorry about that!",
   openrouter: "Transient Server: Provider disconnected unexpectedly",
   gemini: "Transient Overloaded: The model is overloaded. Please try again later."
 }
 
+// Where a provider keeps the connection alive, one that is silent is dead sooner.
+const clocks: Record<Provider, string> = {
+  anthropic: "bytes timeout after 1m",
+  openai: "progress timeout after 5m",
+  openrouter: "bytes timeout after 1m",
+  gemini: "progress timeout after 10m"
+}
+
 /** What each failure is told as, before and after the first part. */
-const failures: Record<Broken, (provider: Simulator.Provider, started: boolean) => string> = {
+const failures: Record<Broken, (provider: Provider, started: boolean) => string> = {
   StreamError: (provider) => streamErrors[provider],
   Cut: () => "Transient Truncated: the stream ended before the answer did",
   Reset: () => "Transient Network: terminated: read ECONNRESET",
-  Stall: (_, started) => `Transient Timeout: ${started ? "idle timeout after 2m" : "firstPart timeout after 5m"}`,
+  Stall: (provider) => `Transient Timeout: ${clocks[provider]}`,
   MalformedJson: () => "Transient Malformed: an event of the stream is not JSON"
 }
 

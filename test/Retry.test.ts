@@ -39,7 +39,7 @@ const spent = (outputTokens: number) =>
   CompletionResponse.make({ ...answer, choice: [], usage: TokenUsage.make({ inputTokens: 3, outputTokens }) })
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
-  LLMError.make(tag, { provider: "test", model: "m", description: "", reason, ...more })
+  LLMError.make(tag, { provider: "test", model: "m", description: "", reason: reason as never, ...more })
 
 const rateLimit = failure("RateLimit", "Requests")
 const server = failure("Transient", "Server")
@@ -448,7 +448,7 @@ describe("what failed attempts leave behind", () => {
     Effect.gen(function*() {
       const answers = [
         Effect.fail(server),
-        Effect.succeed(CompletionResponse.withAttempts(answer, [failure("Transient", "Network")]))
+        Effect.succeed(CompletionResponse.make({ ...answer, attempts: [failure("Transient", "Network")] }))
       ]
       const client = clientOf(() => Effect.suspend(() => answers.shift() ?? Effect.die("called too often")))
       const response = responseOf(yield* elapse(Retry.make(client).completion(request)))

@@ -91,7 +91,7 @@ const question = Completion.make({ prompt: "Hi" })
 
 const layers = {
   anthropic: Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", tracePropagation: true }),
-  openai: OpenAi.layer({ apiKey, model: "gpt-4.1-mini", tracePropagation: true }),
+  openai: OpenAi.layer({ apiKey, api: "chat", model: "gpt-4.1-mini", tracePropagation: true }),
   openrouter: OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", tracePropagation: true }),
   gemini: Gemini.layer({ apiKey, model: "gemini-2.5-flash", tracePropagation: true })
 } as const

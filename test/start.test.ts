@@ -122,7 +122,7 @@ describe("npm start", { timeout: 30_000 }, () => {
       const { code, stderr, stdout } = yield* start(["Hello"], { OPENAI_BASE_URL: baseUrl })
       assert.strictEqual(code, 1)
       assert.match(stdout, /\nSimulated a\n$/)
-      assert.match(stderr, /^Transient: openai .+\n$/)
+      assert.match(stderr, /^Transient: 127\.0\.0\.1:\d+ .+\n$/)
       assert.strictEqual(asked.length, 1)
     }).pipe(Effect.provide([NodeServices.layer, NodeHttpServer.layerTest])))
 
@@ -131,7 +131,7 @@ describe("npm start", { timeout: 30_000 }, () => {
       const { baseUrl } = yield* serve()
       const refused = yield* start(["Hello", "--model", "does-not-exist"], { OPENAI_BASE_URL: baseUrl })
       assert.strictEqual(refused.code, 1)
-      assert.match(refused.stderr, /^ClientError: openai does-not-exist 404 .+\n$/)
+      assert.match(refused.stderr, /^ClientError: 127\.0\.0\.1:\d+ does-not-exist 404 .+\n$/)
       const keyless = yield* start(["Hello"], { OPENAI_BASE_URL: "https://example.com" })
       assert.strictEqual(keyless.code, 1)
       assert.match(keyless.stderr, /^apiKey is missing: give the option apiKey, or set OPENAI_API_KEY\n$/)

@@ -11,47 +11,63 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
-import type { Service } from "../LLMClient.ts"
+import { charactersOf } from "../Estimate.ts"
+import { Reported, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
+import type { TokenUsage } from "../TokenUsage.ts"
 
 /** How a call ended, streamed or not. */
 export type Ended =
   & (
     | { readonly _tag: "Answered"; readonly response: CompletionResponse }
     | { readonly _tag: "Failed"; readonly error: LLMError }
-    /** The caller went, or something died; of a stream, this many characters had come by then. */
-    | { readonly _tag: "Left"; readonly characters: number; readonly died?: true }
+    /**
+     * The caller went, or something died; of a stream, this many characters had come by then. `reported` is the usage
+     * that the provider had told by then.
+     */
+    | {
+      readonly _tag: "Left"
+      readonly characters: number
+      readonly reported?: TokenUsage | undefined
+      readonly died?: true
+    }
   )
   & { readonly streamed: boolean }
 
 /** The end of a call that gave no answer and did not fail. */
-export const left = (exit: Exit.Exit<unknown, unknown>, streamed: boolean, characters: number): Ended => ({
-  _tag: "Left",
-  streamed,
-  characters,
-  ...(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && { died: true })
-})
+export const left = (
+  exit: Exit.Exit<unknown, unknown>,
+  streamed: boolean,
+  characters: number,
+  reported?: Reported
+): Ended => {
+  const usage = reported?.usage()
+  return {
+    _tag: "Left",
+    streamed,
+    characters,
+    ...(usage !== undefined && { reported: usage }),
+    ...(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && { died: true })
+  }
+}
 
 /** The end of a call that is not streamed. */
-export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
+export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported?: Reported): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => left(exit, false, 0),
+    onNone: () => left(exit, false, 0, reported),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
 
-const length = (part: CompletionPart): number => {
-  switch (part._tag) {
-    case "TextDelta":
-    case "ReasoningDelta":
-      return part.text.length
-    case "ToolCallDelta":
-      return part.arguments.length
-    default:
-      return 0
-  }
-}
+const nothing = () => undefined
+
+// One place for all that stand around a call: each call begins with nothing reported.
+const reporting: Effect.Effect<Reported> = Effect.map(Reported, (outer) => {
+  if (outer === undefined) return { usage: nothing }
+  outer.usage = nothing
+  return outer
+})
 
 /** Makes an effect interruptible within one that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -83,15 +99,14 @@ export const around = <A>(
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        before(completion, restore),
-        (taken) =>
+      Effect.flatMap(before(completion, restore), (taken) =>
+        Effect.flatMap(reporting, (reported) =>
           // A client that throws instead of failing has been called all the same.
           restore(Effect.suspend(() => through(taken).completion(completion))).pipe(
-            Effect.onExit((exit) => after(taken, ended(exit))),
+            Effect.provideService(Reported, reported),
+            Effect.onExit((exit) => after(taken, ended(exit, reported))),
             Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
-          )
-      )
+          )))
     ),
   stream: (completion) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -104,10 +119,11 @@ export const around = <A>(
           open = false
           return after(taken, how)
         })
+      const reported = yield* reporting
       const taken = yield* Effect.uninterruptibleMask((restore) =>
         Effect.acquireRelease(
           before(completion, restore),
-          (taken, exit) => settle(taken, left(exit, true, characters))
+          (taken, exit) => Effect.suspend(() => settle(taken, left(exit, true, characters, reported)))
         )
       )
       const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
@@ -118,10 +134,11 @@ export const around = <A>(
             parts
           )
         }
-        for (const part of parts) characters += length(part)
+        for (const part of parts) characters += charactersOf(part)
         return Effect.succeed(parts)
       }
       return through(taken).stream(completion).pipe(
+        Stream.provideService(Reported, reported),
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)
           beginning = false

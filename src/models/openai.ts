@@ -29,6 +29,9 @@ const reasoning = {
   silentThinking: true
 } as const satisfies Rules
 
+// Servers of open weights know the older field of the limit, and not all of them the newer one.
+const openWeights = Struct.omit(reasoning, ["maxTokensField"])
+
 const small = { contextWindow: 400_000, maxOutput: upTo(128_000) } as const satisfies Rules
 const large = { contextWindow: 1_050_000, maxInput: 922_000, maxOutput: upTo(128_000) } as const satisfies Rules
 
@@ -151,7 +154,7 @@ export const openai: ReadonlyArray<Line> = [
   // Open weights, which many serve; the limit of the output is the server's. They show their reasoning. Bedrock has a
   // "-1" behind the name.
   alike(/^gpt-oss(?:-safeguard)?-\d{1,3}b(?:-1)?(?=-|$)/, {
-    ...reasoning,
+    ...openWeights,
     family: "gpt-oss",
     contextWindow: 131_072,
     efforts: ["low", "medium", "high"],

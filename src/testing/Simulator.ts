@@ -147,7 +147,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
     const { delay = 0, ending, headers, status, unanswered } = response
     if (delay > 0) {
       yield* Effect.onInterrupt(
-        Effect.interruptible(Effect.raceFirst(Effect.sleep(delay), closed)),
+        Effect.interruptible(Effect.timeoutOption(closed, delay)),
         () => Effect.sync(onCancel)
       )
     }

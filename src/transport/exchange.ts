@@ -14,9 +14,11 @@ import type { HttpClientResponse } from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
 import type { LLMError } from "../LLMError.ts"
+import type * as Models from "../Models.ts"
 import type { Signal } from "../wire/failure.ts"
 import { parseJson } from "../wire/json.ts"
 import type { Wire } from "../wire/Wire.ts"
+import { baseOf } from "./address.ts"
 import { mergeHeaders, unsendable } from "./headers.ts"
 import { type Attempt, toError } from "./judge.ts"
 import * as secrets from "./secrets.ts"
@@ -34,6 +36,8 @@ export interface Endpoint {
   readonly baseUrl: URL
   /** The model of completions that name none. */
   readonly model: string | undefined
+  /** What holds of models instead of what is known of them. */
+  readonly models: Models.Overrides | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly auth: Auth
   /** The secrets that `auth` is known to put on requests. */
@@ -124,7 +128,7 @@ const added = (
 /** The exchange with an endpoint. */
 export const make = (endpoint: Endpoint, http: HttpClient.HttpClient): Exchange => {
   const { baseUrl, wire: { failures, name } } = endpoint
-  const base = baseUrl.origin + baseUrl.pathname.replace(/\/+$/, "")
+  const base = baseOf(baseUrl)
   const url = (path: string): string =>
     `${base}${path}${path.includes("?") ? baseUrl.search.replace("?", "&") : baseUrl.search}`
 

@@ -295,7 +295,11 @@ export const classify = (
         retryable: signal.final === true ? false : undefined
       }
     case "Truncated":
-      return { verdict: ["Transient", "Truncated"], description: "the stream ended before the answer did" }
+      return {
+        verdict: ["Transient", "Truncated"],
+        description: "the stream ended before the answer did",
+        status: received.status
+      }
     case "Timeout":
       return {
         verdict: ["Transient", "Timeout"],

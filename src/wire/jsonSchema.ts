@@ -27,8 +27,8 @@ const decodeStep = (step: string): string =>
 
 const stepsOf = (reference: string): ReadonlyArray<string> => reference.split("/").slice(1).map(decodeStep)
 
-// The value that a reference points to inside of a schema.
-const resolve = (root: JsonRecord, reference: string): unknown =>
+/** The value that a reference points to inside of a schema. */
+export const resolve = (root: JsonRecord, reference: string): unknown =>
   reference.startsWith("#")
     ? stepsOf(reference).reduce<unknown>(
       (at, step) =>
@@ -47,7 +47,7 @@ const byName: ReadonlySet<string> = new Set(["properties", "patternProperties", 
  * A schema without the definitions that nothing in it refers to: a Schema with a name comes with one of its root, which
  * would be sent twice.
  */
-const withoutUnused = (schema: JsonRecord): JsonRecord => {
+export const withoutUnused = (schema: JsonRecord): JsonRecord => {
   const references = new Set<string>()
   const follow = (value: unknown): void => {
     if (Array.isArray(value)) return value.forEach(follow)

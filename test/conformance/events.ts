@@ -263,6 +263,8 @@ const gemini: Wire = {
   ended: (events) => candidates(events).some(({ finishReason }) => typeof finishReason === "string"),
   body: (events) => ({
     ...Object.assign({}, ...events),
+    // A count that an event leaves out is as it was.
+    usageMetadata: Object.assign({}, ...events.map(({ usageMetadata }) => usageMetadata)),
     candidates: [{
       ...Object.assign({}, ...candidates(events)),
       content: { parts: wholeParts(parts(events)) }

@@ -86,10 +86,11 @@ const layerFor = (recording: Recording): Layer.Layer<LLMClient.LLMClient, never,
     case "openrouter-chat":
       return OpenRouter.layer(options)
     case "openai-chat":
-      return OpenAi.layer(options)
+      return OpenAi.layer({ ...options, api: "chat" })
     case "openai-compatible-chat":
       return OpenAi.layer({
         ...options,
+        name: "openai",
         baseUrl: `https://${recording.provider}.test${path.replace(/\/chat\/completions$/, "")}`
       })
   }

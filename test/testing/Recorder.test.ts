@@ -99,7 +99,7 @@ const key = "sk-ant-planted-0123456789abcdef"
 
 const provider = {
   anthropic: Anthropic.layer({ apiKey: Redacted.make(key), model: "claude-sonnet-4-6" }),
-  openai: OpenAi.layer({ apiKey: Redacted.make(key), model: "gpt-4.1-mini" }),
+  openai: OpenAi.layer({ apiKey: Redacted.make(key), api: "chat", model: "gpt-4.1-mini" }),
   gemini: Gemini.layer({ apiKey: Redacted.make(key), model: "gemini-2.5-flash" })
 }
 

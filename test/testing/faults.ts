@@ -6,12 +6,12 @@ import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
-import { hear, type Provider, providers } from "./simulated.ts"
+import { hear, type Service, services } from "./simulated.ts"
 
 /** What comes of a fault; a pair is without a stream, and with one. */
 type Outcome = string | readonly [completion: string, stream: string]
 
-type Row = Outcome | { readonly [P in Provider]?: Outcome }
+type Row = Outcome | { readonly [P in Service]?: Outcome }
 
 const requests = "RateLimit · Requests"
 const unknown = "RateLimit · Unknown"
@@ -26,6 +26,7 @@ const stop = "Finish · Stop"
 const limited = (hint: string) => ({
   anthropic: `${unknown}${hint}`,
   openai: `${requests}${hint}`,
+  responses: `${requests}${hint}`,
   openrouter: `${unknown}${hint}`,
   gemini: `${requests}${hint}`
 })
@@ -35,17 +36,22 @@ const { gemini: _, ...withoutGemini } = limited(", retry after 2s")
 export const expected = {
   RateLimit: limited(""),
   RetryAfter: withoutGemini,
-  RetryAfterMillis: { openai: `${requests}, retry after 1s 500ms` },
+  RetryAfterMillis: {
+    openai: `${requests}, retry after 1s 500ms`,
+    responses: `${requests}, retry after 1s 500ms`
+  },
   RetryAfterDate: limited(", retry after 3s"),
   RetryInfo: { gemini: `${requests}, retry after 1s 234ms` },
   RateLimitReset: {
     anthropic: `${unknown}, retry after 4s`,
     openai: `${requests}, retry after 1s 500ms`,
+    responses: `${requests}, retry after 1s 500ms`,
     openrouter: `${unknown}, retry after 4s`
   },
   TokenLimit: {
     anthropic: unknown,
     openai: "RateLimit · Tokens, retry after 2s",
+    responses: "RateLimit · Tokens, retry after 2s",
     gemini: "RateLimit · Tokens, retry after 2s 500ms"
   },
   UpstreamRateLimit: { openrouter: `${unknown}, retry after 5s` },
@@ -54,6 +60,7 @@ export const expected = {
   Quota: "ClientError · Quota",
   SpendLimit: {
     anthropic: "ClientError · Quota",
+    responses: "ClientError · Quota",
     openai: "ClientError · Quota",
     openrouter: "ClientError · Quota"
   },
@@ -64,7 +71,12 @@ export const expected = {
   GatewayPage: server,
   Unavailable: overloaded,
   GatewayTimeout: server,
-  DoNotRetry: { anthropic: `${server}, never`, openai: `${server}, never`, openrouter: `${server}, never` },
+  DoNotRetry: {
+    anthropic: `${server}, never`,
+    openai: `${server}, never`,
+    responses: `${server}, never`,
+    openrouter: `${server}, never`
+  },
   InvalidRequest: "ClientError · InvalidRequest",
   InvalidKey: "ClientError · Authentication",
   Forbidden: "ClientError · Permission",
@@ -72,6 +84,7 @@ export const expected = {
   TooLarge: "ClientError · TooLarge",
   ContextOverflow: "ClientError · ContextWindow",
   PromptBlocked: {
+    responses: "ClientError · ContentFilter",
     openai: "ClientError · ContentFilter",
     openrouter: "ClientError · ContentFilter",
     gemini: "ClientError · ContentFilter"
@@ -80,22 +93,37 @@ export const expected = {
   // A stream of Gemini's that names no finish reason is one that was cut.
   NoChoices: { openai: noContent, openrouter: noContent, gemini: [noContent, truncated] },
   AnswerBlocked: "ClientError · ContentFilter",
-  Refusal: { anthropic: "Finish · ContentFilter", openai: stop, openrouter: stop },
+  Refusal: {
+    anthropic: "Finish · ContentFilter",
+    openai: stop,
+    responses: "Finish · ContentFilter",
+    openrouter: stop
+  },
   BlockedAfterText: {
+    responses: "Finish · ContentFilter",
     openai: "Finish · ContentFilter",
     openrouter: "Finish · ContentFilter",
     gemini: "Finish · ContentFilter"
   },
   MalformedFunctionCall: {
     openai: [malformedCall, `${malformedCall}, after parts`],
+    responses: [malformedCall, `${malformedCall}, after parts`],
     openrouter: [malformedCall, `${malformedCall}, after parts`],
     gemini: malformedCall
   },
   OutputBudget: "ClientError · OutputBudget",
   ContextFull: { anthropic: "ClientError · ContextWindow" },
-  ErrorInAnswer: { openai: "ClientError · Quota", openrouter: unknown },
+  UnpairedItem: { responses: "ClientError · InvalidRequest" },
+  ErrorInAnswer: { openai: "ClientError · Quota", responses: "ClientError · Quota", openrouter: unknown },
+  BioPolicy: { responses: "ClientError · ContentFilter" },
+  CyberPolicy: { responses: "ClientError · ContentFilter" },
+  MisalignmentPolicy: { responses: "ClientError · ContentFilter" },
+  ImagePolicy: { responses: "ClientError · ContentFilter" },
+  InvalidPrompt: { responses: "ClientError · ContentFilter" },
+  DataResidency: { responses: "ClientError · Permission" },
   ErrorFinish: { openrouter: server },
   ErrorBeforeContent: {
+    responses: server,
     anthropic: [server, overloaded],
     openai: server,
     openrouter: server,
@@ -104,6 +132,7 @@ export const expected = {
   ErrorAfterContent: {
     anthropic: [server, `${overloaded}, after parts`],
     openai: [server, `${server}, after parts`],
+    responses: [server, `${server}, after parts`],
     openrouter: [server, `${server}, after parts`],
     gemini: [server, `${overloaded}, after parts`]
   },
@@ -121,7 +150,7 @@ export const expected = {
 } satisfies { readonly [F in Simulator.FaultName]: Row }
 
 export interface Case {
-  readonly provider: Provider
+  readonly provider: Service
   readonly fault: Simulator.FaultName
   readonly streamed: boolean
   readonly outcome: string
@@ -129,13 +158,13 @@ export interface Case {
 
 const isPair = (row: Row): row is readonly [string, string] => Array.isArray(row)
 
-const outcomeOf = (row: Row, provider: Provider): Outcome | undefined =>
+const outcomeOf = (row: Row, provider: Service): Outcome | undefined =>
   typeof row === "string" || isPair(row) ? row : row[provider]
 
 const names = Object.keys(expected) as ReadonlyArray<Simulator.FaultName>
 
 export const cases: ReadonlyArray<Case> = names.flatMap((fault) =>
-  providers.flatMap((provider) => {
+  services.flatMap((provider) => {
     const outcome = outcomeOf(expected[fault], provider)
     if (outcome === undefined) return []
     const [completion, stream] = typeof outcome === "string" ? [outcome, outcome] : outcome
@@ -147,7 +176,7 @@ export const cases: ReadonlyArray<Case> = names.flatMap((fault) =>
 )
 
 /** The faults that the table knows of a provider. */
-export const expectedOf = (provider: Provider): ReadonlyArray<Simulator.FaultName> =>
+export const expectedOf = (provider: Service): ReadonlyArray<Simulator.FaultName> =>
   names.filter((name) => outcomeOf(expected[name], provider) !== undefined)
 
 const described = (error: LLMError, parts: number): string =>

@@ -24,7 +24,7 @@ import {
 const apiKey = Redacted.make("sk-a-key-of-some-length")
 const layers = {
   anthropic: Anthropic.layer({ apiKey, model: "m" }),
-  openai: OpenAi.layer({ apiKey, model: "m" }),
+  openai: OpenAi.layer({ apiKey, api: "chat", model: "m" }),
   gemini: Gemini.layer({ apiKey, model: "m" }),
   openrouter: OpenRouter.layer({ apiKey, model: "m" })
 }

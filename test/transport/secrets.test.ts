@@ -118,7 +118,7 @@ const AnyKeys = Arbitrary.all({ apiKey: Key, header: Key, callHeader: Key, query
 
 const providers = {
   anthropic: Anthropic.layer,
-  openai: OpenAi.layer,
+  openai: (options: OpenAi.Options) => OpenAi.layer({ ...options, api: "chat" }),
   gemini: Gemini.layer,
   openrouter: OpenRouter.layer
 } as const
@@ -481,6 +481,7 @@ describe("what is no secret stays", () => {
             apiKey: Redacted.make("sk-0123456789"),
             headers: { "x-env": "prod", "x-tenant": "acme" },
             organization: "product",
+            api: "chat",
             whole: "stream"
           }),
           Layer.succeed(

@@ -540,6 +540,11 @@ describe("answer", () => {
       ["PROHIBITED_CONTENT", { _tag: "ContentFilter" }],
       ["SPII", { _tag: "ContentFilter" }],
       ["IMAGE_SAFETY", { _tag: "ContentFilter" }],
+      ["ESCALATION", { _tag: "ContentFilter" }],
+      ["PUP_LIMITED_DISABLED", { _tag: "ContentFilter" }],
+      ["MODEL_ARMOR", { _tag: "ContentFilter" }],
+      ["IMAGE_OTHER", { _tag: "Other", reason: "IMAGE_OTHER" }],
+      ["CONTINUATION", { _tag: "MaxTokens" }],
       ["FINISH_REASON_UNSPECIFIED", { _tag: "None" }],
       ["LANGUAGE", { _tag: "Other", reason: "LANGUAGE" }],
       ["FROM_THE_FUTURE", { _tag: "Other", reason: "FROM_THE_FUTURE" }],
@@ -643,6 +648,15 @@ describe("answer", () => {
         "ContentFilter",
         "HARM_CATEGORY_HARASSMENT"
       ],
+      ...["ESCALATION", "PUP_LIMITED_DISABLED", "MODEL_ARMOR"].map((finishReason) =>
+        [
+          `an answer that ${finishReason} took`,
+          answer([], { finishReason }),
+          "ClientError",
+          "ContentFilter",
+          finishReason
+        ] as const
+      ),
       [
         "a malformed call",
         answer([], { finishReason: "MALFORMED_FUNCTION_CALL", finishMessage: "Malformed function call: print(" }),
@@ -658,6 +672,19 @@ describe("answer", () => {
         ""
       ],
       ["nothing that every answer has", { foo: 1 }, "Transient", "Malformed", ""],
+      [
+        "a setting that the model does not take",
+        {
+          error: {
+            code: 400,
+            status: "INVALID_ARGUMENT",
+            message: "Thinking level MINIMAL is not supported for this model."
+          }
+        },
+        "ClientError",
+        "Unsupported",
+        "MINIMAL"
+      ],
       ["an error", { error: { code: 503, status: "UNAVAILABLE", message: "busy" } }, "Transient", "Overloaded", "busy"]
     ] as const
   ) {

@@ -81,6 +81,13 @@ describe("request", () => {
     assert.deepStrictEqual(body["include"], ["reasoning.encrypted_content"])
   })
 
+  it("asks no model for encrypted reasoning that is known not to reason", () => {
+    const include = (model: string) => bodyOf({ model })["include"]
+    for (const model of ["gpt-4.1", "gpt-4o-mini", "gpt-5-chat-latest"]) assert.isUndefined(include(model), model)
+    for (const model of ["gpt-5", "o3", "gpt-6.1-sol", "my-deployment"]) assert.isDefined(include(model), model)
+    assert.strictEqual(bodyOf({ model: "gpt-4.1" })["store"], false)
+  })
+
   it("streams without obfuscation where the server knows it", () => {
     assert.deepStrictEqual(bodyOf({}, {}, true)["stream_options"], { include_obfuscation: false })
     assert.isUndefined(bodyOf({}, { native: false }, true)["stream_options"])
@@ -646,6 +653,13 @@ describe("failure", () => {
       [error("context_length_exceeded"), 400, "ClientError", "ContextWindow"],
       [error("unsupported_value"), 400, "ClientError", "Unsupported"],
       [error("unknown_parameter"), 400, "ClientError", "Unsupported"],
+      [
+        error(null, "Unsupported parameter: 'top_p' is not supported with this model."),
+        400,
+        "ClientError",
+        "Unsupported"
+      ],
+      [error(null, "the request exceeds the available context size"), 400, "ClientError", "ContextWindow"],
       [error(null, "No tool output found for function call call_1."), 400, "ClientError", "InvalidRequest"],
       [error("invalid_prompt", "flagged as violating our usage policy"), 400, "ClientError", "ContentFilter"],
       [error("invalid_prompt", "it is too odd"), 400, "ClientError", "InvalidRequest"],

@@ -9,11 +9,13 @@ import * as CompletionResponse from "../../src/CompletionResponse.ts"
 import * as Message from "../../src/Message.ts"
 import * as TokenUsage from "../../src/TokenUsage.ts"
 import * as Tool from "../../src/Tool.ts"
+import { isObject, parseJson } from "../../src/wire/json.ts"
 import { responses, server } from "../../src/wire/responses/wire.ts"
 import type { Asked } from "../../src/wire/Wire.ts"
+import { frames } from "../conformance/events.ts"
 import { differences } from "../conformance/json.ts"
 import { make, type Random } from "../fuzz/random.ts"
-import { broken, streamed, streamedText, whole } from "./responsesRun.ts"
+import { broken, mintId, streamed, streamedText, whole } from "./responsesRun.ts"
 
 const runs = 2000
 
@@ -158,11 +160,14 @@ const completionFrom = (random: Random): Completion.Completion =>
 // What this wire cannot say of a request
 // ---------------------------------------------------------------------------------------------------------------------
 
+const withoutId = (part: Message.ReasoningPart): Message.ReasoningPart => {
+  const { id: _, ...rest } = part
+  return rest
+}
+
 const withoutIds = (reasoning: Message.Reasoning, ...tags: ReadonlyArray<string>): Message.Reasoning => ({
   _tag: "Reasoning",
-  content: tags.flatMap((tag) => reasoning.content.filter(({ _tag }) => _tag === tag)).map(({ id: _, ...part }) =>
-    part as Message.ReasoningPart
-  )
+  content: tags.flatMap((tag) => reasoning.content.filter(({ _tag }) => _tag === tag)).map(withoutId)
 })
 
 // An automatic detail is what is sent where none is; plain texts go as texts; only files in the request have names.
@@ -276,7 +281,7 @@ const normalContent = (
 ): ReadonlyArray<Message.AssistantContent> => {
   switch (content._tag) {
     case "Text": {
-      const { signature, ...text } = content
+      const { signature: _, ...text } = content
       // That a text is a refusal is known at its end alone.
       return content.text === "" && content.citations === undefined ? [] : [streamed ? text : content]
     }
@@ -285,7 +290,7 @@ const normalContent = (
         part._tag === "Text" || part._tag === "Summary" ? [{ _tag: "Summary", text: part.text } as const] : []
       )
       const rest = content.content.filter(({ _tag }) => _tag === "Encrypted")
-      const parts = [...readable, ...rest].map(({ id: _, ...part }) => part as Message.ReasoningPart)
+      const parts = [...readable, ...rest].map(withoutId)
       return parts.length === 0 ? [] : [{ _tag: "Reasoning", content: parts }]
     }
     case "Image":
@@ -399,6 +404,29 @@ describe("laws", () => {
         stream = stream.replaceAll(/"item_id":"[^"]*"/g, () => `"item_id":"${random.below(1000)}"`)
       }
       return broken(streamedText(openai, about.completion, stream))
+    })
+  })
+
+  it("nothing that comes makes the wire throw", () => {
+    each(5, (random) => {
+      const response = answerFrom(random)
+      const mutated = (value: unknown): unknown => parseJson(random.mutateJson(JSON.stringify(value)))
+      const body = mutated(server.encode({ response }, about, stamp))
+      if (isObject(body)) openai.response(body, mintId)
+      openai.failures.errorIn(body)
+      const request = openai.request(completionFrom(random), "any", false)
+      const asking = mutated("body" in request ? request.body : {})
+      if (isObject(asking)) server.decode({ body: asking, headers: {}, path: "/responses" })
+      const decoder = openai.stream(mintId)
+      const parts: Array<CompletionPart.CompletionPart> = []
+      for (const { data } of frames(streamOf(response))) {
+        const event = random.chance(0.3) ? mutated(data) : data
+        if (isObject(event)) decoder.event(event, parts)
+        if (random.chance(0.1)) decoder.answer()
+      }
+      decoder.answer()
+      decoder.close(parts)
+      return []
     })
   })
 

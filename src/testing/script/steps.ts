@@ -103,7 +103,7 @@ const collector = () => {
     return content
   }
 
-  const text = (at: string, { index, phase, text }: Extract<Piece, { _tag: "TextDelta" }>): Open => {
+  const text = (at: string, { index, phase }: Extract<Piece, { _tag: "TextDelta" }>): Open => {
     const found = find(at, index, "Text")
     return found !== undefined && (index !== undefined || phase === undefined || phase === found.first.phase)
       ? found

@@ -82,13 +82,13 @@ export const problemOf = (root: JsonRecord): string | undefined => {
   const fine = new Set<string>()
   const visit = (node: unknown, path: ReadonlyArray<string>, open: ReadonlySet<string>): string | undefined => {
     if (!isObject(node)) return undefined
-    const where = path.length === 0 ? "the root" : path.join(".")
+    const where = (): string => path.length === 0 ? "the root" : path.join(".")
     if (isObject(node["additionalProperties"])) {
-      return `${where}: an object of any keys is not taken; name its properties, or use an array of keys and values`
+      return `${where()}: an object of any keys is not taken; name its properties, or use an array of keys and values`
     }
     const ref = string(node["$ref"])
     const name = definitionIn(ref)
-    if (ref === "#" || (name !== undefined && open.has(name))) return `${where}: a recursive schema is not taken`
+    if (ref === "#" || (name !== undefined && open.has(name))) return `${where()}: a recursive schema is not taken`
     if (name !== undefined && !fine.has(name)) {
       const problem = visit(definitions[name], ["$defs", name], new Set([...open, name]))
       if (problem !== undefined) return problem

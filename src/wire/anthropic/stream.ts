@@ -105,6 +105,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
   const byIndex = new Map<number, Block>()
   // Those that are open, oldest first; what was stopped is taken off when it comes to the top.
   const open: Array<Block> = []
+  let unseen = 0
   let calls = 0
   let openCalls = 0
   // Calls that were stopped, and of which only what comes next tells that they are whole.
@@ -162,6 +163,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
       calls++
       openCalls++
     }
+    unseen++
     blocks.push(block)
     open.push(block)
     byIndex.set(index, block)
@@ -231,12 +233,16 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
         return
       }
       case "signature_delta":
+        unseen++
         block.signature += string(delta["signature"]) ?? ""
         return
       case "citations_delta":
-        if (delta["citation"] !== undefined) block.citations.push(delta["citation"])
+        if (delta["citation"] === undefined) return
+        unseen++
+        block.citations.push(delta["citation"])
         return
       case "compaction_delta":
+        unseen++
         block.text += string(delta["content"]) ?? ""
         block.encrypted += string(delta["encrypted_content"]) ?? ""
     }
@@ -287,6 +293,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
     close: (parts) => {
       for (const block of blocks) if (isThere(block)) finish(block, parts)
     },
+    changes: () => unseen,
     head: () => ({ id: string(message["id"]), model: string(message["model"]) }),
     answer: () =>
       answerOf(

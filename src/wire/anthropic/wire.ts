@@ -2,6 +2,7 @@
  * Anthropic Messages, both halves.
  */
 import { sse } from "../sse.ts"
+import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
 import { failures } from "./failure.ts"
 import { request } from "./request.ts"
@@ -20,6 +21,8 @@ export const anthropic = (name: string, options?: Options): Wire => ({
   accepts,
   framing: sse(),
   failures,
+  pings: true,
+  thinking: thinking(vendor, options?.models),
   request: request(name, options),
   response: response(name),
   stream: stream(name)

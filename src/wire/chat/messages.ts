@@ -2,6 +2,7 @@
  * The messages of a request. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Reasoning tokens".
  */
 import type * as Message from "../../Message.ts"
+import type { Overrides } from "../../Models.ts"
 import { cacheControl, callArguments, decodeText, present, resultText } from "../encode.ts"
 import { object, string } from "../json.ts"
 import { audioFormats, detailsField, type Dialect, reasoningFields } from "./shape.ts"
@@ -9,6 +10,10 @@ import { audioFormats, detailsField, type Dialect, reasoningFields } from "./sha
 /** Who asks: a dialect, under the name of an instance. */
 export interface Speaker extends Dialect {
   readonly name: string
+  /** The service, by the name under which its models are known; the name of the instance unless given. */
+  readonly service?: string | undefined
+  /** What holds of models instead of what is known. */
+  readonly models?: Overrides | undefined
 }
 
 const dataUrl = (source: Message.Base64): string => `data:${source.mediaType};base64,${source.data}`
@@ -30,13 +35,21 @@ const file = ({ source, title }: Message.Document) => {
   }
 }
 
-const inputAudio = (source: Message.Source) => {
+const inputAudio = (source: Message.Source, plain: boolean) => {
   // Anything but data was refused before, and so was, where it matters, any other format.
   const { data, mediaType } = source as Message.Base64
-  return { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
+  return plain ? data : { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
 }
 
-const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => {
+// Mistral's own forms.
+const document = ({ source, title }: Message.Document) => ({
+  type: "document_url",
+  document_url: urlOf(source),
+  ...present("document_name", title)
+} as const)
+
+const userPart = (dialect: Dialect, content: Exclude<Message.UserContent, Message.ToolResult>) => {
+  const own = dialect.media === "mistral"
   switch (content._tag) {
     case "Text":
       return { type: "text", text: content.text } as const
@@ -46,12 +59,14 @@ const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => 
         image_url: { url: urlOf(content.source), ...present("detail", content.detail) }
       } as const
     case "Audio":
-      return { type: "input_audio", input_audio: inputAudio(content.source) } as const
+      return { type: "input_audio", input_audio: inputAudio(content.source, own) } as const
     case "Video":
       return { type: "video_url", video_url: { url: urlOf(content.source) } } as const
     case "Document":
       return isPlainText(content.source)
         ? { type: "text", text: decodeText(content.source.data) } as const
+        : own && content.source._tag !== "FileId"
+        ? document(content)
         : { type: "file", file: file(content) } as const
   }
 }
@@ -126,7 +141,7 @@ export const writesDetails = (reasoning: ReadonlyArray<Message.Reasoning>): bool
 const reasoningOf = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>) => {
   const reasoning = contents.filter((content) => content._tag === "Reasoning")
   const parts = reasoning.flatMap(({ content }) => content)
-  if (dialect.reasoning === "none" || parts.length === 0) return {}
+  if (dialect.reasoning === "none" || dialect.reasoning === "content" || parts.length === 0) return {}
   const plain = plainField(reasoning)
   const inDetails = dialect.reasoning === "details" || writesDetails(reasoning)
   const text = dialect.reasoning === "field" && (plain !== undefined || !inDetails) ? readable(parts) : ""
@@ -145,11 +160,30 @@ const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
     })
   )
 
-const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
-  const native = message.provider === undefined || message.provider === speaker.name
-  const parts = message.content.flatMap((content) =>
-    content._tag === "Text" && content.text !== "" ? [textPart(speaker, content.text, content)] : []
+export interface ThinkingPart extends Marked {
+  readonly type: "thinking"
+  readonly thinking: ReadonlyArray<{ readonly type: "text"; readonly text: string }>
+}
+
+// Reasoning as a part of the content, as Mistral gives it.
+const thinkingPart = ({ content }: Message.Reasoning): ThinkingPart => ({
+  type: "thinking",
+  thinking: content.flatMap((part) =>
+    part._tag === "Text" || part._tag === "Summary" ? [{ type: "text", text: part.text } as const] : []
   )
+})
+
+const assistantPart = (speaker: Speaker, native: boolean) =>
+(
+  content: Message.AssistantContent
+): ReadonlyArray<TextPart | ThinkingPart> => {
+  if (content._tag === "Text") return content.text === "" ? [] : [textPart(speaker, content.text, content)]
+  return content._tag === "Reasoning" && native && speaker.reasoning === "content" ? [thinkingPart(content)] : []
+}
+
+const assistantMessages = (speaker: Speaker, message: Message.Assistant, reasoningInTurns: boolean) => {
+  const native = message.provider === undefined || message.provider === speaker.name
+  const parts = message.content.flatMap(assistantPart(speaker, native))
   const calls = message.content.filter((content) => content._tag === "ToolCall")
   const reasoning = native ? reasoningOf(speaker, message.content) : {}
   const blocks = message.content.filter((content) => content._tag === "ProviderBlock")
@@ -158,6 +192,7 @@ const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
   const encoded = {
     role: "assistant",
     ...(parts.length > 0 && { content: contentOf(parts) }),
+    ...(reasoningInTurns && { reasoning_content: "" }),
     ...reasoning,
     ...(calls.length > 0 && {
       tool_calls: calls.map((call) => ({
@@ -172,7 +207,7 @@ const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
     ...ownFields(blocks)
   } as const
   // Servers refuse a message of reasoning alone.
-  return parts.length > 0 || calls.length > 0 || blocks.length > 0 ? [encoded] : []
+  return parts.some((part) => part.type === "text") || calls.length > 0 || blocks.length > 0 ? [encoded] : []
 }
 
 const userMessages = (dialect: Dialect, message: Message.User) => {
@@ -180,7 +215,7 @@ const userMessages = (dialect: Dialect, message: Message.User) => {
   const parts = message.content.flatMap((content) =>
     content._tag === "ToolResult" || (content._tag === "Text" && content.text === "")
       ? []
-      : [{ ...userPart(content), ...mark(dialect, content) }]
+      : [{ ...userPart(dialect, content), ...mark(dialect, content) }]
   )
   // The results of a turn stand directly behind its calls.
   return [
@@ -194,13 +229,13 @@ export const systemMessages = (dialect: Dialect, text: string, marked: { readonl
   text === "" ? [] : [{ role: "system", content: contentOf([textPart(dialect, text, marked)]) } as const]
 
 /** A message as the messages that say it. */
-export const messagesOf = (speaker: Speaker) => (message: Message.Message) => {
+export const messagesOf = (speaker: Speaker, reasoningInTurns: boolean) => (message: Message.Message) => {
   switch (message._tag) {
     case "System":
       return systemMessages(speaker, message.content, message)
     case "User":
       return userMessages(speaker, message)
     case "Assistant":
-      return assistantMessages(speaker, message)
+      return assistantMessages(speaker, message, reasoningInTurns)
   }
 }

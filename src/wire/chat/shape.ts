@@ -12,19 +12,46 @@ export interface Dialect {
   readonly accepts: Accepts
   /** Which ids of tool calls a server takes, by model. */
   readonly callIds: (model: string) => CallIds
-  /** How reasoning goes back: in the fields of the message that it came in, as a list of details, or not at all. */
-  readonly reasoning: "field" | "details" | "none"
+  /** How reasoning goes back: in the fields or the content that it came in, as a list of details, or not at all. */
+  readonly reasoning: "field" | "content" | "details" | "none"
   /** How a request asks for reasoning: by an effort, or by an object that knows budgets too. */
   readonly asksReasoning: "reasoning_effort" | "reasoning"
+  /** The switch that turns reasoning on and off, where efforts alone do not. */
+  readonly toggle?: "thinking" | "reasoning" | undefined
   /** Whether contents may carry Anthropic's cache marks. */
   readonly cacheMarks: boolean
-  /** Where `maxTokens` goes for a model. */
-  readonly maxTokens: (model: string) => "max_tokens" | "max_completion_tokens"
+  /** Where `maxTokens` goes; OpenAI's models differ. */
+  readonly maxTokens: "max_tokens" | "max_completion_tokens" | "byModel"
   /** Some servers call no tools when they are asked for structured output at the same time. */
   readonly schemaAfterTools: boolean
   /** Whether a schema of the answer must be an object at its root. */
   readonly objectAtRoot: boolean
+  /** Whether a stream has to be asked for its usage. */
+  readonly streamOptions: boolean
+  readonly seedField: "seed" | "random_seed"
+  /** The word for any tool, but one. */
+  readonly requiredWord: "required" | "any"
+  /** Whether a tool can be forced while the model thinks. */
+  readonly forcedTools?: "withoutThinking" | undefined
+  /** How documents and audio are written. */
+  readonly media: "openai" | "mistral"
 }
+
+/** What a server does in another way than most that are compatible with OpenAI. */
+export type Particulars = Partial<
+  Pick<
+    Dialect,
+    | "forcedTools"
+    | "maxTokens"
+    | "media"
+    | "reasoning"
+    | "requiredWord"
+    | "schemaAfterTools"
+    | "seedField"
+    | "streamOptions"
+    | "toggle"
+  >
+>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Words
@@ -100,10 +127,6 @@ export const fileTypes: Readonly<Record<string, string>> = {
 // Dialects
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Models from gpt-5 on and the o-series refuse the older name, which is the only one that other servers know. What Azure
-// calls gpt-35 is 3.5.
-const newerModel = /^(ft:)?(gpt-(?!35\b)([5-9]|\d\d+)|o\d+)([.:-]|$)/
-
 // Azure names this limit, OpenAI a later and longer one.
 const isShort = (id: string): boolean => id.length <= 40
 
@@ -139,10 +162,13 @@ export const openAiDialect: Dialect = {
   reasoning: "none",
   asksReasoning: "reasoning_effort",
   cacheMarks: false,
-  maxTokens: (model) =>
-    newerModel.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens",
+  maxTokens: "byModel",
   schemaAfterTools: false,
-  objectAtRoot: true
+  objectAtRoot: true,
+  streamOptions: true,
+  seedField: "seed",
+  requiredWord: "required",
+  media: "openai"
 }
 
 /** Any other server of the protocol: takes more contents, and is asked for no newer features. */
@@ -171,7 +197,11 @@ export const openRouterDialect: Dialect = {
   reasoning: "details",
   asksReasoning: "reasoning",
   cacheMarks: true,
-  maxTokens: () => "max_tokens",
+  maxTokens: "max_tokens",
   schemaAfterTools: false,
-  objectAtRoot: true
+  objectAtRoot: true,
+  streamOptions: true,
+  seedField: "seed",
+  requiredWord: "required",
+  media: "openai"
 }

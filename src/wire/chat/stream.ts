@@ -29,14 +29,28 @@ import { reasoningFields } from "./shape.ts"
 
 /** A content of the answer as far as it came; its place among them is its index. */
 type Item =
-  | { readonly _tag: "Reasoning"; readonly message: Record<string, unknown>; readonly details: Details }
-  | { readonly _tag: "Thinking"; text: string }
-  | { readonly _tag: "Text"; text: string }
-  | { readonly _tag: "Call"; readonly call: Call; id: string | undefined }
+  | ReasoningItem
+  | TextItem
+  | CallItem
   | { readonly _tag: "Image"; readonly image: unknown }
   | { readonly _tag: "Audio"; readonly audio: Record<string, unknown> }
 
-type CallItem = Extract<Item, { readonly _tag: "Call" }>
+interface ReasoningItem {
+  readonly _tag: "Reasoning"
+  readonly message: Record<string, unknown>
+  readonly details: Details
+}
+
+interface TextItem {
+  readonly _tag: "Text" | "Thinking"
+  text: string
+}
+
+interface CallItem {
+  readonly _tag: "Call"
+  readonly call: Call
+  readonly id: string
+}
 
 type Details = Map<string, Record<string, unknown>>
 
@@ -79,9 +93,10 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   let hasText = false
   let done = false
   const items: Array<Item> = []
-  const places: { [Tag in Item["_tag"]]?: number | undefined } = {}
-  const callItems = new Map<Call, { readonly index: number; readonly item: CallItem }>()
+  const places: { [Tag in "Reasoning" | "Text" | "Thinking"]?: number | undefined } = {}
+  const callPlaces = new Map<Call, number>()
   const ended = new Map<number, Message.AssistantContent>()
+  let unseen = 0
   const calls = makeCalls()
   let current: Call | undefined
   const body: Record<string, unknown> = {}
@@ -89,20 +104,31 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const refusals: Array<string> = []
   const others = gatherChoices()
 
+  // Reasoning and audio that have shown nothing yet have no place among the contents so far.
+  let reasoning: ReasoningItem | undefined
+  let audio: Record<string, unknown> | undefined
+
+  // What comes now is another content: reasoning that shows nothing has come to its end.
+  const settle = (parts: Array<CompletionPart>): void => {
+    if (reasoning === undefined || places.Reasoning !== undefined || contentOf(reasoning).length === 0) return
+    end(items.push(reasoning) - 1, parts)
+    reasoning = undefined
+  }
+
   // The item of a kind that pieces are added to, and its index.
-  const itemOf = <Tag extends Item["_tag"]>(
-    tag: Tag,
-    create: () => Extract<Item, { readonly _tag: Tag }>
-  ): readonly [Extract<Item, { readonly _tag: Tag }>, number] => {
-    const index = places[tag] ??= items.push(create()) - 1
-    return [items[index] as Extract<Item, { readonly _tag: Tag }>, index]
+  const textOf = (tag: "Text" | "Thinking", parts: Array<CompletionPart>): readonly [TextItem, number] => {
+    if (places[tag] === undefined) {
+      settle(parts)
+      places[tag] = items.push({ _tag: tag, text: "" }) - 1
+    }
+    return [items[places[tag]] as TextItem, places[tag]]
   }
 
   const addText = (text: string | undefined, parts: Array<CompletionPart>): void => {
     if (text === undefined) return
     // Text behind reasoning of the same list is another content than text before it.
     places.Thinking = undefined
-    const [item, index] = itemOf("Text", () => ({ _tag: "Text", text: "" }))
+    const [item, index] = textOf("Text", parts)
     item.text += text
     parts.push({ _tag: "TextDelta", index, text })
   }
@@ -110,7 +136,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const addThinking = (text: string, parts: Array<CompletionPart>): void => {
     if (text === "") return
     places.Text = undefined
-    const [item, index] = itemOf("Thinking", () => ({ _tag: "Thinking", text: "" }))
+    const [item, index] = textOf("Thinking", parts)
     item.text += text
     parts.push({ _tag: "ReasoningDelta", index, text })
   }
@@ -142,17 +168,19 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const plain = field && string(delta[field])
     const given = array(delta["reasoning_details"]).filter(isObject)
     if (plain === undefined && given.length === 0) return
-    const [{ details, message }, index] = itemOf("Reasoning", () => ({
-      _tag: "Reasoning",
-      message: {},
-      details: new Map()
-    }))
+    reasoning ??= { _tag: "Reasoning", message: {}, details: new Map() }
+    const { details, message } = reasoning
     if (field !== undefined && plain !== undefined) message[field] = `${string(message[field]) ?? ""}${plain}`
     for (const detail of given) addDetail(details, detail)
     // Details repeat what the plain text says, or said.
     const said = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
     const text = said ?? given.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
-    if (text !== "") parts.push({ _tag: "ReasoningDelta", index, text })
+    if (text === "") {
+      if (given.some((detail) => string(detail["data"] ?? detail["signature"]) !== undefined)) unseen++
+      return
+    }
+    const index = places.Reasoning ??= items.push(reasoning) - 1
+    parts.push({ _tag: "ReasoningDelta", index, text })
   }
 
   const addRefusal = (delta: JsonRecord, parts: Array<CompletionPart>): void => {
@@ -167,29 +195,39 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const added = calls.add(fragment)
     if (added === undefined) return
     const { call, isNew, piece } = added
-    if (isNew) {
-      // What went before is whole by now, if its text says so; others may go on behind it.
-      if (current !== undefined && isWhole(current) && calls.certain()) end(callItems.get(current)!.index, parts)
-      const item: CallItem = { _tag: "Call", call, id: undefined }
-      callItems.set(call, { index: items.push(item) - 1, item })
-    }
+    // What went before is whole by now, if its text says so; others may go on behind it.
+    if (isNew && current !== undefined && isWhole(current) && calls.certain()) endCall(current, parts)
     current = call
-    const { index, item } = callItems.get(call)!
-    if (call.name === "" || call.ended) return
-    const fresh = item.id === undefined ? call.arguments : piece
-    if (item.id === undefined) {
-      item.id = call.id ?? mintId(call.position)
-      const start = { _tag: "ToolCallStart", index, id: item.id, name: call.name } as const
-      parts.push(call.signature === undefined ? start : { ...start, signature: call.signature })
+    if (call.name === "" || call.ended) {
+      unseen++
+      return
     }
+    const begun = callPlaces.get(call)
+    const fresh = begun === undefined ? call.arguments : piece
+    const index = begun ?? startCall(call, parts)
     if (fresh !== "" && !isEmpty(call)) parts.push({ _tag: "ToolCallDelta", index, arguments: fresh })
+  }
+
+  const startCall = (call: Call, parts: Array<CompletionPart>): number => {
+    settle(parts)
+    const id = call.id ?? mintId(call.position)
+    const index = items.push({ _tag: "Call", call, id }) - 1
+    callPlaces.set(call, index)
+    const start = { _tag: "ToolCallStart", index, id, name: call.name } as const
+    parts.push(call.signature === undefined ? start : { ...start, signature: call.signature })
+    return index
+  }
+
+  const endCall = (call: Call, parts: Array<CompletionPart>): void => {
+    const index = callPlaces.get(call)
+    if (index !== undefined) end(index, parts)
   }
 
   const complete = (): boolean => finish !== undefined || done
 
-  // A call that the stream broke off in is no call, and one whose name never came cannot be run.
-  const callOf = (call: Call, id: string | undefined): ReadonlyArray<Message.ToolCall> => {
-    if (id === undefined || isOpen(call) || (isEmpty(call) && !complete())) return []
+  // A call that the stream broke off in is no call.
+  const callOf = ({ call, id }: CallItem): ReadonlyArray<Message.ToolCall> => {
+    if (isOpen(call) || (isEmpty(call) && !complete())) return []
     const value = argumentsOf(call.arguments, ending(finish, native).truncated)
     return value === undefined ? [] : [{
       _tag: "ToolCall",
@@ -209,7 +247,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
       case "Text":
         return [{ _tag: "Text", text: item.text }]
       case "Call":
-        return callOf(item.call, item.id)
+        return callOf(item)
       case "Image":
         return imageOf(item.image)
       case "Audio":
@@ -245,9 +283,14 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     addContent(delta["content"], parts)
     addRefusal(delta, parts)
     for (const fragment of fragmentsOf(delta)) addCall(fragment, parts)
-    for (const image of array(delta["images"])) items.push({ _tag: "Image", image })
+    for (const image of array(delta["images"])) {
+      unseen++
+      settle(parts)
+      end(items.push({ _tag: "Image", image }) - 1, parts)
+    }
     if (isObject(delta["audio"])) {
-      addAudio(itemOf("Audio", () => ({ _tag: "Audio", audio: {} }))[0].audio, delta["audio"])
+      unseen++
+      addAudio(audio ??= {}, delta["audio"])
     }
     const { refusal: _, ...more } = unread(delta, "message")
     gather(rest, { ...unread(choice, "choice"), ...more })
@@ -259,7 +302,11 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const { truncated, ...ends } = ending(finish, native)
     const usageGiven = reported ?? {}
     return {
-      choice: items.flatMap((_, index) => contentAt(index) ?? []),
+      choice: [
+        ...items.flatMap((_, index) => contentAt(index) ?? []),
+        ...(reasoning !== undefined && places.Reasoning === undefined ? contentOf(reasoning) : []),
+        ...audioOf(audio, name)
+      ],
       ...ends,
       malformedCall: malformedCall(truncated),
       absent: !hasChoice,
@@ -297,7 +344,12 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     complete,
     close: (parts) => {
       items.forEach((_, index) => end(index, parts))
+      settle(parts)
+      if (audio === undefined) return
+      end(items.push({ _tag: "Audio", audio }) - 1, parts)
+      audio = undefined
     },
+    changes: () => unseen,
     head: () => ({ id, model }),
     answer
   }

@@ -1,32 +1,54 @@
 /**
  * Chat Completions, both halves: of OpenAI, of OpenRouter, and of every compatible server.
  */
+import type { Overrides } from "../../Models.ts"
 import { sse } from "../sse.ts"
+import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
 import { failures, openRouterFailures } from "./failure.ts"
+import type { Speaker } from "./messages.ts"
 import { request } from "./request.ts"
 import { response } from "./response.ts"
-import { compatibleDialect, type Dialect, openAiDialect, openRouterDialect } from "./shape.ts"
+import { compatibleDialect, openAiDialect, openRouterDialect, type Particulars } from "./shape.ts"
 import { stream } from "./stream.ts"
 
 export { openAiServer, openRouterServer } from "./server.ts"
+export type { Particulars } from "./shape.ts"
 
-const make = (dialect: Dialect) => (name: string): Wire => ({
-  vendor: dialect.vendor,
-  name,
-  accepts: dialect.accepts,
+/** What an instance is told of its models. */
+export interface Options {
+  /** What holds of models instead of what is known. */
+  readonly models?: Overrides | undefined
+}
+
+/** What is known of a compatible server besides. */
+export interface CompatibleOptions extends Options {
+  /** The service, by the name under which its models are known (`groq`); the name of the instance unless given. */
+  readonly service?: string | undefined
+  readonly particulars?: Particulars | undefined
+}
+
+const make = (speaker: Speaker): Wire => ({
+  vendor: speaker.vendor,
+  name: speaker.name,
+  accepts: speaker.accepts,
   framing: sse("[DONE]"),
-  failures: dialect.vendor === "openrouter" ? openRouterFailures : failures,
-  request: request({ ...dialect, name }),
-  response: response(name),
-  stream: stream(name)
+  failures: speaker.vendor === "openrouter" ? openRouterFailures : failures,
+  ...(speaker.vendor === "openrouter" && { pings: true }),
+  thinking: thinking(speaker.service ?? speaker.name, speaker.models, "chat"),
+  request: request(speaker),
+  response: response(speaker.name),
+  stream: stream(speaker.name)
 })
 
 /** OpenAI's own API, for the instance of this name. */
-export const openAi = make(openAiDialect)
+export const openAi = (name: string, { models }: Options = {}): Wire =>
+  make({ ...openAiDialect, name, service: "openai", models })
 
 /** Any other server of the protocol, for the instance of this name. */
-export const compatible = make(compatibleDialect)
+export const compatible = (name: string, { models, particulars, service }: CompatibleOptions = {}): Wire =>
+  make({ ...compatibleDialect, ...particulars, name, service, models })
 
 /** OpenRouter, for the instance of this name. */
-export const openRouter = make(openRouterDialect)
+export const openRouter = (name: string, { models }: Options = {}): Wire =>
+  make({ ...openRouterDialect, name, service: "openrouter", models })

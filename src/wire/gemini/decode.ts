@@ -73,7 +73,9 @@ const toolsOf = (all: unknown) => {
   return {
     tools: tools.flatMap((tool) => array(tool["functionDeclarations"]).filter(isObject).map(toolOf)),
     // The tools that the provider runs.
-    own: tools.map(({ functionDeclarations: _, ...tool }) => tool).filter((tool) => Object.keys(tool).length > 0)
+    own: tools
+      .map((tool) => Object.fromEntries(Object.entries(tool).filter(([name]) => name !== "functionDeclarations")))
+      .filter((tool) => Object.keys(tool).length > 0)
   }
 }
 

@@ -22,7 +22,7 @@ const deepestPath = 256
 // `.name`, `[0]`, `['name']` or `["name"]`.
 const step = /\.([^.[\]'"]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]/y
 
-/** The steps of a path; undefined when it is none that leads to a single value. */
+/** The steps of a path; undefined when it does not lead to a single value. */
 const parse = (path: string): ReadonlyArray<Segment> | undefined => {
   if (!path.startsWith("$") || path.length > longestPath) return undefined
   const segments: Array<Segment> = []

@@ -310,6 +310,9 @@ const reasoningOf = ({ reasoning }: Completion.Completion, rules: Models.Rules) 
   return Object.keys(fields).length === 0 ? undefined : fields
 }
 
+// Of a model that does not reason, the encrypted form may not be asked for. One that nobody knows is new, and reasons.
+const mayReason = (rules: Models.Rules): boolean => Models.isKnown(rules) ? (rules.thinking?.length ?? 0) > 0 : true
+
 export const schemaFormat = (schema: JsonRecord) => ({
   type: "json_schema",
   name: (string(schema["title"]) ?? "response").replaceAll(/[^a-zA-Z0-9_-]/g, "_").slice(0, 64),
@@ -339,7 +342,8 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
     ...present("reasoning", reasoningOf(completion, rules)),
     ...(outputSchema !== undefined && { text: { format: schemaFormat(outputSchema) } }),
     ...(native && isMarked(completion) && { prompt_cache_key: cacheKey(completion) }),
-    ...(stateless && { store: false, include: ["reasoning.encrypted_content"] as const })
+    ...(stateless && { store: false }),
+    ...(stateless && mayReason(rules) && { include: ["reasoning.encrypted_content"] as const })
   }
 }
 

@@ -21,7 +21,7 @@ export interface Options {
   readonly models?: Overrides | undefined
 }
 
-/** Server-side names of what the vocabulary calls a document's or an audio's media type. */
+/** The names of the formats of audio, by media type. */
 export const audioFormats: Readonly<Record<string, "wav" | "mp3">> = {
   "audio/wav": "wav",
   "audio/x-wav": "wav",
@@ -51,8 +51,8 @@ export const callIds: CallIds = { fits: (id, own) => own ? id.length <= 64 : pla
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Items that go back without their id: it is that of a stored item, which a request that stores nothing has not. What the
- * client ran itself is told apart by its `call_id`.
+ * Items that go back without their id: it names a stored item, and nothing is stored. Calls that the client ran are told
+ * apart by their `call_id`.
  */
 export const withoutId: ReadonlySet<unknown> = new Set([
   "custom_tool_call",

@@ -48,7 +48,7 @@ interface Slot {
   item: JsonRecord
   /** Its contents, by their index in it; only messages have more than one. */
   readonly contents: Map<number, Open>
-  /** The number of the call, of the id that it was given, and whether that was told. */
+  /** Which call of the answer it is; its id, once its start was told. */
   call?: { readonly number: number; id?: string }
   /** Its arguments are whole. */
   whole: boolean
@@ -66,8 +66,6 @@ const typeOf = (event: string): string =>
     ? "reasoning"
     : event.startsWith("response.function_call")
     ? "function_call"
-    : event.startsWith("response.custom_tool_call")
-    ? "custom_tool_call"
     : "message"
 
 const argumentsText = (value: unknown): string =>
@@ -78,18 +76,16 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const byIndex = new Map<number, Slot>()
   const byType = new Map<string, Slot>()
   let next = 0
+  let unseen = 0
   let calls = 0
-  let head: { id?: string | undefined; model?: string | undefined } = {}
+  let head: ReturnType<StreamDecoder["head"]> = {}
   let last: JsonRecord | undefined
   let conflict: string | undefined
   let said = false
 
-  // -------------------------------------------------------------------------------------------------------------------
-  // Slots and contents
-  // -------------------------------------------------------------------------------------------------------------------
-
   const openSlot = (type: string, item: JsonRecord, index: number | undefined): Slot => {
     const slot: Slot = { type, item, contents: new Map(), whole: false, done: false }
+    unseen++
     slots.push(slot)
     byType.set(type, slot)
     if (index !== undefined) byIndex.set(index, slot)
@@ -174,7 +170,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const completeReasoning = (slot: Slot, key: string, whole: string, parts: Parts): void =>
     addReasoning(slot, key, rest(slot.contents.get(0)?.pieces.get(key), whole) ?? "", parts)
 
-  // Two readings of one call are none: nobody shall run either.
+  // Of two versions of one call, nobody knows which was meant: neither is run.
   const completeArguments = (slot: Slot, whole: string, parts: Parts): void => {
     if (slot.whole || whole === "") return
     const pieces = slot.contents.get(0)?.pieces.get("arguments")
@@ -256,6 +252,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
 
   const endItem = (slot: Slot, item: JsonRecord, parts: Parts): void => {
     if (slot.done) return
+    unseen++
     const before = slot.item
     slot.item = item
     if (slot.type === "message") {
@@ -325,7 +322,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       completeText(slotOf(event, typeOf(type)), at(event, "content_index"), event, parts),
     "response.output_text.annotation.added": (event, _, type) => {
       const slot = slotOf(event, typeOf(type))
-      if (!slot.done) openContent(slot, at(event, "content_index")).annotations.push(event["annotation"])
+      const { annotation } = event
+      if (!slot.done && isObject(annotation)) openContent(slot, at(event, "content_index")).annotations.push(annotation)
     },
     "response.reasoning_summary_text.delta": (event, parts, type) =>
       addReasoning(slotOf(event, typeOf(type)), `summary ${at(event, "summary_index")}`, delta(event), parts),
@@ -376,6 +374,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     close: (parts) => {
       for (const slot of slots) endContents(slot, parts)
     },
+    changes: () => unseen,
     head: () => head,
     answer: () => {
       if (!said) return undefined

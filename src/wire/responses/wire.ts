@@ -2,6 +2,7 @@
  * The Responses API, as OpenAI speaks it and those that speak as it does.
  */
 import { sse } from "../sse.ts"
+import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
 import { failures } from "./failure.ts"
 import { encode, refusal } from "./request.ts"
@@ -21,6 +22,7 @@ export const responses = (options: Options): Wire => ({
   // OpenAI ends with an event of its own; some servers send Chat Completions' word after it.
   framing: sse("[DONE]"),
   failures,
+  thinking: thinking(options.vendor ?? "openai", options.models, "responses"),
   request: (completion, model, streamed) => {
     const fitted = fit(options, completion, model)
     if ("_tag" in fitted) return fitted

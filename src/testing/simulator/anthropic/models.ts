@@ -129,7 +129,7 @@ const binding: Rule = ({ thinking }, headers) =>
 /** Whether a message is the assistant's, and nothing of its own tools is open at its end. */
 const endsTurn = (message: Body["messages"][number] | undefined): boolean =>
   message?.role === "assistant"
-  && !(typeof message.content !== "string" && /_tool_result$/.test(message.content.at(-1)?.type ?? ""))
+  && !(typeof message.content !== "string" && (message.content.at(-1)?.type ?? "").endsWith("_tool_result"))
 
 const systemTurns: Rule = ({ messages, model }) => {
   const at = messages.findIndex(({ role }) => role === "system")

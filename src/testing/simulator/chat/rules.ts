@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
 import { firstDuplicate } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
-import { strictProblem } from "../openai/strict.ts"
+import { rootProblem, strictProblem } from "../openai/strict.ts"
 import { emptyArray, refusal } from "../openai/words.ts"
 import type { Body } from "./body.ts"
 
@@ -156,13 +156,7 @@ const functionNames: Rule<Body> = (body) => {
 const functionSchemas: Rule<Body> = (body) => {
   for (const [index, { name, parameters, strict }] of functionsOf(body).entries()) {
     if (parameters === undefined) continue
-    const problem = parameters.type !== "object"
-      ? `schema must be a JSON Schema of 'type: "object"', got 'type: ${
-        typeof parameters.type === "string" ? JSON.stringify(parameters.type) : '"None"'
-      }'.`
-      : strict === true
-      ? strictProblem(parameters, [])
-      : undefined
+    const problem = rootProblem(parameters) ?? (strict === true ? strictProblem(parameters, []) : undefined)
     if (problem !== undefined) {
       return refusal(
         `Invalid schema for function '${name}': ${problem}`,
@@ -190,7 +184,7 @@ const responseFormat: Rule<Body> = ({ messages, response_format: format }) => {
       "invalid_value"
     )
   }
-  const problem = strict === true ? strictProblem(schema, []) : undefined
+  const problem = strict === true ? rootProblem(schema) ?? strictProblem(schema, []) : undefined
   return problem === undefined
     ? undefined
     : refusal(`Invalid schema for response_format '${name}': ${problem}`, "response_format")

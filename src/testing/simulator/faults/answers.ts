@@ -4,12 +4,14 @@
  * "GenerateContentResponse" of Gemini.
  */
 import type { FinishReason } from "../../../CompletionResponse.ts"
+import { refusal as refusalMark } from "../../../wire/responses/shape.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { changed, silent, textOr } from "../decide.ts"
 import { dataEvent } from "../events.ts"
 import { type Call, gatewayPage, type SimulatedResponse } from "../exchange.ts"
 import { idOf, type Json, truncate } from "../json.ts"
 import type { Fault } from "../service.ts"
+import { failure } from "./responses.ts"
 import { everywhere, refusal, type Row } from "./row.ts"
 
 const answer = (answer: (answer: Outgoing) => Outgoing): Fault => ({ _tag: "Answer", answer })
@@ -136,6 +138,12 @@ export const answers = {
   Refusal: {
     anthropic: endsAfterText(filtered),
     openai: refused,
+    responses: answer((answer) => ({
+      response: changed(answer, {
+        choice: [{ _tag: "Text", text: declined, signature: refusalMark }],
+        finishReason: { _tag: "Stop" }
+      }).response
+    })),
     openrouter: refused
   },
   BlockedAfterText: {
@@ -146,6 +154,7 @@ export const answers = {
   },
   MalformedFunctionCall: {
     openai: brokenCall,
+    responses: brokenCall,
     openrouter: brokenCall,
     gemini: endsWith(inItsWord("MALFORMED_FUNCTION_CALL"), {
       finishMessage: "Malformed function call: print(default_api.get_weather("
@@ -160,11 +169,36 @@ export const answers = {
       code: "insufficient_quota",
       message: "You exceeded your current quota, please check your plan and billing details."
     }),
+    responses: failure(
+      "insufficient_quota",
+      "You exceeded your current quota, please check your plan and billing details."
+    ),
     openrouter: refusal({
       status: 200,
       message: "Provider returned error",
       fields: { code: 429, metadata: { raw: "rate-limited upstream", provider_name: "OpenAI" } }
     })
+  },
+  BioPolicy: {
+    responses: failure("bio_policy", "This request was blocked: it may help to cause biological harm.")
+  },
+  CyberPolicy: {
+    responses: failure("cyber_policy", "This request was blocked: it may help to attack computer systems.")
+  },
+  MisalignmentPolicy: {
+    responses: failure("misalignment_policy_violation", "This request was blocked: it violates our usage policies.")
+  },
+  ImagePolicy: {
+    responses: failure("image_content_policy_violation", "The image was rejected by our safety system.")
+  },
+  InvalidPrompt: {
+    responses: failure(
+      "invalid_prompt",
+      "Invalid prompt: your prompt was flagged as potentially violating our usage policy."
+    )
+  },
+  DataResidency: {
+    responses: failure("data_residency_mismatch", "This project's data residency does not allow this request.")
   },
   ErrorFinish: {
     openrouter: {

@@ -16,14 +16,15 @@ const names = [...Object.keys(refusals), ...Object.keys(answers)] as ReadonlyArr
 export const isFaultName = (name: string): name is FaultName =>
   Object.hasOwn(refusals, name) || Object.hasOwn(answers, name)
 
-// OpenAI refuses alike over both of its protocols.
-const refuser = (provider: Provider): Provider => provider === "responses" ? "openai" : provider
-
 /** What a service does for a fault; undefined when it cannot have it. */
 export const faultOf = (name: FaultName, provider: Provider): Fault | undefined =>
-  name in answers
+  Object.hasOwn(answers, name)
     ? (answers as { readonly [name: string]: Row })[name]?.[provider]
-    : (refusals as { readonly [name: string]: Row })[name]?.[refuser(provider)]
+    // OpenAI refuses alike over both of its protocols.
+    : refusal((refusals as { readonly [name: string]: Row })[name], provider)
+
+const refusal = (row: Row | undefined, provider: Provider): Fault | undefined =>
+  row?.[provider] ?? (provider === "responses" ? row?.openai : undefined)
 
 /** The names of the faults that a provider can have. */
 export const faultsOf = (provider: Provider): ReadonlyArray<FaultName> =>

@@ -213,6 +213,13 @@ export const refusals = {
     openrouter: refusal({ status: 403, message: "Forbidden", ...errorType("permission_denied") }),
     gemini: refusal({ status: 403, type: "PERMISSION_DENIED", message: "The caller does not have permission" })
   },
+  UnpairedItem: {
+    responses: refusal({
+      status: 400,
+      param: "input",
+      message: "Item 'rs_simulated' of type 'reasoning' was provided without its required following item."
+    })
+  },
   UnknownModel: {
     anthropic: refusal({ status: 404, type: "not_found_error", message: "model: claude-none" }),
     openai: refusal({ status: 404, code: "model_not_found", message: "The model `gpt-none` does not exist" }),

@@ -24,7 +24,7 @@ export const perRequest = (model: string, streamed: boolean): number =>
 
 const levelsOf = (model: string): ReadonlyArray<string> => {
   const all = ["low", "medium", "high"]
-  if (/^gemini-4-hydrogen/.test(model)) return [...all, "xhigh"]
+  if (model.startsWith("gemini-4-hydrogen")) return [...all, "xhigh"]
   return since(307)(model) || /-pro/.test(model) ? all : ["minimal", ...all]
 }
 

@@ -150,7 +150,7 @@ export const gemini: Service = {
   events,
   // Gemini shows its thoughts to those who ask for them, and signs what comes of them.
   thought: ({ pathModel }, text) =>
-    Rules.signs(pathModel) || /^gemini-2\.5/.test(pathModel)
+    Rules.signs(pathModel) || pathModel.startsWith("gemini-2.5")
       ? { _tag: "Reasoning", content: [{ _tag: "Text", text }] }
       : undefined,
   silence: { after: 0 },

@@ -3,6 +3,16 @@
  */
 import { isObject, type JsonObject } from "../json.ts"
 
+/** Why a schema is not one of an object, if it is not. */
+export const rootProblem = (schema: unknown): string | undefined => {
+  const type = isObject(schema) ? schema.type : undefined
+  return type === "object"
+    ? undefined
+    : `schema must be a JSON Schema of 'type: "object"', got 'type: ${
+      typeof type === "string" ? JSON.stringify(type) : '"None"'
+    }'.`
+}
+
 /** Why a schema does not do for `strict: true`, if it does not. */
 export const strictProblem = (schema: unknown, context: ReadonlyArray<string>): string | undefined => {
   if (!isObject(schema)) return undefined

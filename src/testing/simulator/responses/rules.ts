@@ -1,9 +1,9 @@
 /** What the Responses API accepts beyond the shape of the body, in OpenAI's own wording. */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate, isObject } from "../json.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
-import { strictProblem } from "../openai/strict.ts"
+import { rootProblem, strictProblem } from "../openai/strict.ts"
 import { emptyArray, refusal, rejectionOf } from "../openai/words.ts"
 import * as Shape from "../shape.ts"
 import { type Body, decode, type Item } from "./body.ts"
@@ -109,13 +109,7 @@ const names: Rule<Body> = (body) => {
 const schemas: Rule<Body> = (body) => {
   for (const [index, { name, parameters, strict }] of functionsOf(body).entries()) {
     if (!isObject(parameters)) continue
-    const problem = parameters.type !== "object"
-      ? `schema must be a JSON Schema of 'type: "object"', got 'type: ${
-        typeof parameters.type === "string" ? JSON.stringify(parameters.type) : '"None"'
-      }'.`
-      : strict === true
-      ? strictProblem(parameters, [])
-      : undefined
+    const problem = rootProblem(parameters) ?? (strict === true ? strictProblem(parameters, []) : undefined)
     if (problem !== undefined) {
       return refusal(
         `Invalid schema for function '${name}': ${problem}`,
@@ -143,11 +137,7 @@ const format: Rule<Body> = ({ input, instructions, text }) => {
       "invalid_value"
     )
   }
-  const problem = found.schema.type !== "object"
-    ? `schema must be a JSON Schema of 'type: "object"', got 'type: ${JSON.stringify(found.schema.type ?? "None")}'.`
-    : found.strict === true
-    ? strictProblem(found.schema, [])
-    : undefined
+  const problem = found.strict === true ? rootProblem(found.schema) ?? strictProblem(found.schema, []) : undefined
   return problem === undefined
     ? undefined
     : refusal(
@@ -207,7 +197,7 @@ const misshapen = (flaw: Shape.Flaw): Rejection => {
 }
 
 /** The body, if the API would take it. */
-export const read = (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
+export const read = (body: JsonObject, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
   Result.flatMap(Result.mapError(decode(body, unknownFields), misshapen), (body) => {
     const rejection = firstRejection(rules, body)
     return rejection === undefined ? Result.succeed(body) : Result.fail(rejection)

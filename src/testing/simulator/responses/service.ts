@@ -2,13 +2,15 @@
 import * as Result from "effect/Result"
 import type * as Message from "../../../Message.ts"
 import { server } from "../../../wire/responses/server.ts"
+import type { Outgoing } from "../../../wire/Wire.ts"
 import { openai } from "../chat/openai.ts"
 import { changed } from "../decide.ts"
 import { dataEvent, withData } from "../events.ts"
 import type { Call } from "../exchange.ts"
-import { created, idOf, isObject, tokensOf } from "../json.ts"
+import { created, idOf, isObject, type JsonObject, tokensOf } from "../json.ts"
 import { reasons } from "../openai/models.ts"
 import type { Service } from "../service.ts"
+import { refusing } from "./refusing.ts"
 import * as Rules from "./rules.ts"
 
 const answerId = (seed: string): string => `resp_${idOf(`${seed} response`, 48).toLowerCase()}`
@@ -44,6 +46,26 @@ export const failed = (
   usage: null
 })
 
+/** The simulated service stores nothing, and answers as if what is stored said nothing. */
+const readable = (body: JsonObject): JsonObject => {
+  const { background: _, conversation: __, previous_response_id: ___, prompt: ____, ...rest } = body
+  const { input, tools } = rest
+  const of = (...types: ReadonlyArray<string>) => (item: unknown): boolean =>
+    isObject(item) && types.includes(String(item.type))
+  return {
+    ...rest,
+    ...Array.isArray(input) && { input: input.filter((item) => !of("item_reference")(item)) },
+    ...Array.isArray(tools) && { tools: tools.filter(of("function")) }
+  }
+}
+
+/** A call whose arguments are broken, though nothing cut them, is as whole as any other. */
+const whole = (event: string): string => event.replaceAll('"status":"incomplete"', '"status":"completed"')
+
+const unless =
+  ({ cutCall, response }: Outgoing, reason: string, change: (event: string) => string) => (event: string): string =>
+    cutCall === undefined || response.finishReason._tag === reason ? event : change(event)
+
 const check: Service["check"] = (call) =>
   Result.map(Rules.read(call.body, call.unknownFields), (body) => ({
     inputTokens: tokensOf(body.input) + tokensOf(body.instructions ?? undefined) + tokensOf(body.tools),
@@ -70,13 +92,13 @@ export const responses: Service = {
   provider: "responses",
   server,
   check,
-  readable: (body) => body,
+  readable,
   answerId,
   dress: (answer) =>
     changed(answer, { metadata: { openai: { service_tier: "default", ...answer.response.metadata?.["openai"] } } }),
   body: (body) => body,
-  events: (events, _, { seed }) =>
-    events.map((event, index) =>
+  events: (events, answer, { seed }) =>
+    refusing(events, answer).map(unless(answer, "MaxTokens", whole)).map((event, index) =>
       /^event: \S+\.delta\n/.test(event)
         ? withData(event, (data) => ({ ...data, obfuscation: idOf(`${seed} obfuscation ${index}`, 8) }))
         : event
