@@ -9,7 +9,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import * as EffectAi from "../src/EffectAi.ts"
 import { Completion, LLMClient, Message, TokenUsage } from "../src/index.ts"
 import { TestLLM } from "../src/testing/index.ts"
-import { type Provider, providers, simulated } from "./testing/simulated.ts"
+import { type Service, services, simulated } from "./testing/simulated.ts"
 
 const GetWeather = AiTool.make("get_weather", {
   description: "The weather of a city",
@@ -32,7 +32,7 @@ const ToolsLive = Tools.toLayer({
 const Person = Schema.Struct({ name: Schema.String, age: Schema.Int, nick: Schema.optionalKey(Schema.String) })
 
 /** The model over a simulated provider. */
-const over = (provider: Provider) =>
+const over = (provider: Service) =>
   Layer.unwrap(
     Effect.map(simulated(provider), ({ client }) =>
       EffectAi.layerLanguageModel.pipe(Layer.provide(Layer.succeed(LLMClient.LLMClient, client))))
@@ -50,7 +50,7 @@ const types = (parts: ReadonlyArray<Response.AnyPart>): ReadonlyArray<string> =>
 ]
 
 describe("a client as the LanguageModel of effect/ai", () => {
-  for (const provider of providers) {
+  for (const provider of services) {
     describe(`over ${provider}`, () => {
       it.effect("answers with text, whole and streamed, with its usage", () =>
         Effect.gen(function*() {

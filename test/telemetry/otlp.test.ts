@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer"
 import { ESpanKind, type IScopeSpans } from "@opentelemetry/otlp-transformer/build/src/trace/internal-types.js"
-import { Effect, Exit, Layer, Metric, Redacted, Stream } from "effect"
+import { Effect, Exit, Layer, Logger, Metric, Redacted, Stream } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Otlp from "effect/observability/Otlp"
 import { Anthropic, Completion, LLMClient, type Message, Retry, Telemetry } from "../../src/index.ts"
@@ -24,7 +24,7 @@ const exported = <A, E>(
     Effect.provide(
       LLMClient.compose(
         Telemetry.layer(options),
-        Retry.layer({ RateLimit: quick, Transient: quick }),
+        Retry.layer({ RateLimit: quick }),
         Telemetry.layerAttempts(options),
         Anthropic.layer({ apiKey: Redacted.make(key), model: "claude-sonnet-4-6", tracePropagation: true })
       ).pipe(Layer.provide(Simulator.layer(simulator)))
@@ -34,6 +34,8 @@ const exported = <A, E>(
         Layer.provide(FetchHttpClient.layer)
       )
     ),
+    // Log lines become events of spans, and are not printed.
+    Effect.provide(Logger.layer([Logger.tracerLogger])),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 
@@ -45,7 +47,7 @@ const chats = (received: Received) =>
 
 const text = ({ bodies }: Received): string => bodies.map((body) => Buffer.from(body).toString("latin1")).join()
 
-const down = { _tag: "Overloaded" } as const
+const limit = { _tag: "RateLimit", retryAfter: 0 } as const
 
 describe("a receiver of OpenTelemetry's protocol", () => {
   it("reads what OpenTelemetry's own serializers write", () => {
@@ -154,7 +156,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
   it.live("gets metrics with their units, and counts once what was retried", () =>
     Effect.gen(function*() {
       const received = yield* receiver
-      const simulator: Simulator.Options = { failures: [{ _tag: "RateLimit", retryAfter: 0 }] }
+      const simulator: Simulator.Options = { failures: [limit] }
       assert.isTrue(Exit.isSuccess(yield* exported(Stream.runDrain(LLMClient.stream(ask)), received, { simulator })))
       const all = chats(received)
       assert.deepStrictEqual(all.map(({ status }) => status.code).sort(), [1, 1, 2])
@@ -180,7 +182,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
 
   it.live("gets a provider's words only when they are asked for", () =>
     Effect.gen(function*() {
-      const simulator: Simulator.Options = { failures: [down, down, down, down, down, down] }
+      const simulator: Simulator.Options = { failures: Array.from({ length: 8 }, () => limit) }
       for (const words of [false, true]) {
         const received = yield* receiver
         const exit = yield* exported(LLMClient.completion(ask), received, { simulator, words })
