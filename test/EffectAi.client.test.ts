@@ -230,7 +230,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
         yield* Effect.gen(function*() {
           const first = yield* call(Completion.make({ prompt: "Hi", tools: [weather] }))
           assert.deepStrictEqual(first.toolCalls.map(({ id }) => id), ["c1"])
-          const history = Schema.decodeUnknownSync(Schema.Array(Message.Message))(
+          const history = yield* Schema.decodeUnknownEffect(Schema.Array(Message.Message))(
             JSON.parse(JSON.stringify([Message.user("Hi"), first.message]))
           )
           yield* call(Completion.make({

@@ -89,13 +89,19 @@ describe("a client as the LanguageModel of effect/ai", () => {
           const history = yield* Ref.get(chat.history)
           assert.deepStrictEqual(history.content.map(({ role }) => role), [
             "system",
-            ...["user", "assistant", "tool", "assistant"],
-            ...["user", "assistant", "tool", "assistant"]
+            "user",
+            "assistant",
+            "tool",
+            "assistant",
+            "user",
+            "assistant",
+            "tool",
+            "assistant"
           ])
           const restored = yield* Chat.fromJson(yield* chat.exportJson)
           const five = yield* restored.generateText({ prompt: "Hello again", toolkit: Tools })
           assert.strictEqual(five.text, 'Simulated answer to: "Hello again"')
-        }).pipe(Effect.provide(ToolsLive), Effect.provide(over(provider))))
+        }).pipe(Effect.provide(Layer.merge(ToolsLive, over(provider)))))
 
       it.effect("takes what effect/ai has no option for from the setters of Completion", () =>
         Effect.gen(function*() {

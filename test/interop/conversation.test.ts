@@ -27,11 +27,16 @@ const conversations = Arbitrary.map(
 
 const throughJson = (prompt: Prompt.Prompt): Prompt.Prompt => restore(store(prompt))
 
-const change = (prompt: Prompt.Prompt, f: (part: any) => any): ReadonlyArray<Message.Message> =>
-  fromPrompt(
-    restore(JSON.stringify(JSON.parse(store(prompt), (_, value) =>
-      typeof value === "object" && value !== null && "type" in value && "options" in value ? f(value) : value)))
-  )
+type Part = Readonly<Record<string, unknown>>
+
+const isPart = (value: unknown): value is Part =>
+  typeof value === "object" && value !== null && "type" in value && "options" in value
+
+/** The conversation of a prompt whose parts somebody changed. */
+const change = (prompt: Prompt.Prompt, f: (part: Part) => Part): ReadonlyArray<Message.Message> => {
+  const changed: unknown = JSON.parse(store(prompt), (_, value: unknown) => isPart(value) ? f(value) : value)
+  return fromPrompt(restore(JSON.stringify(changed)))
+}
 
 describe("a conversation as a prompt of effect/ai", () => {
   it.effect("comes back as it was, through JSON", () =>
@@ -99,9 +104,9 @@ describe("a conversation as a prompt of effect/ai", () => {
     assert.deepStrictEqual(
       change(prompt, (part) => ({
         ...part,
-        ...(part.text && { text: "changed" }),
-        ...(part.params && { params: { at: "sea" } }),
-        ...(part.result && { result: "grey" })
+        ...("text" in part && { text: "changed" }),
+        ...("params" in part && { params: { at: "sea" } }),
+        ...("result" in part && { result: "grey" })
       })),
       [
         Message.assistant([
