@@ -31,7 +31,7 @@ import {
 import { Simulator, TestLLM } from "../src/testing/index.ts"
 import * as ToolLoop from "../src/ToolLoop.ts"
 
-class Broken extends Schema.TaggedError<Broken>("Broken")("Broken", { why: Schema.String }) {}
+class Broken extends Schema.TaggedError<Broken>("test/Broken")("Broken", { why: Schema.String }) {}
 
 const Weather = AiTool.make("get_weather", {
   description: "The weather of a city",
@@ -322,10 +322,10 @@ describe("run", () => {
       })
       const Kit = Toolkit.make(When)
       const { messages } = yield* ToolLoop.run(ask, Kit).pipe(
-        Effect.provide(Kit.toLayer({
-          when: ({ at }) => Effect.succeed({ next: new Date(at.getTime() + 1000), big: 1n })
-        })),
-        Effect.provide(TestLLM.layer([calls({ name: "when", arguments: { at: "2020-01-01T00:00:00.000Z" } }), "done"]))
+        Effect.provide([
+          Kit.toLayer({ when: ({ at }) => Effect.succeed({ next: new Date(at.getTime() + 1000), big: 1n }) }),
+          TestLLM.layer([calls({ name: "when", arguments: { at: "2020-01-01T00:00:00.000Z" } }), "done"])
+        ])
       )
       assert.deepStrictEqual(resultsIn(messages)[0]?.content, [
         Message.json({ next: "2020-01-01T00:00:01.000Z", big: "1" })
@@ -343,8 +343,10 @@ describe("run", () => {
       } as never)
       const Kit = Toolkit.make(Shot)
       const { messages } = yield* (ToolLoop.run(ask, Kit) as Effect.Effect<ToolLoop.Outcome, unknown, never>).pipe(
-        Effect.provide(Kit.toLayer({ shot: () => Effect.succeed({ bytes: "AAAA" }) } as never)),
-        Effect.provide(TestLLM.layer([calls({ name: "shot", arguments: {} }), "done"]))
+        Effect.provide([
+          Kit.toLayer({ shot: () => Effect.succeed({ bytes: "AAAA" }) } as never),
+          TestLLM.layer([calls({ name: "shot", arguments: {} }), "done"])
+        ])
       )
       assert.deepStrictEqual(resultsIn(messages)[0]?.content.map(({ _tag }) => _tag), ["Text", "Image"])
     }))

@@ -45,7 +45,7 @@ export const isForeign = (tool: AiTool.Any): boolean => AiTool.isProviderDefined
 // not match is left to the toolkit to refuse.
 const encodedArguments = (tool: AiTool.Any, call: Message.ToolCall): Effect.Effect<unknown> =>
   Effect.orElseSucceed(
-    Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.toEncoded(tool.parametersSchema)))(call.arguments),
+    Schema.decodeEffect(Schema.toCodecJson(Schema.toEncoded(tool.parametersSchema)))(call.arguments),
     () => call.arguments
   )
 
@@ -160,21 +160,24 @@ export const runCall = <T extends Tools>(
       Failure<T>,
       Services<T>
     >
+  const run: Effect.Effect<Message.ToolResult, unknown, Services<T>> = Effect.flatMap(
+    encodedArguments(tool, call),
+    handled
+  ).pipe(
+    Stream.unwrap,
+    Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
+    Stream.runLast,
+    Effect.map(Option.match({
+      onNone: () => Tool.failed(call, "The tool gave no result."),
+      onSome: (given) => Message.toolResult({ id, name, content: contentOf(tool, given), isError: given.isFailure })
+    }))
+  )
   return traced(
     call,
-    Effect.flatMap(encodedArguments(tool, call), handled).pipe(
-      Stream.unwrap,
-      Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
-      Stream.runLast,
-      Effect.map(Option.match({
-        onNone: () => Tool.failed(call, "The tool gave no result."),
-        onSome: (given) => Message.toolResult({ id, name, content: contentOf(tool, given), isError: given.isFailure })
-      })),
-      Effect.catch((error: Failure<T>): Effect.Effect<Message.ToolResult, Failure<T>> =>
-        failures === "return" || isModels(error)
-          ? Effect.succeed(Tool.failed(call, wordsOf(error)))
-          : Effect.fail(error)
-      )
-    )
+    Effect.catchIf(
+      run,
+      (error): boolean => failures === "return" || isModels(error),
+      (error) => Effect.succeed(Tool.failed(call, wordsOf(error)))
+    ) as Effect.Effect<Message.ToolResult, Failure<T>, Services<T>>
   )
 }
