@@ -141,28 +141,18 @@ const traced = <E, R>(
 
 const wordsOf = (error: unknown): unknown => AiError.isAiError(error) ? error.reason.message : error
 
-/**
- * Runs a call. An unknown tool and arguments that do not match give a failed result; what the tool fails with does so
- * with `failures: "return"`, and else as its `failureMode` says.
- */
-export const runCall = <T extends Tools>(
-  toolkit: Toolkit.WithHandler<T>,
+const handle = (
+  toolkit: Toolkit.WithHandler<Tools>,
   call: Message.ToolCall,
   failures: "tool" | "return",
   progress: (content: Content) => Effect.Effect<void>
-): Effect.Effect<Message.ToolResult, Failure<T>, Services<T>> => {
-  const tool = Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined
-  if (tool === undefined) return Effect.succeed(Tool.unknown(call, Object.keys(toolkit.tools)))
+): Effect.Effect<Message.ToolResult, unknown, unknown> => {
   const { id, name } = call
-  const handled = (args: unknown) =>
-    toolkit.handle(name, args as never, id) as Effect.Effect<
-      Stream.Stream<AiTool.HandlerResult<AiTool.Any>, Failure<T>, Services<T>>,
-      Failure<T>,
-      Services<T>
-    >
-  const run: Effect.Effect<Message.ToolResult, unknown, Services<T>> = Effect.flatMap(
+  const tool = Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
+  if (tool === undefined) return Effect.succeed(Tool.unknown(call, Object.keys(toolkit.tools)))
+  const run: Effect.Effect<Message.ToolResult, unknown, unknown> = Effect.flatMap(
     encodedArguments(tool, call),
-    handled
+    (args) => toolkit.handle(name, args as never, id)
   ).pipe(
     Stream.unwrap,
     Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
@@ -176,8 +166,18 @@ export const runCall = <T extends Tools>(
     call,
     Effect.catchIf(
       run,
-      (error): boolean => failures === "return" || isModels(error),
+      (error): error is unknown => failures === "return" || isModels(error),
       (error) => Effect.succeed(Tool.failed(call, wordsOf(error)))
-    ) as Effect.Effect<Message.ToolResult, Failure<T>, Services<T>>
+    )
   )
 }
+
+/**
+ * Runs a call. An unknown tool and arguments that do not match give a failed result; what the tool fails with does so
+ * with `failures: "return"`, and else as its `failureMode` says.
+ */
+export const runCall = <T extends Tools>(
+  toolkit: Toolkit.WithHandler<T>,
+  ...rest: Parameters<typeof handle> extends [infer _, ...infer Rest] ? Rest : never
+): Effect.Effect<Message.ToolResult, Failure<T>, Services<T>> =>
+  handle(toolkit as never, ...rest) as Effect.Effect<Message.ToolResult, Failure<T>, Services<T>>
