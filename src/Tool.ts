@@ -1,5 +1,5 @@
 /**
- * Tools that the model may call, and how freely it may choose among them.
+ * Tools that the model may call, and the tool choice.
  *
  * ```ts
  * import { Schema } from "effect"
@@ -17,7 +17,7 @@ import type { JsonSchema } from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import { CacheHint } from "./Message.ts"
 
-/** A tool by name, with the JSON Schema (draft 2020-12) of its arguments. */
+/** A tool: its name, its description, and the JSON Schema (draft 2020-12) of its arguments. */
 export const ToolDefinition = Schema.Struct({
   name: Schema.String,
   description: Schema.String,
@@ -28,9 +28,9 @@ export interface ToolDefinition extends Schema.Schema.Type<typeof ToolDefinition
 
 /** The model decides whether to call a tool. */
 export const Auto = Schema.TaggedStruct("Auto", {})
-/** The model calls no tool. */
+/** The model does not call tools. */
 export const None = Schema.TaggedStruct("None", {})
-// What to ask of a model that cannot be made to call a tool; without it the request is refused as `Unsupported`.
+// What to do on models whose tool calls cannot be forced. Without it, the request is refused as `Unsupported`.
 const otherwise = Schema.optionalKey(Schema.Literal("auto"))
 
 /** The model calls at least one tool. */
@@ -51,32 +51,32 @@ export const none: ToolChoice = { _tag: "None" }
 export const required: ToolChoice = { _tag: "Required" }
 export const specific = (...names: ReadonlyArray<string>): ToolChoice => ({ _tag: "Specific", names })
 
-// The name in a reference to a definition, which is a JSON Pointer in a URL fragment.
+// The name of a definition in a `$ref`, which is a JSON Pointer in a URL fragment.
 const definitionOf = (ref: string): string =>
   decodeURIComponent(ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
 
 const noArguments = { type: "object", properties: {}, additionalProperties: false }
 
-/** The JSON Schema (draft 2020-12) of the JSON form of a Schema, its definitions under `$defs`. */
+/** The JSON Schema (draft 2020-12) of a Schema's JSON form, with definitions under `$defs`. */
 export const jsonSchema = (schema: Schema.Constraint): Schema.JsonObject => {
   const { definitions, schema: root } = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  // Providers want an object at the root: a reference there gives way to what it refers to, and "anything but null",
-  // as which a struct without fields comes, to an object without properties.
+  // Providers require an object at the root. A reference there is resolved. A struct without fields, whose JSON Schema
+  // is "anything but null", becomes an object without properties.
   const atRoot = (node: JsonSchema): JsonSchema => {
     const { $ref, not, ...rest } = node
     if (typeof $ref === "string") return { ...atRoot(definitions[definitionOf($ref)] ?? {}), ...rest }
     return Equal.equals(not, { type: "null" }) ? { ...noArguments, ...rest } : node
   }
   const resolved = atRoot(root)
-  // A JSON Schema document is JSON by construction; its type is merely wider.
+  // A JSON Schema document is always JSON; its type is only wider.
   return (Object.keys(definitions).length === 0 ? resolved : { ...resolved, $defs: definitions }) as Schema.JsonObject
 }
 
-/** A JSON Schema as it is, or that of a Schema. */
+/** The JSON Schema of a Schema; a JSON Schema is returned unchanged. */
 export const toJsonSchema = (input: Schema.Constraint | Schema.JsonObject): Schema.JsonObject =>
   Schema.isSchema(input) ? jsonSchema(input) : input as Schema.JsonObject
 
-/** Defines a tool; `parameters` is the Schema of its arguments, or a JSON Schema as it is. */
+/** Defines a tool. `parameters` is the Schema or the JSON Schema of its arguments. */
 export const make = (name: string, options: {
   readonly description: string
   readonly parameters: Schema.Constraint | Schema.JsonObject
