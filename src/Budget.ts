@@ -6,12 +6,12 @@
  * nothing is sent. The request itself is not changed.
  *
  * ```ts
- * import { Console, Effect, Layer } from "effect"
+ * import { Console, Effect } from "effect"
  * import { Anthropic, Budget, Completion, LLMClient } from "effect-llm"
  *
  * const program = Effect.gen(function*() {
  *   const budget = yield* Budget.make({ name: "tenant 7", tokens: 1_000_000 })
- *   const Claude = Budget.layer(budget).pipe(Layer.provide(Anthropic.layerConfig()))
+ *   const Claude = LLMClient.compose(Budget.layer(budget), Anthropic.layerConfig())
  *   yield* LLMClient.completion(Completion.make({ prompt: "Hello" })).pipe(Effect.provide(Claude))
  *   yield* Console.log(yield* budget.usage)
  * })

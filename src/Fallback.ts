@@ -3,13 +3,12 @@
  * quotas, missing models, filters. Other failures, such as a request that no provider can understand, end the call.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, Fallback, Gemini, OpenAi, Retry } from "effect-llm"
+ * import { Anthropic, Fallback, Gemini, LLMClient, OpenAi, Retry } from "effect-llm"
  *
  * const Resilient = Fallback.layer([
- *   Retry.layer().pipe(Layer.provide(Anthropic.layerConfig())),
- *   { layer: OpenAi.layerConfig(), models: { "claude-opus-4-8": "gpt-5", "*": "gpt-5-mini" } },
- *   { layer: Gemini.layerConfig(), models: { "*": "gemini-3-flash" } }
+ *   LLMClient.compose(Retry.layer(), Anthropic.layerConfig()),
+ *   { layer: OpenAi.layerConfig(), models: { "claude-opus-5-5": "gpt-6-sol", "*": "gpt-6-luna" } },
+ *   { layer: Gemini.layerConfig(), models: { "*": "gemini-3.8-flash" } }
  * ])
  * ```
  *

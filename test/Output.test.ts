@@ -14,9 +14,9 @@ import * as Stream from "effect/Stream"
 import {
   Anthropic,
   Completion,
-  CompletionResponse,
+  type CompletionResponse,
   Gemini,
-  LLMClient,
+  type LLMClient,
   LLMError,
   OpenAi,
   OpenRouter,
@@ -84,7 +84,7 @@ describe("object", () => {
       Effect.gen(function*() {
         for (const [kind, schema] of Object.entries(schemas)) {
           const { response, value } = yield* Output.object(ask, schema as Schema.Codec<unknown>, { repairs: 0 })
-          assert.isTrue(Schema.is(schema as Schema.Constraint)(value as never), `${kind}: ${JSON.stringify(value)}`)
+          assert.isTrue(Schema.is(schema as Schema.Constraint)(value as never), kind)
           assert.isAbove(response.usage.outputTokens, 0)
         }
       }).pipe(Effect.provide(simulated(wire))))
@@ -238,8 +238,7 @@ describe("object", () => {
           assert.deepStrictEqual([error._tag, error.reason, error.provider], ["ClientError", "Unsupported", "test"])
           return error.description.replace("the schema cannot be asked for: ", "")
         })
-      class Photo {}
-      const photo = Schema.instanceOf(Photo)
+      const photo = Schema.instanceOf(Blob)
       assert.match(yield* refused(Schema.Struct({ a: Schema.Struct({ b: Schema.Never }) })), /^a\.b: /)
       assert.match(
         yield* refused(Schema.Struct({ list: Schema.Array(Schema.Struct({ photo })) })),
@@ -251,7 +250,7 @@ describe("object", () => {
       assert.include(yield* refused(Schema.Struct({ [Symbol.for("x")]: Schema.String })), "names must be strings")
       interface Node {
         readonly next: Node | null
-        readonly photo: Photo
+        readonly photo: Blob
       }
       const Node: Schema.Codec<Node> = Schema.Struct({
         next: Schema.NullOr(Schema.suspend(() => Node)),
@@ -360,8 +359,8 @@ describe("stream", () => {
         { name: "Egg" },
         { name: "Egg" },
         { name: "Egg", minutes: 10 },
-        { name: "Egg", minutes: 10, note: "s" },
-        { name: "Egg", minutes: 10, note: "soft é" },
+        { name: "Egg", minutes: 10, note: "" },
+        { name: "Egg", minutes: 10, note: "soft " },
         { name: "Egg", minutes: 10, note: "soft é" },
         "Finish"
       ])

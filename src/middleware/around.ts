@@ -25,19 +25,37 @@ export type Ended =
      * The caller went, or something died; of a stream, this many characters had come by then. `reported` is the usage
      * that the provider had told by then.
      */
-    | { readonly _tag: "Left"; readonly characters: number; readonly reported?: TokenUsage | undefined }
+    | {
+      readonly _tag: "Left"
+      readonly characters: number
+      readonly reported?: TokenUsage | undefined
+      readonly died?: true
+    }
   )
   & { readonly streamed: boolean }
 
-const left = ({ usage }: Reported, streamed: boolean, characters: number): Ended => {
-  const reported = usage()
-  return { _tag: "Left", streamed, characters, ...reported !== undefined && { reported } }
+/** The end of a call that gave no answer and did not fail. */
+export const left = (
+  exit: Exit.Exit<unknown, unknown>,
+  streamed: boolean,
+  characters: number,
+  reported?: Reported
+): Ended => {
+  const usage = reported?.usage()
+  return {
+    _tag: "Left",
+    streamed,
+    characters,
+    ...(usage !== undefined && { reported: usage }),
+    ...(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && { died: true })
+  }
 }
 
-const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported: Reported): Ended => {
+/** The end of a call that is not streamed. */
+export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported?: Reported): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => left(reported, false, 0),
+    onNone: () => left(exit, false, 0, reported),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
@@ -64,6 +82,8 @@ export interface Surrounding<A> {
    * otherwise, and what it had taken by then it gives back itself.
    */
   readonly before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>
+  /** The client that is called, where that depends on what was taken. */
+  readonly through?: (taken: A) => Calls
   /** Runs with the first part of a stream, ahead of whoever reads it; not for completions. */
   readonly began?: (taken: A) => Effect.Effect<void>
   /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
@@ -75,14 +95,14 @@ export interface Surrounding<A> {
 /** Surrounds every call of a client; each step gets what `before` took. */
 export const around = <A>(
   client: Calls,
-  { after, began, before, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
+  { after, began, before, through = () => client, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(before(completion, restore), (taken) =>
         Effect.flatMap(reporting, (reported) =>
           // A client that throws instead of failing has been called all the same.
-          restore(Effect.suspend(() => client.completion(completion))).pipe(
+          restore(Effect.suspend(() => through(taken).completion(completion))).pipe(
             Effect.provideService(Reported, reported),
             Effect.onExit((exit) => after(taken, ended(exit, reported))),
             Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
@@ -103,7 +123,7 @@ export const around = <A>(
       const taken = yield* Effect.uninterruptibleMask((restore) =>
         Effect.acquireRelease(
           before(completion, restore),
-          (taken) => Effect.suspend(() => settle(taken, left(reported, true, characters)))
+          (taken, exit) => Effect.suspend(() => settle(taken, left(exit, true, characters, reported)))
         )
       )
       const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
@@ -117,7 +137,7 @@ export const around = <A>(
         for (const part of parts) characters += charactersOf(part)
         return Effect.succeed(parts)
       }
-      return client.stream(completion).pipe(
+      return through(taken).stream(completion).pipe(
         Stream.provideService(Reported, reported),
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)

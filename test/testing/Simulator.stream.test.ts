@@ -295,7 +295,7 @@ describe.each(services)("Simulator: failures of %s", (provider) => {
       const interrupted = [Stream.runDrain(client.stream(hello)), Effect.asVoid(client.completion(hello))]
       for (const [index, effect] of interrupted.entries()) {
         const fiber = yield* Effect.forkChild(effect)
-        yield* TestClock.adjust("1 minute")
+        yield* TestClock.adjust("30 seconds")
         assert.isUndefined(fiber.pollUnsafe())
         assert.strictEqual(yield* simulator.cancelled, index)
         yield* Fiber.interrupt(fiber)
@@ -307,7 +307,7 @@ describe.each(services)("Simulator: failures of %s", (provider) => {
     Effect.gen(function*() {
       const { client, simulator } = yield* simulated(provider, {
         failures: [{ _tag: "Stall", afterEvents: 2 }],
-        timeouts: { firstPart: "1 hour", progress: "1 hour", total: "10 minutes" }
+        timeouts: { bytes: "1 hour", firstPart: "1 hour", progress: "1 hour", total: "10 minutes" }
       })
       const { error } = yield* passing(hear(client, hello))
       assert.strictEqual(error?.description, "total timeout after 10m")

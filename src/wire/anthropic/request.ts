@@ -7,6 +7,7 @@ import type * as Message from "../../Message.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { fitIds } from "../callIds.ts"
 import { cacheControl, callArguments, decodeText, hasOtherTools, present, resultText, verbatim } from "../encode.ts"
+import { withoutUnused } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
 import { fit, type Fitted, type Options } from "./rules.ts"
 import { closed } from "./schema.ts"
@@ -230,7 +231,7 @@ export const encode = (fitted: Fitted, model: string, name: string) => {
   const { completion, effort, maxTokens, systemInPlace, thinking } = fitted
   const { outputSchema, parallelToolCalls, stopSequences = [], temperature, tools, topP } = completion
   const { messages, system } = conversation(completion, name, systemInPlace)
-  const format = outputSchema && ({ type: "json_schema", schema: closed(outputSchema) } as const)
+  const format = outputSchema && ({ type: "json_schema", schema: closed(withoutUnused(outputSchema)) } as const)
   return {
     model,
     max_tokens: maxTokens,

@@ -76,48 +76,29 @@ const within = (node: JsonRecord): ReadonlyArray<readonly [path: string, schema:
   )
 ]
 
-// The path to a schema, as a linked list from its end, because it is only written for an error.
-interface Path {
-  readonly key: string
-  readonly above: Path | undefined
-}
-
-const written = (path: Path | undefined): string => {
-  const keys: Array<string> = []
-  for (let at = path; at !== undefined; at = at.above) keys.unshift(at.key)
-  return keys.length === 0 ? "the root" : keys.join(".")
-}
-
 /** Why the service cannot enforce a schema, with the path of the problem; undefined when it can. */
 export const problemOf = (root: JsonRecord): string | undefined => {
   const definitions = { ...object(root["definitions"]), ...object(root["$defs"]) }
   const fine = new Set<string>()
-  const visit = (node: unknown, path: Path | undefined, open: ReadonlySet<string>): string | undefined => {
+  const visit = (node: unknown, path: ReadonlyArray<string>, open: ReadonlySet<string>): string | undefined => {
     if (!isObject(node)) return undefined
+    const where = (): string => path.length === 0 ? "the root" : path.join(".")
     if (isObject(node["additionalProperties"])) {
-      return `${
-        written(path)
-      }: an object of any keys is not taken; name its properties, or use an array of keys and values`
+      return `${where()}: an object with arbitrary keys is not supported; name its properties, or use an array of keys and values`
     }
     const ref = string(node["$ref"])
     const name = definitionIn(ref)
-    if (ref === "#" || (name !== undefined && open.has(name))) {
-      return `${written(path)}: a recursive schema is not supported`
-    }
+    if (ref === "#" || (name !== undefined && open.has(name))) return `${where()}: a recursive schema is not supported`
     if (name !== undefined && !fine.has(name)) {
-      const problem = visit(
-        definitions[name],
-        { key: name, above: { key: "$defs", above: undefined } },
-        new Set([...open, name])
-      )
+      const problem = visit(definitions[name], ["$defs", name], new Set([...open, name]))
       if (problem !== undefined) return problem
       fine.add(name)
     }
     for (const [key, schema] of within(node)) {
-      const problem = visit(schema, { key, above: path }, open)
+      const problem = visit(schema, [...path, key], open)
       if (problem !== undefined) return problem
     }
     return undefined
   }
-  return visit(root, undefined, new Set())
+  return visit(root, [], new Set())
 }

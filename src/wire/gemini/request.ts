@@ -7,6 +7,7 @@ import * as Message from "../../Message.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { callArguments, decodeText, present, toolChoiceOf, verbatim } from "../encode.ts"
 import { type JsonRecord, object } from "../json.ts"
+import { withoutUnused } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
 import { fit, type Fitted, type Options } from "./rules.ts"
 import { isText, noSignature, vendor, wantsSignatures } from "./shape.ts"
@@ -219,7 +220,7 @@ export const encode = (completion: Completion.Completion, model: string, name: s
     ...present("topP", topP),
     ...present("seed", seed),
     ...(stopSequences.length > 0 && { stopSequences }),
-    ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: outputSchema }),
+    ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: withoutUnused(outputSchema) }),
     ...present("thinkingConfig", thinkingConfig)
   }
   const choice = toolChoiceOf(completion, vendor, name)
