@@ -167,7 +167,7 @@ export const embed = (
   Effect.catch(call(client, texts.map(({ text }) => text), settings), (error) => {
     if (texts.length > 1 && isTooMuch(error)) {
       const middle = Math.ceil(texts.length / 2)
-      const halves = [texts.slice(0, middle), texts.slice(middle)].filter(Arr.isReadonlyArrayNonEmpty)
+      const halves = Arr.chunksOf(texts, middle)
       return Effect.map(Effect.forEach(halves, (half) => embed(client, half, settings)), together)
     }
     if (error.reason !== "ContextWindow" && error.reason !== "TooLarge") return Effect.fail(error)
