@@ -33,7 +33,7 @@ const written: Record<Task, (text: string) => string> = {
   codeRetrieval: query("code retrieval")
 }
 
-const hasTaskTypes = (model: string): boolean => !/(^|\/)gemini-embedding-(?:[2-9]|\d\d)/.test(model)
+const hasTaskTypes = (model: string): boolean => !/(^|\/)gemini-embedding-[1-9]\d*(?!\d)/.test(model)
 
 /** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
 export const encode = ({ dimensions, model, task, texts }: AskedVectors) => ({
