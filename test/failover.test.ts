@@ -468,7 +468,11 @@ const stepped = (request: HttpClientResponse.HttpClientResponse["request"], step
   )
 
 /** A server of a protocol, and how often it was asked. */
-const speaking = (protocol: Protocol, serve: (call: number) => Server, options: { readonly silent?: true } = {}) => {
+const speaking = (
+  protocol: Protocol,
+  serve: (call: number) => Server,
+  options: { readonly silent?: true; readonly whole?: "unary" } = {}
+) => {
   const calls: Array<number> = []
   const http = HttpClient.make((request) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -485,10 +489,16 @@ const speaking = (protocol: Protocol, serve: (call: number) => Server, options: 
   )
   const apiKey = Redacted.make("key")
   const provider = protocol === "anthropic"
-    ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6" })
+    ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", whole: options.whole })
     : options.silent === true
-    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", baseUrl: "https://api.openai.com/v1" })
-    : OpenAi.layer({ apiKey, model: "m", name: "my-vllm", baseUrl: "https://llm.example.com/v1" })
+    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", api: "chat" })
+    : OpenAi.layer({
+      apiKey,
+      model: "m",
+      name: "my-vllm",
+      baseUrl: "https://llm.example.com/v1",
+      whole: options.whole
+    })
   const layer = LLMClient.compose(
     Retry.layer(),
     CircuitBreaker.layer(),
@@ -638,30 +648,16 @@ describe("failover over the transport", () => {
       })
   )
 
-  spokenRow("12: a call of arguments that was cut cost them, too", ({ protocol, way }) =>
+  row("12: a call of arguments that was cut cost them, too", ({ way }) =>
     Effect.gen(function*() {
-      const { head } = spoken[protocol]
-      const begun = protocol === "anthropic"
-        ? [
-          event({
-            type: "content_block_start",
-            index: 0,
-            content_block: { type: "tool_use", id: "t", name: "f", input: {} }
-          }),
-          event({
-            type: "content_block_delta",
-            index: 0,
-            delta: { type: "input_json_delta", partial_json: `{"a":"${"x".repeat(345)}` }
-          })
-        ]
-        : [event({
-          choices: [{
-            delta: {
-              tool_calls: [{ index: 0, id: "t", function: { name: "f", arguments: `{"a":"${"x".repeat(345)}` } }]
-            }
-          }]
-        })]
-      const { answer, error } = yield* seen(yield* before(speaking(protocol, () => [head, ...begun])), way)
+      const begun = event({
+        choices: [{
+          delta: {
+            tool_calls: [{ index: 0, id: "t", function: { name: "f", arguments: `{"a":"${"x".repeat(345)}` } }]
+          }
+        }]
+      })
+      const { answer, error } = yield* seen(yield* before(speaking("chat", () => [spoken.chat.head, begun])), way)
       const partial = way === "stream" ? error?.partial : answer?.attempts?.[0]?.partial
       assert.isAtLeast(partial?.usage.outputTokens ?? 0, 100)
     }))
@@ -701,4 +697,20 @@ describe("failover over the transport", () => {
         if (protocol === "anthropic") assert.strictEqual(partial?.usage.inputTokens, 70)
       })
   )
+
+  for (const protocol of protocols) {
+    it.effect(`12: so is one that is not streamed, ${protocol}`, () =>
+      Effect.gen(function*() {
+        for (const server of ["no answer", ["hang"]] as ReadonlyArray<Server>) {
+          const first = speaking(protocol, () => server, { whole: "unary" })
+          const client = yield* build(Fallback.layer([first.layer], { deadline: "30 seconds" }))
+          const { error, seconds } = yield* seen(client, "completion")
+          assert.deepStrictEqual([error?.reason, seconds, first.calls.length], ["Timeout", 30, 1])
+          assert.deepStrictEqual(
+            error?.attempts?.map(({ description, provider, reason }) => [provider, reason, description]),
+            [[first.name, "Timeout", "deadline timeout after 30s"]]
+          )
+        }
+      }))
+  }
 })

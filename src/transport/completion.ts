@@ -20,6 +20,7 @@ import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
+import { baseOf } from "./address.ts"
 import * as Ask from "./ask.ts"
 import * as Ending from "./ending.ts"
 import * as Exchange from "./exchange.ts"
@@ -230,7 +231,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
 
     return {
       provider: name,
-      baseUrl: baseUrl.origin + baseUrl.pathname.replace(/\/+$/, ""),
+      baseUrl: baseOf(baseUrl),
       ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
       completion: complete,

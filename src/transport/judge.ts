@@ -99,8 +99,8 @@ export const toResponse = (
 type CompletionMetadata = NonNullable<CompletionResponse.CompletionResponse["metadata"]>[string]
 
 /**
- * The beginning of an answer that broke off after so many characters: what it cost is estimated as far as the provider
- * had not reported it yet, and a warning says so.
+ * The beginning of an answer that broke off after so many characters. What the provider had not reported, of what it read
+ * or of what it wrote, is estimated, and a warning says so.
  */
 export const brokenOff = (
   partial: CompletionResponse.CompletionResponse | undefined,
@@ -109,12 +109,8 @@ export const brokenOff = (
 ): CompletionResponse.CompletionResponse | undefined => {
   if (partial === undefined) return undefined
   const { passes: _, usage, warnings = [], ...rest } = partial
-  const inputTokens = usage.totalTokens > 0 ? usage.inputTokens : Estimate.inputTokens(completion)
-  const outputTokens = Math.max(
-    usage.outputTokens,
-    Estimate.ofCharacters(characters),
-    Estimate.outputTokens(partial)
-  )
+  const inputTokens = usage.inputTokens || Estimate.inputTokens(completion)
+  const outputTokens = usage.outputTokens || Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
   if (inputTokens === usage.inputTokens && outputTokens === usage.outputTokens) return partial
   const description = "estimated from what had come: the provider had not reported it yet"
   return CompletionResponse.make({
