@@ -40,7 +40,7 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
+import { Embedding, type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as Options from "./middleware/options.ts"
 import * as Steady from "./middleware/steady.ts"
@@ -228,6 +228,8 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   })
 
   const completion: Service["completion"] = Effect.fnUntraced(function*(completion) {
+    // Vectors are no part of an answer that could be kept.
+    if ((yield* Embedding) !== undefined) return yield* client.completion(completion)
     const key = yield* keyOf(completion)
     if (Option.isNone(key)) return yield* client.completion(completion)
     const call = Effect.suspend(() => Effect.asSome(client.completion(completion)))
