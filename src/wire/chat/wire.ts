@@ -1,10 +1,12 @@
 /**
- * Chat Completions, both halves: of OpenAI, of OpenRouter, and of every compatible server.
+ * Chat Completions: both halves, for OpenAI, OpenRouter and compatible servers.
  */
 import type { Overrides } from "../../Models.ts"
+import type { Embeddings } from "../embeddings.ts"
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { mistralEmbeddings, openAiEmbeddings, openRouterEmbeddings } from "./embeddings.ts"
 import { failures, openRouterFailures } from "./failure.ts"
 import type { Speaker } from "./messages.ts"
 import { request } from "./request.ts"
@@ -15,20 +17,20 @@ import { stream } from "./stream.ts"
 export { openAiServer, openRouterServer } from "./server.ts"
 export type { Particulars } from "./shape.ts"
 
-/** What an instance is told of its models. */
+/** The options of an instance. */
 export interface Options {
-  /** What holds of models instead of what is known. */
+  /** Overrides of the built-in rules for models. */
   readonly models?: Overrides | undefined
 }
 
-/** What is known of a compatible server besides. */
+/** The options of a compatible server. */
 export interface CompatibleOptions extends Options {
-  /** The service, by the name under which its models are known (`groq`); the name of the instance unless given. */
+  /** The service's name in the tables of models (`groq`); the name of the instance unless given. */
   readonly service?: string | undefined
   readonly particulars?: Particulars | undefined
 }
 
-const make = (speaker: Speaker): Wire => ({
+const make = (speaker: Speaker, embeddings: Embeddings): Wire => ({
   vendor: speaker.vendor,
   name: speaker.name,
   accepts: speaker.accepts,
@@ -38,17 +40,21 @@ const make = (speaker: Speaker): Wire => ({
   thinking: thinking(speaker.service ?? speaker.name, speaker.models, "chat"),
   request: request(speaker),
   response: response(speaker.name),
-  stream: stream(speaker.name)
+  stream: stream(speaker.name),
+  embeddings
 })
 
-/** OpenAI's own API, for the instance of this name. */
+/** OpenAI's own API, for the instance with this name. */
 export const openAi = (name: string, { models }: Options = {}): Wire =>
-  make({ ...openAiDialect, name, service: "openai", models })
+  make({ ...openAiDialect, name, service: "openai", models }, openAiEmbeddings(true))
 
-/** Any other server of the protocol, for the instance of this name. */
+/** A compatible server, for the instance with this name. */
 export const compatible = (name: string, { models, particulars, service }: CompatibleOptions = {}): Wire =>
-  make({ ...compatibleDialect, ...particulars, name, service, models })
+  make(
+    { ...compatibleDialect, ...particulars, name, service, models },
+    particulars?.media === "mistral" ? mistralEmbeddings : openAiEmbeddings(false)
+  )
 
-/** OpenRouter, for the instance of this name. */
+/** OpenRouter, for the instance with this name. */
 export const openRouter = (name: string, { models }: Options = {}): Wire =>
-  make({ ...openRouterDialect, name, service: "openrouter", models })
+  make({ ...openRouterDialect, name, service: "openrouter", models }, openRouterEmbeddings)
