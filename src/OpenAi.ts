@@ -42,7 +42,7 @@ const isApi = ({ api = "chat" }: Options): string | undefined =>
 
 const address = "https://api.openai.com/v1"
 
-const suffix = /\/*(\/chat\/completions|\/responses)?\/*$/
+const endings = ["/chat/completions", "/responses"]
 
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
 
@@ -50,7 +50,7 @@ const layers = Provider.layers<Options>({
   vendor: "openai",
   wire: ({ baseUrl, name, options }) => own(name, Provider.isOwn(address, baseUrl), options),
   baseUrl: address,
-  suffix,
+  endings,
   options: ["api", "organization", "project"],
   check: isApi,
   keyVariables: ["OPENAI_API_KEY"],
@@ -103,7 +103,7 @@ export const preset = (name: PresetName): Provider.Layers<Options> => {
         ? responses({ name: instance, native: false, stateless: known.stateless, models })
         : compatible(instance, { models, service: known.service ?? name, particulars: known.chat }),
     baseUrl: known.baseUrl ?? nowhere,
-    suffix,
+    endings,
     options: ["api", "organization", "project"],
     check: (options) =>
       isApi(options)

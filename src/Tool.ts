@@ -1,28 +1,35 @@
 /**
- * Tools that the model may call, and how freely it may choose among them.
+ * Tools that the model may call, how freely it may choose among them, and what runs its calls.
  *
  * ```ts
- * import { Schema } from "effect"
+ * import { Effect, Schema } from "effect"
  * import { Tool } from "effect-llm"
  *
  * const weather = Tool.make("weather", {
  *   description: "The weather of a city, now.",
  *   parameters: Schema.Struct({ city: Schema.String })
  * })
+ *
+ * const handlers = [Tool.handler(weather, ({ city }) => Effect.succeed({ sky: `sunny in ${city}` }))]
  * ```
+ *
+ * `ToolLoop` goes on until the model answers; its tools are those of `effect/ai`.
  */
 
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import type { JsonSchema } from "effect/JsonSchema"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { CacheHint } from "./Message.ts"
+import type { Concurrency } from "effect/Types"
+import * as Message from "./Message.ts"
 
 /** A tool by name, with the JSON Schema (draft 2020-12) of its arguments. */
 export const ToolDefinition = Schema.Struct({
   name: Schema.String,
   description: Schema.String,
   parameters: Schema.JsonObject,
-  cache: Schema.optionalKey(CacheHint)
+  cache: Schema.optionalKey(Message.CacheHint)
 })
 export interface ToolDefinition extends Schema.Schema.Type<typeof ToolDefinition> {}
 
@@ -76,14 +83,135 @@ export const jsonSchema = (schema: Schema.Constraint): Schema.JsonObject => {
 export const toJsonSchema = (input: Schema.Constraint | Schema.JsonObject): Schema.JsonObject =>
   Schema.isSchema(input) ? jsonSchema(input) : input as Schema.JsonObject
 
+/** What the arguments of a tool are: a Schema, or a JSON Schema as it is. */
+export type Parameters = Schema.Constraint | Schema.JsonObject
+
+/** A tool together with the type of its arguments, which is a type alone: the value is a `ToolDefinition`. */
+export interface Typed<P extends Parameters> extends ToolDefinition {
+  readonly "~parameters"?: P
+}
+
+// The Schemas that tools were made of, since a definition is plain data.
+const schemas = new WeakMap<ToolDefinition, Schema.Constraint>()
+
 /** Defines a tool; `parameters` is the Schema of its arguments, or a JSON Schema as it is. */
-export const make = (name: string, options: {
+export const make = <P extends Parameters>(name: string, options: {
   readonly description: string
-  readonly parameters: Schema.Constraint | Schema.JsonObject
-  readonly cache?: CacheHint | undefined
-}): ToolDefinition => ({
-  name,
-  description: options.description,
-  parameters: toJsonSchema(options.parameters),
-  ...(options.cache && { cache: options.cache })
-})
+  readonly parameters: P
+  readonly cache?: Message.CacheHint | undefined
+}): Typed<P> => {
+  const { cache, description, parameters } = options
+  const tool: ToolDefinition = { name, description, parameters: toJsonSchema(parameters), ...(cache && { cache }) }
+  if (Schema.isSchema(parameters)) schemas.set(tool, parameters)
+  return tool as Typed<P>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Running calls
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Arguments<P> = P extends Schema.Constraint ? P["Type"] : Schema.Json
+type DecodingServices<P> = P extends Schema.Constraint ? P["DecodingServices"] : never
+
+/** What a tool gives: a text, a content or several of `Message`, or any other JSON value. */
+export type Returned = Schema.Json | Message.ToolResultContent | ReadonlyArray<Message.ToolResultContent>
+
+/** A tool, and what runs its calls. */
+export interface Handler<out E = never, out R = never> {
+  readonly tool: ToolDefinition
+  /** Arguments that do not match give a failed result, which tells the model what is wrong. */
+  readonly run: (call: Message.ToolCall) => Effect.Effect<Message.ToolResult, E, R>
+}
+
+const longest = 2000
+
+const wordsOf = (error: unknown): string => {
+  if (typeof error === "string") return error
+  if (error instanceof Error && error.message !== "") return error.message
+  return Result.getOrUndefined(Result.try(() => JSON.stringify(error))) ?? String(error)
+}
+
+/** A result that tells the model what went wrong with its call. */
+export const failed = ({ id, name }: Message.ToolCall, error: unknown): Message.ToolResult => {
+  const words = wordsOf(error)
+  const content = words.length > longest ? `${words.slice(0, longest)}…` : words
+  return Message.toolResult({ id, name, content, isError: true })
+}
+
+/** The result of a call of a tool that does not exist. */
+export const unknown = (call: Message.ToolCall, names: Iterable<string>): Message.ToolResult =>
+  failed(call, `There is no tool ${call.name}. The tools are: ${[...names].join(", ")}`)
+
+const isContent = Schema.is(Message.ToolResultContent)
+
+const contentOf = (output: Returned): string | Message.ToolResultContent | ReadonlyArray<Message.ToolResultContent> => {
+  if (typeof output === "string" || isContent(output)) return output
+  return Array.isArray(output) && output.length > 0 && output.every(isContent)
+    ? output
+    : Message.json(output as Schema.Json)
+}
+
+/**
+ * What runs the calls of a tool: `run` is given the arguments as the tool's Schema reads them, or as JSON where the tool
+ * was made of a JSON Schema. `tool` is what `Tool.make` gave, not a copy of it.
+ */
+export const handler = <P extends Parameters, A extends Returned, E, R>(
+  tool: Typed<P>,
+  run: (args: Arguments<P>, call: Message.ToolCall) => Effect.Effect<A, E, R>
+): Handler<E, R | DecodingServices<P>> => {
+  const schema = schemas.get(tool)
+  const decode = (
+    schema === undefined
+      ? Effect.succeed
+      : Schema.decodeUnknownEffect(Schema.toCodecJson(schema), { errors: "all" })
+  ) as (json: Schema.Json) => Effect.Effect<Arguments<P>, Schema.SchemaError, DecodingServices<P>>
+  return {
+    tool,
+    run: (call) =>
+      Effect.matchEffect(decode(call.arguments), {
+        onFailure: (error) => Effect.succeed(failed(call, `The arguments do not match: ${error.message}`)),
+        onSuccess: (args) =>
+          Effect.map(
+            run(args, call),
+            (output) => Message.toolResult({ id: call.id, name: call.name, content: contentOf(output) })
+          )
+      })
+  }
+}
+
+/** How calls are run. */
+export interface RunOptions {
+  /** How many calls run at once; all unless set. */
+  readonly concurrency?: Concurrency | undefined
+  /** `return` sends what a tool fails with back to the model, in place of failing with it. */
+  readonly failures?: "fail" | "return" | undefined
+}
+
+type Failure<H, O> = O extends { readonly failures: "return" } ? never
+  : H extends Handler<infer E, infer _R> ? E
+  : never
+type Services<H> = H extends Handler<infer _E, infer R> ? R : never
+
+/**
+ * Runs the calls of an answer, and gives the user message that holds their results, in the order of the calls: what
+ * follows `response.message`. What the model did wrong (a tool that does not exist, arguments that do not match) goes
+ * back to it as a failed result. An answer without calls is a defect, since there is no message without a content.
+ */
+export const run = <H extends Handler<unknown, unknown>, const O extends RunOptions = {}>(
+  handlers: ReadonlyArray<H>,
+  calls: ReadonlyArray<Message.ToolCall>,
+  options?: O
+): Effect.Effect<Message.User, Failure<H, O>, Services<H>> => {
+  const { concurrency = "unbounded", failures = "fail" }: RunOptions = options ?? {}
+  const one = (call: Message.ToolCall): Effect.Effect<Message.ToolResult, unknown, unknown> => {
+    const found = handlers.find(({ tool }) => tool.name === call.name)
+    if (found === undefined) return Effect.succeed(unknown(call, handlers.map(({ tool }) => tool.name)))
+    return failures === "return"
+      ? Effect.catch(found.run(call), (error) => Effect.succeed(failed(call, error)))
+      : found.run(call)
+  }
+  const results = calls.length === 0
+    ? Effect.die(new Error("Tool.run: give calls, there are none"))
+    : Effect.forEach(calls, one, { concurrency })
+  return Effect.map(results, Message.user) as Effect.Effect<Message.User, Failure<H, O>, Services<H>>
+}

@@ -29,6 +29,8 @@ const ask = Completion.make({
   outputSchema: Schema.Struct({ why: Schema.String })
 })
 
+const chat = "chat gemini-3-pro"
+
 const secret = "the words of the provider, which repeat the request"
 
 const usage = { inputTokens: 30, outputTokens: 12, cachedInputTokens: 8, cacheWriteTokens: 5, reasoningTokens: 4 }
@@ -158,7 +160,7 @@ describe("Telemetry", () => {
             )
           )
           assert.isTrue(Exit.isSuccess(exit))
-          assert.deepStrictEqual(spans.map(({ name }) => name), ["application", ...Array(3).fill("chat gemini-3-pro")])
+          assert.deepStrictEqual(spans.map(({ name }) => name), ["application", chat, chat, chat])
           const [application, operation, ...attempts] = spans.map(({ span }) => span)
           assert.deepStrictEqual(spans.map(({ parent }) => parent), [
             undefined,

@@ -1,6 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
+import * as Message from "../src/Message.ts"
 import * as Tool from "../src/Tool.ts"
 
 // The same cases in every run.
@@ -137,5 +143,121 @@ describe("ToolChoice", () => {
   it.prop("survives JSON", { choice: Tool.ToolChoice }, ({ choice }) => {
     const text = JSON.stringify(Schema.encodeUnknownSync(Tool.ToolChoice)(choice))
     assert.deepStrictEqual(Schema.decodeUnknownSync(Tool.ToolChoice)(JSON.parse(text)), choice)
+  })
+})
+
+describe("run", () => {
+  const add = Tool.make("add", {
+    description: "Adds",
+    parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite })
+  })
+  const when = Tool.make("when", { description: "When", parameters: Schema.Struct({ at: Schema.Date }) })
+  const raw = Tool.make("raw", { description: "Raw", parameters: { type: "object" } })
+  const call = (name: string, args: Schema.Json, id = name) => Message.toolCall({ id, name, arguments: args })
+  const adding = Tool.handler(add, ({ a, b }) => Effect.succeed({ sum: a + b }))
+
+  it.effect("gives one user message of the results, in the order of the calls", () =>
+    Effect.gen(function*() {
+      const wait = Tool.handler(raw, (args) => Effect.as(Effect.sleep(`${Number(args)} millis`), args))
+      const fiber = yield* Effect.forkChild(Tool.run([wait], [call("raw", 40, "a"), call("raw", 1, "b")]))
+      yield* TestClock.adjust("40 millis")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), {
+        _tag: "User",
+        content: [
+          Message.toolResult({ id: "a", name: "raw", content: Message.json(40) }),
+          Message.toolResult({ id: "b", name: "raw", content: Message.json(1) })
+        ]
+      })
+    }))
+
+  it.effect("runs as many at once as it may", () =>
+    Effect.gen(function*() {
+      let running = 0
+      let most = 0
+      const slow = Tool.handler(raw, () =>
+        Effect.gen(function*() {
+          most = Math.max(most, ++running)
+          yield* Effect.sleep("1 second")
+          running--
+          return ""
+        }))
+      const calls = ["a", "b", "c", "d", "e"].map((id) => call("raw", {}, id))
+      for (const [concurrency, expected] of [[undefined, 5], [2, 2], [1, 1]] as const) {
+        most = 0
+        const fiber = yield* Effect.forkChild(Tool.run([slow], calls, { concurrency }))
+        yield* TestClock.adjust("5 seconds")
+        yield* Fiber.join(fiber)
+        assert.strictEqual(most, expected)
+      }
+    }))
+
+  it.effect("reads the arguments in their JSON form, and passes those of a JSON Schema as they are", () =>
+    Effect.gen(function*() {
+      const years = Tool.handler(when, ({ at }) => Effect.succeed(at.getUTCFullYear()))
+      const echo = Tool.handler(raw, (args) => Effect.succeed(args))
+      const { content } = yield* Tool.run([years, echo], [
+        call("when", { at: "2020-01-01T00:00:00.000Z" }),
+        call("raw", { x: [1] })
+      ])
+      assert.deepStrictEqual(content.map((one) => one._tag === "ToolResult" ? one.content : one), [
+        [Message.json(2020)],
+        [Message.json({ x: [1] })]
+      ])
+    }))
+
+  it.effect("takes texts, contents of messages and JSON as what a tool gives", () =>
+    Effect.gen(function*() {
+      const image = Message.image(Message.url("https://example.com/a.png"))
+      const outputs: ReadonlyArray<readonly [Tool.Returned, ReadonlyArray<Message.ToolResultContent>]> = [
+        ["text", [Message.text("text")]],
+        [image, [image]],
+        [[Message.text("a"), image], [Message.text("a"), image]],
+        [[], [Message.json([])]],
+        [null, [Message.json(null)]],
+        [{ _tag: "Text" }, [Message.json({ _tag: "Text" })]],
+        [[1, "a"], [Message.json([1, "a"])]]
+      ]
+      for (const [output, content] of outputs) {
+        const message = yield* Tool.run([Tool.handler(raw, () => Effect.succeed(output))], [call("raw", {})])
+        assert.deepStrictEqual(message, Message.user(Message.toolResult({ id: "raw", name: "raw", content })))
+      }
+    }))
+
+  it.effect("sends back what the model did wrong", () =>
+    Effect.gen(function*() {
+      const { content } = yield* Tool.run([adding], [call("add", { a: "x" }), call("sub", {})])
+      const texts = content.map((one) => one._tag === "ToolResult" ? [one.isError, one.content[0]] : one)
+      assert.deepStrictEqual(texts.map((text) => Array.isArray(text) && text[0]), [true, true])
+      assert.match(JSON.stringify(texts[0]), /The arguments do not match: .*a.*b/)
+      assert.deepStrictEqual(texts[1], [true, Message.text("There is no tool sub. The tools are: add")])
+    }))
+
+  it.effect("fails with what a tool fails with, or sends it back", () =>
+    Effect.gen(function*() {
+      class Broken extends Schema.TaggedError<Broken>("Broken")("Broken", { why: Schema.String }) {}
+      const failing = Tool.handler(add, () => Effect.fail(new Broken({ why: "no luck" })))
+      const plain = Tool.handler(raw, () => Effect.fail("x".repeat(5000)))
+      assert.strictEqual(
+        (yield* Effect.flip(Tool.run([failing], [call("add", { a: 1, b: 2 })])) as Broken).why,
+        "no luck"
+      )
+      const { content } = yield* Tool.run([failing, plain], [call("add", { a: 1, b: 2 }), call("raw", {})], {
+        failures: "return"
+      })
+      const texts = content.map((one) => one._tag === "ToolResult" && one.isError === true ? one.content[0] : one)
+      assert.include(JSON.stringify(texts[0]), "no luck")
+      assert.strictEqual(texts[1]?._tag === "Text" && texts[1].text.length, 2001)
+    }))
+
+  it.effect("dies with what a tool dies with, and where there are no calls", () =>
+    Effect.gen(function*() {
+      const dying = Tool.handler(raw, () => Effect.die(new Error("bug")))
+      const died = yield* Effect.exit(Tool.run([dying], [call("raw", {})], { failures: "return" }))
+      const none = yield* Effect.exit(Tool.run([dying], []))
+      for (const exit of [died, none]) assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+    }))
+
+  it("leaves a definition plain data", () => {
+    assert.deepStrictEqual(Reflect.ownKeys(add), ["name", "description", "parameters"])
   })
 })

@@ -20,6 +20,7 @@ import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
+import { baseOf } from "./address.ts"
 import * as Ending from "./ending.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
@@ -223,7 +224,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
 
     return {
       provider: name,
-      baseUrl: baseUrl.origin + baseUrl.pathname.replace(/\/+$/, ""),
+      baseUrl: baseOf(baseUrl),
       ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
       completion: complete

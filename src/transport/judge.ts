@@ -5,7 +5,6 @@ import type { Completion } from "../Completion.ts"
 import * as CompletionResponse from "../CompletionResponse.ts"
 import * as Estimate from "../Estimate.ts"
 import * as LLMError from "../LLMError.ts"
-import * as TokenUsage from "../TokenUsage.ts"
 import { type Classified, classify, client, type Received, type Signal } from "../wire/failure.ts"
 import { array, type JsonRecord, object, string } from "../wire/json.ts"
 import type { Answer, Failures, Verdict } from "../wire/Wire.ts"
@@ -99,8 +98,8 @@ export const toResponse = (
 type CompletionMetadata = NonNullable<CompletionResponse.CompletionResponse["metadata"]>[string]
 
 /**
- * The beginning of an answer that broke off after so many characters: what it cost is estimated as far as the provider
- * had not reported it yet, and a warning says so.
+ * The beginning of an answer that broke off after so many characters. What the provider had not reported, of what it read
+ * or of what it wrote, is estimated, and a warning says so.
  */
 export const brokenOff = (
   partial: CompletionResponse.CompletionResponse | undefined,
@@ -109,18 +108,16 @@ export const brokenOff = (
 ): CompletionResponse.CompletionResponse | undefined => {
   if (partial === undefined) return undefined
   const { passes: _, usage, warnings = [], ...rest } = partial
-  const inputTokens = usage.totalTokens > 0 ? usage.inputTokens : Estimate.inputTokens(completion)
-  const outputTokens = Math.max(
-    usage.outputTokens,
-    Estimate.ofCharacters(characters),
-    Estimate.outputTokens(partial)
-  )
-  if (inputTokens === usage.inputTokens && outputTokens === usage.outputTokens) return partial
+  const known = Estimate.ofBroken(usage, {
+    inputTokens: Estimate.inputTokens(completion),
+    outputTokens: Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
+  })
+  if (known === usage) return partial
   const description = "estimated from what had come: the provider had not reported it yet"
   return CompletionResponse.make({
     ...rest,
     // Passes that do not add up to it are left out.
-    usage: TokenUsage.make({ ...usage, inputTokens, outputTokens }),
+    usage: known,
     warnings: [...warnings, { field: "usage", description }]
   })
 }

@@ -33,7 +33,7 @@ import { Effect } from "effect"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 
-type Scalar = "string" | "bool" | "int" | "double" | "fixed64" | "fixed32" | "hex" | "bytes" | "fixed64s" | "doubles"
+type Scalar = "string" | "bool" | "int" | "double" | "fixed64" | "fixed32" | "hex" | "bytes"
 type Message = Readonly<Record<number, readonly [name: string, type: Scalar | (() => Message), many?: "many"]>>
 type Of<A> = Readonly<Record<number, readonly [name: keyof A & string, type: Scalar | (() => Message), many?: "many"]>>
 
@@ -90,8 +90,8 @@ const histogramPoint: Of<IHistogramDataPoint> = {
   3: ["timeUnixNano", "fixed64"],
   4: ["count", "fixed64"],
   5: ["sum", "double"],
-  6: ["bucketCounts", "fixed64s"],
-  7: ["explicitBounds", "doubles"],
+  6: ["bucketCounts", "fixed64", "many"],
+  7: ["explicitBounds", "double", "many"],
   9: ["attributes", () => keyValue, "many"],
   11: ["min", "double"],
   12: ["max", "double"]
@@ -121,10 +121,20 @@ const metrics: Of<IExportMetricsServiceRequest> = { 1: ["resourceMetrics", () =>
 
 const view = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-const eights = (bytes: Uint8Array): ReadonlyArray<DataView> =>
-  Array.from({ length: bytes.length / 8 }, (_, index) => view(bytes.subarray(index * 8, index * 8 + 8)))
+/** The values of a field: numbers of many may stand together in one field, and need not. */
+const readAll = (
+  type: Scalar | (() => Message),
+  reader: ProtobufReader,
+  bytes: Uint8Array,
+  wireType: number
+): ReadonlyArray<unknown> => {
+  if (wireType !== 2 || (type !== "double" && type !== "fixed64")) return [read(type, reader, bytes, wireType)]
+  const together = reader.readBytes()
+  const inner = new ProtobufReader(together)
+  return Array.from({ length: together.length / 8 }, () => read(type, inner, together, 1))
+}
 
-// Eight bytes of their own, which the reader has no name for: it can skip them.
+// Eight bytes or four, which the reader has no name for: it can skip them.
 const fixed = (reader: ProtobufReader, bytes: Uint8Array, wireType: number): DataView => {
   const from = reader.pos
   reader.skip(wireType)
@@ -150,10 +160,6 @@ const read = (type: Scalar | (() => Message), reader: ProtobufReader, bytes: Uin
       return Buffer.from(reader.readBytes()).toString("hex")
     case "bytes":
       return reader.readBytes()
-    case "fixed64s":
-      return eights(reader.readBytes()).map((eight) => Number(eight.getBigUint64(0, true)))
-    case "doubles":
-      return eights(reader.readBytes()).map((eight) => eight.getFloat64(0, true))
   }
 }
 
@@ -169,9 +175,9 @@ const decode = (message: Message, bytes: Uint8Array): Record<string, unknown> =>
       continue
     }
     const [name, type, many] = field
-    const value = read(type, reader, bytes, wireType)
-    if (many === "many") (found[name] as Array<unknown>).push(value)
-    else found[name] = value
+    const values = readAll(type, reader, bytes, wireType)
+    if (many === "many") (found[name] as Array<unknown>).push(...values)
+    else found[name] = values[0]
   }
   return found
 }

@@ -68,7 +68,7 @@ const encoded = (secret: string): ReadonlyArray<string> => {
 }
 
 const unescapedBase64 = (text: string): string =>
-  text.replace(/%2B|\\+u002b/gi, "+").replace(/%2F|\\+u002f|\\+\//gi, "/")
+  text.replace(/%2B|\\{1,8}u002b/gi, "+").replace(/%2F|\\{1,8}u002f|\\{1,8}\//gi, "/")
 
 /** The field of an exchange that holds one of the secrets, in whatever spelling, or what looks like a key. */
 export const leak = ({ request, response }: Exchange, secrets: ReadonlyArray<string>): string | undefined => {

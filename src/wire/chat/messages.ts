@@ -160,7 +160,7 @@ const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
     })
   )
 
-interface ThinkingPart extends Marked {
+export interface ThinkingPart extends Marked {
   readonly type: "thinking"
   readonly thinking: ReadonlyArray<{ readonly type: "text"; readonly text: string }>
 }
