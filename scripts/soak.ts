@@ -362,8 +362,8 @@ const onTheWire = Effect.fnUntraced(function*(title: string, count: number) {
   console.log(
     `  requests: the server saw ${seen}, callers were told of ${told.calls}; ${server.faults()} met a fault`
   )
-  // Beyond those there are only requests that were cut on their way.
-  expect(told.calls < seen * 1.05, `${title}: the server saw ${seen} requests, callers were told of ${told.calls}`)
+  // Beyond those there are only requests that were cut on their way: more of them, the busier the machine.
+  expect(told.calls < seen * 1.25, `${title}: the server saw ${seen} requests, callers were told of ${told.calls}`)
 }, Effect.provideService(Clock.Clock, clockOf(overNetwork)))
 
 // Faults that bring no half of an answer, and after which nobody goes on writing one: what their providers report is all
