@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Redacted } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { Dimensions, EmbeddingModel } from "effect/ai/EmbeddingModel"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -454,7 +454,7 @@ describe("EmbeddingModel", () => {
       const error = yield* Effect.flip(embedding.embed(long))
       assert.strictEqual(error.reason._tag, "InvalidRequestError")
       assert.isFalse(error.isRetryable)
-      const failure = Option.getOrThrow(Embeddings.failureOf(error))
+      const failure = Embeddings.failureOf(error)
       assert.strictEqual(failure._tag === "TextRefused" && failure.reason, "TooLong")
     }))
 
@@ -463,7 +463,7 @@ describe("EmbeddingModel", () => {
       const { model: embedding } = yield* modelOver({ model })
       const error = yield* Effect.flip(embedding.embedMany(["a", "b", long]))
       assert.strictEqual(error.reason._tag === "InvalidRequestError" ? error.reason.parameter : "", "input[2]")
-      const failure = Option.getOrThrow(Embeddings.failureOf(error))
+      const failure = Embeddings.failureOf(error)
       assert.strictEqual(failure._tag === "TextRefused" ? failure.index : -1, 2)
     }))
 
@@ -481,7 +481,7 @@ describe("EmbeddingModel", () => {
       for (const reason of ["Server", "Network"]) {
         const error = yield* Effect.flip(embedding.embed("a"))
         assert.isTrue(error.isRetryable)
-        assert.strictEqual(Option.getOrThrow(Embeddings.failureOf(error)).reason, reason)
+        assert.strictEqual(Embeddings.failureOf(error).reason, reason)
       }
       const { model: keyless } = yield* modelOver({ model }, undefined, OpenAi.layer({}))
       const refused = yield* Effect.flip(keyless.embedMany(["a"]))
