@@ -1,5 +1,5 @@
 /**
- * Counts the tokens of a conversation, and says when to compact it.
+ * Counts the tokens of a conversation, and tells when to compact it.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -15,8 +15,8 @@
  * })
  * ```
  *
- * `usage` is what was spent: a sum of turns that each send the history again grows with its square. `context` is how
- * full the model's window is.
+ * `usage` is what was spent. Because every turn sends the history again, it grows with the square of the conversation.
+ * `context` is how full the model's context window is.
  */
 
 import * as Effect from "effect/Effect"
@@ -26,12 +26,12 @@ import * as TokenUsage from "./TokenUsage.ts"
 
 /** The tokens of a conversation; safe to share between fibers. */
 export interface ConversationUsageWindow {
-  /** Adds one answer, or the usage of one. */
+  /** Adds an answer, or the usage of one. */
   readonly record: (answer: CompletionResponse | TokenUsage.TokenUsage) => Effect.Effect<void>
   /** The sum since the start or the last `reset`. */
   readonly usage: Effect.Effect<TokenUsage.TokenUsage>
   /**
-   * The tokens that the last answer's last pass read and wrote together, compactions and advisors aside; 0 before the
+   * The input and output tokens of the last pass of the last answer, without compactions and advisors; 0 before the
    * first answer.
    */
   readonly context: Effect.Effect<number>
@@ -41,11 +41,11 @@ export interface ConversationUsageWindow {
   readonly reset: Effect.Effect<void>
 }
 
-/** When to compact, in tokens; without either it is never time. */
+/** The thresholds for compacting, in tokens. Without them, `shouldCompact` is always false. */
 export interface Options {
-  /** The total of all answers since the start or the last `reset`. */
+  /** The threshold for `usage`. */
   readonly compactThreshold?: number | undefined
-  /** The total of the last answer's last pass. */
+  /** The threshold for `context`. */
   readonly contextThreshold?: number | undefined
 }
 
@@ -56,13 +56,13 @@ interface State {
 
 const empty: State = { usage: TokenUsage.zero, context: 0 }
 
-// Passes that read another context than the conversation's: what they took says nothing of how full that is.
-const besides: ReadonlySet<string> = new Set(["compaction", "advisor_message"])
+// These passes read another context, so they do not tell how full the conversation's is.
+const separate: ReadonlySet<string> = new Set(["compaction", "advisor_message"])
 
 const contextOf = ({ passes = [], usage }: CompletionResponse): number => {
-  const last = passes.findLast(({ kind }) => !besides.has(kind))
+  const last = passes.findLast(({ kind }) => !separate.has(kind))
   if (last !== undefined) return last.usage.totalTokens
-  // Of an answer that is a compaction and no more, the summary is what goes on.
+  // After an answer that only compacts, the conversation continues with its summary.
   return passes.at(-1)?.usage.outputTokens ?? usage.totalTokens
 }
 

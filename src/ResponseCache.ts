@@ -103,7 +103,7 @@ const shared = (error: LLMError): LLMError => {
 // Entries of another form have other keys, and are never found.
 const version = 1
 
-// A reader that has not read on for so long may never do so.
+// After so long a reader has probably gone.
 const longestPause = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
@@ -111,7 +111,7 @@ const sorted = (_: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
     : value
 
-/** The same JSON for equal requests; absent where there is none, as of a request with a cycle in it. */
+/** The same JSON for equal requests; absent where a request cannot be written as JSON, such as one with a cycle in it. */
 const canonical = (
   { model, provider }: Service,
   scope: string | undefined,

@@ -184,24 +184,40 @@ describe("a client as the LanguageModel of effect/ai", () => {
       }
     }
 
-    it.effect("contents that end in another order than they began", () =>
+    /** The history that a chat keeps of a streamed answer. */
+    const kept = (reply: TestLLM.Reply) =>
       Effect.gen(function*() {
         const chat = yield* Chat.empty
-        const parts = TestLLM.parts([
-          { _tag: "TextDelta", index: 0, text: "Let me" },
-          { _tag: "ToolCallStart", index: 1, id: "c1", name: "get_weather" },
-          { _tag: "ToolCallDelta", index: 1, arguments: `{"city":"Oslo"}` },
-          { _tag: "ContentEnd", index: 1, content: call("c1") },
-          { _tag: "TextDelta", index: 0, text: " see" }
-        ])
-        yield* Stream.runDrain(
-          chat.streamText({ prompt: "Hi", toolkit: Tools, disableToolCallResolution: true }).pipe(
-            Stream.provide(Layer.provide(EffectAi.layerLanguageModel, TestLLM.layer([parts])))
+        yield* Stream.runDrain(chat.streamText({ prompt: "Hi", toolkit: Tools, disableToolCallResolution: true }))
+        return EffectAi.fromPrompt(
+          yield* Chat.fromJson(yield* chat.exportJson).pipe(
+            Effect.flatMap(({ history }) => Ref.get(history))
           )
-        )
-        const [, turn] = EffectAi.fromPrompt(yield* Ref.get(chat.history))
-        assert.deepStrictEqual(turn, Message.assistant([Message.text("Let me see"), call("c1")], { provider: "test" }))
-      }).pipe(Effect.provide(ToolsLive), scripted([])))
+        ).slice(1)
+      }).pipe(
+        Effect.provide(Layer.merge(ToolsLive, Layer.provide(EffectAi.layerLanguageModel, TestLLM.layer([reply]))))
+      )
+
+    it.effect("contents that end in another order than they began", () =>
+      Effect.gen(function*() {
+        const parts = TestLLM.parts([
+          { _tag: "ToolCallStart", index: 0, id: "c1", name: "get_weather" },
+          { _tag: "TextDelta", index: 1, text: "Let me" },
+          { _tag: "TextDelta", index: 1, text: " see" },
+          { _tag: "ContentEnd", index: 1, content: Message.text("Let me see") },
+          { _tag: "ToolCallDelta", index: 0, arguments: `{"city":"Oslo"}` },
+          { _tag: "ContentEnd", index: 0, content: call("c1") }
+        ])
+        assert.deepStrictEqual(yield* kept(parts), [
+          Message.assistant([call("c1"), Message.text("Let me see")], { provider: "test" })
+        ])
+      }))
+
+    it.effect("an id that the provider says late", () =>
+      Effect.gen(function*() {
+        const parts = TestLLM.parts([{ _tag: "Start", provider: "test" }, "Hello"], { id: "msg_1" })
+        assert.deepStrictEqual(yield* kept(parts), [Message.assistant("Hello", { id: "msg_1", provider: "test" })])
+      }))
   })
 
   it.effect("runs a tool as soon as its call is whole, while the answer goes on", () =>

@@ -1,30 +1,30 @@
 /**
- * Servers that speak OpenAI's protocols, as data: where they are, where their key stands, and what each needs. Sources:
- * each provider's API reference, as of November 2026; recorded traffic for Groq, DeepSeek, Mistral and Perplexity.
+ * Servers that speak OpenAI's protocols, as data: their address, their key, and their differences. Sources: each
+ * provider's API reference, as of November 2026; recorded traffic for Groq, DeepSeek, Mistral and Perplexity.
  */
 import type { Particulars } from "./chat/shape.ts"
 
 /** A server that speaks one of OpenAI's protocols. */
 export interface Preset {
-  /** The address; absent where everyone has their own, which `baseUrl` then gives. */
+  /** The address; absent when every customer has their own, to be given as `baseUrl`. */
   readonly baseUrl?: string
-  /** The environment variable that may hold the address. */
+  /** The environment variable for the address. */
   readonly baseUrlVariable: string
-  /** The environment variables that may hold the key; empty where there is none. */
+  /** The environment variables for the key, in order; empty when the server needs no key. */
   readonly keyVariables: ReadonlyArray<string>
-  /** The protocol to speak unless another is asked for. */
+  /** The default protocol. */
   readonly api: "chat" | "responses"
-  /** The header of the key; a bearer token unless given. */
+  /** The header for the key; a bearer token unless given. */
   readonly keyHeader?: "api-key"
-  /** The name under which its models are known, where that is not the preset's. */
+  /** The name of the service in the tables of models, if it differs from the preset's name. */
   readonly service?: string
-  /** What it does in another way over Chat Completions. */
+  /** How its Chat Completions differ. */
   readonly chat?: Particulars
-  /** Whether it keeps no answers, and hands out its reasoning encrypted, over Responses. */
+  /** Responses: the server stores nothing and returns encrypted reasoning. */
   readonly stateless?: boolean
 }
 
-/** The servers that are known by name; `OpenAi.preset` and `LLMProvider` take the names. */
+/** The servers known by name, for `OpenAi.preset` and `LLMProvider`. */
 export const presets = {
   azure: {
     baseUrlVariable: "AZURE_OPENAI_BASE_URL",
@@ -32,7 +32,7 @@ export const presets = {
     keyHeader: "api-key",
     api: "responses",
     stateless: true,
-    // The name of a deployment does not tell its model, and all models there take the newer field.
+    // A deployment's name does not tell its model. All models there accept the newer field.
     chat: { maxTokens: "max_completion_tokens", reasoning: "none", schemaAfterTools: false }
   },
   cerebras: {
@@ -81,7 +81,7 @@ export const presets = {
     baseUrlVariable: "MISTRAL_BASE_URL",
     keyVariables: ["MISTRAL_API_KEY"],
     api: "chat",
-    // It refuses fields that it does not know, and tells the usage of every stream.
+    // It refuses unknown fields, and always reports the usage of a stream.
     chat: {
       media: "mistral",
       reasoning: "content",
@@ -102,7 +102,7 @@ export const presets = {
     baseUrlVariable: "PERPLEXITY_BASE_URL",
     keyVariables: ["PERPLEXITY_API_KEY", "PPLX_API_KEY"],
     api: "chat",
-    // What it thinks stands in the text; it tells the usage of every stream.
+    // Its thinking is part of the text. It always reports the usage of a stream.
     chat: { reasoning: "none", streamOptions: false }
   },
   together: {
@@ -129,5 +129,5 @@ export const presets = {
 
 export type Name = keyof typeof presets
 
-/** The preset of a name. */
+/** The preset with this name. */
 export const find = (name: Name): Preset => presets[name]

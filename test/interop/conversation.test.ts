@@ -188,6 +188,43 @@ describe("a prompt of effect/ai as a conversation", () => {
     ])
   })
 
+  it("has results of tools as values, as what the model sees of them, and as errors", () => {
+    const result = { type: "tool-result", name: "look" } as const
+    const prompt = Prompt.make([{
+      role: "tool",
+      content: [
+        { ...result, id: "1", isFailure: false, result: { sky: "grey" } },
+        { ...result, id: "2", isFailure: true, result: "too dark" },
+        { ...result, id: "3", isFailure: false, result: undefined },
+        {
+          ...result,
+          id: "4",
+          isFailure: false,
+          result: {},
+          modelOutput: [
+            { type: "text", text: "Look" },
+            { type: "file", mediaType: "image/png", data: png },
+            { type: "file", mediaType: "audio/wav", data: png }
+          ]
+        }
+      ]
+    }])
+    const of = (id: string, content: Message.ToolResult["content"], isError?: boolean) =>
+      Message.toolResult({ id, name: "look", content, isError })
+    assert.deepStrictEqual(fromPrompt(prompt), [
+      Message.user([
+        of("1", [Message.json({ sky: "grey" })]),
+        of("2", [Message.text("too dark")], true),
+        of("3", []),
+        of("4", [
+          Message.text("Look"),
+          Message.image(Message.base64("iVBORw0KGgo=", "image/png")),
+          Message.text("[audio/wav omitted]")
+        ])
+      ])
+    ])
+  })
+
   it("has a message's cache mark on its last part", () => {
     const prompt = Prompt.make([{
       role: "user",

@@ -1,5 +1,5 @@
 /**
- * Which service a request is for, by its path and its host.
+ * Finds the service of a request by its path and host.
  */
 import type * as Result from "effect/Result"
 import * as Anthropic from "./anthropic/countTokens.ts"
@@ -21,9 +21,9 @@ export type Reply = (call: Call) => Result.Result<JsonObject, Rejection>
 
 interface Route {
   readonly service: Service
-  /** The group `model` is the model, where the path names it. */
+  /** The group `model` matches a model in the path. */
   readonly path: RegExp
-  /** A host that speaks the protocol, whatever the path. */
+  /** A host of the service, whatever the path. */
   readonly host: RegExp
   /** Absent where the model answers. */
   readonly reply?: Reply
@@ -31,7 +31,7 @@ interface Route {
 
 const nowhere = /^$/
 
-/** The first route whose path matches; else the first whose host does, for a 404 in its words. */
+/** The first route with a matching path; otherwise the first with a matching host, for a 404 in its words. */
 const routes: ReadonlyArray<Route> = [
   {
     service: gemini,
@@ -70,16 +70,16 @@ const routeOf = ({ url }: SimulatedRequest): Route | undefined =>
 const byHost = ({ url }: SimulatedRequest): Service =>
   routes.find(({ host }) => host.test(url.hostname))?.service ?? openai
 
-/** The service that a request is for. */
+/** The service for a request. */
 export const serviceFor = (request: SimulatedRequest): Service => routeOf(request)?.service ?? byHost(request)
 
 /** What answers a request without a model, where something does. */
 export const replyOf = (request: SimulatedRequest): Reply | undefined => routeOf(request)?.reply
 
-/** Which provider's protocol a request speaks. */
+/** The service whose protocol a request speaks. */
 export const providerOf = (request: SimulatedRequest): Provider => serviceFor(request).provider
 
-/** The model in the path, empty where the body names it; undefined when nothing is found at this path. */
+/** The model in the path; empty if it is in the body, undefined for an unknown path. */
 export const pathModel = (request: SimulatedRequest): string | undefined => {
   const route = routeOf(request)
   return route && decodePercent(route.path.exec(request.url.pathname)?.groups?.model ?? "")

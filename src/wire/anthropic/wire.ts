@@ -1,5 +1,5 @@
 /**
- * Anthropic Messages, both halves.
+ * Anthropic Messages: both halves.
  */
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
@@ -15,7 +15,7 @@ import { stream } from "./stream.ts"
 export type { Options } from "./rules.ts"
 export { server } from "./server.ts"
 
-/** The client half, for the instance of this name. */
+/** The client half, for the instance with this name. */
 export const anthropic = (name: string, options?: Options): Wire => ({
   vendor,
   name,

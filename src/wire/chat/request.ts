@@ -41,7 +41,7 @@ const toggles = {
   reasoning: (on: boolean) => ({ reasoning: { enabled: on } } as const)
 } as const
 
-// Some models have words of their own for their efforts, which no type knows.
+// Some models have their own names for efforts, which the types do not contain.
 const effortAs = (effort: Effort | undefined, word: string | undefined) => word === undefined ? effort : word as Effort
 
 const reasoning = (speaker: Speaker, { completion, effortWord, toggled }: Fitted) => {
@@ -53,15 +53,15 @@ const reasoning = (speaker: Speaker, { completion, effortWord, toggled }: Fitted
       ...present("reasoning_effort", sent)
     }
   }
-  const said = {
+  const fields = {
     ...present("effort", sent),
     ...present("max_tokens", budgetTokens),
     ...present("exclude", summary === undefined ? undefined : !summary)
   }
-  return Object.keys(said).length === 0 ? {} : { reasoning: said }
+  return Object.keys(fields).length === 0 ? {} : { reasoning: fields }
 }
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = (speaker: Speaker) => (fitted: Fitted, model: string) => {
   const { completion, maxTokensField, reasoningInTurns, schemaAfterTools } = fitted
   const {
@@ -93,7 +93,7 @@ export const encode = (speaker: Speaker) => (fitted: Fitted, model: string) => {
         function: { name: tool.name, description: tool.description, parameters: tool.parameters },
         ...mark(speaker, tool)
       } as const)),
-      // Servers refuse it where there are no tools.
+      // Servers refuse it without tools.
       ...present("parallel_tool_calls", parallelToolCalls)
     }),
     ...(choice && { tool_choice: toolChoice(speaker, choice) }),
@@ -110,13 +110,14 @@ export const encode = (speaker: Speaker) => (fitted: Fitted, model: string) => {
 const isObjectAtRoot = (schema: unknown): boolean =>
   isObject(schema) && schema["type"] === "object" && schema["anyOf"] === undefined
 
-// What the service would refuse, and nothing can be left out of.
+// What the service would refuse, and cannot be left out.
 const refusal = (dialect: Dialect, body: ReturnType<ReturnType<typeof encode>>): Refused | undefined => {
   const schema = body.response_format?.json_schema.schema
   return schema === undefined || !dialect.objectAtRoot || isObjectAtRoot(schema) ? undefined : {
     _tag: "Refused",
     reason: "Unsupported",
-    description: "outputSchema must be an object at its root here, and no union: put the value into a field of one"
+    description:
+      "the root of outputSchema must be an object here, and not a union: put the value into a field of an object"
   }
 }
 

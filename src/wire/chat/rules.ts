@@ -1,7 +1,7 @@
 /**
- * Makes a completion fit its model: what the model does not take is left out or changed with a warning where the meaning
- * survives, and refused where it does not. Sources: OpenAI API reference, "Reasoning", "Chat", and the refusals of Chat
- * Completions; OpenRouter API reference, "Reasoning tokens"; DeepSeek API, "Thinking mode".
+ * Adapts a completion to its model: drops or changes what the model does not support, with a warning, when the meaning
+ * survives, and refuses the completion when it does not. Sources: OpenAI API reference, "Reasoning", "Chat", and the
+ * refusals of Chat Completions; OpenRouter API reference, "Reasoning tokens"; DeepSeek API, "Thinking mode".
  */
 import * as Completion from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
@@ -13,18 +13,18 @@ import type { Refused } from "../Wire.ts"
 import type { Speaker } from "./messages.ts"
 import type { Dialect } from "./shape.ts"
 
-/** A completion that its model takes, and how it is told. */
+/** The adapted completion, and how to send it. */
 export interface Fitted {
   readonly completion: Completion.Completion
   readonly warnings: ReadonlyArray<Warning>
-  /** The word for the effort, where the model has one of its own. */
+  /** The model's own name for the effort. */
   readonly effortWord?: string | undefined
-  /** Reasoning turned on or off by the server's switch. */
+  /** Whether the server's switch turns reasoning on or off. */
   readonly toggled?: boolean | undefined
   readonly maxTokensField: "max_tokens" | "max_completion_tokens"
-  /** Whether the schema of the answer has to wait until no tool will be called. */
+  /** Whether the output schema must wait until no tool will be called. */
   readonly schemaAfterTools: boolean
-  /** Whether every turn of the model's must hold `reasoning_content`, if only an empty one. */
+  /** Whether every assistant message must have `reasoning_content`, even an empty one. */
   readonly reasoningInTurns: boolean
 }
 
@@ -32,7 +32,7 @@ type Warn = (field: string, description: string) => void
 
 const unsupported = (description: string): Refused => ({ _tag: "Refused", reason: "Unsupported", description })
 
-// What the caller says in the provider's own words is merged over ours.
+// The caller's own parameters override ours.
 const saysItself = ({ additionalParams, providerParams }: Completion.Completion, speaker: Speaker, field: string) =>
   [additionalParams, providerParams?.[speaker.vendor], providerParams?.[speaker.name]].some((params) =>
     params?.[field] !== undefined
@@ -60,7 +60,7 @@ interface Asked {
   readonly toggled?: boolean | undefined
 }
 
-// The effort that is sent for the one asked for, and whether the server's switch has to be turned.
+// The effort to send for the requested one, and whether to use the server's switch.
 const fitEffort = (dialect: Dialect, rules: Models.Rules, model: string, effort: Models.Effort, warn: Warn) => {
   const efforts = Models.effortsOf(rules, "chat")
   const switched = dialect.toggle !== undefined && rules.thinking?.includes("toggle") === true
@@ -73,8 +73,8 @@ const fitEffort = (dialect: Dialect, rules: Models.Rules, model: string, effort:
     warn(
       "reasoning.effort",
       sent === undefined
-        ? `${model} takes no effort: it was left out`
-        : `${model} does not take effort ${effort}: ${sent} was sent instead`
+        ? `${model} does not support effort: it was left out`
+        : `${model} does not support effort ${effort}: ${sent} was sent instead`
     )
   }
   return { effort: sent, toggled: switched && effort !== "none" ? true : undefined }
@@ -94,7 +94,7 @@ const fitReasoning = (
     return { reasoning: {} }
   }
   const shown = summary === undefined ? {} : { summary }
-  // OpenRouter takes an effort or a budget, and makes of either what the model takes.
+  // OpenRouter accepts an effort or a budget, and converts it for the model.
   const counts = speaker.asksReasoning === "reasoning"
   if (counts && effort === undefined) {
     return { reasoning: { ...shown, ...(budgetTokens !== undefined && { budgetTokens }) } }
@@ -108,7 +108,7 @@ const fitReasoning = (
       "reasoning.budgetTokens",
       effort !== undefined
         ? "was left out: an effort was given too"
-        : `was sent as effort ${sent ?? asked}: Chat Completions count no reasoning`
+        : `was sent as effort ${sent ?? asked}: Chat Completions has no reasoning budget`
     )
   }
   return { reasoning: { ...shown, ...(sent !== undefined && { effort: sent }) }, toggled }
@@ -118,7 +118,7 @@ const fitReasoning = (
 // Tools
 // ---------------------------------------------------------------------------------------------------------------------
 
-// OpenAI's models from gpt-5.4 on take tools over Chat Completions only while they do not reason, some of them never.
+// OpenAI's models from gpt-5.4 on support tools over Chat Completions only while they do not reason; some never do.
 const fitTools = (
   completion: Completion.Completion,
   speaker: Speaker,
@@ -129,19 +129,19 @@ const fitTools = (
 ): Asked | Refused => {
   if (!hasTools(completion, speaker)) return asked
   if (rules.chatTools === "never") {
-    return unsupported(`tools: ${model} takes none over Chat Completions: use api: "responses"`)
+    return unsupported(`tools: ${model} does not support tools over Chat Completions: use api: "responses"`)
   }
   if (rules.chatTools !== "onlyAtNone" || saysItself(completion, speaker, "reasoning_effort")) return asked
   const { effort } = asked.reasoning
   if (effort === "none" || (effort === undefined && rules.defaultEffort === "none")) return asked
   if (effort !== undefined) {
     return unsupported(
-      `reasoning.effort: ${model} takes tools over Chat Completions only at effort none: use api: "responses", or none`
+      `reasoning.effort: ${model} supports tools over Chat Completions only at effort none: use api: "responses", or effort none`
     )
   }
   warn(
     "reasoning.effort",
-    `none was sent: ${model} takes tools over Chat Completions only so; api: "responses" has both`
+    `none was sent: ${model} supports tools over Chat Completions only at effort none; api: "responses" supports both`
   )
   return { ...asked, reasoning: { ...asked.reasoning, effort: "none" } }
 }
@@ -169,7 +169,7 @@ const fitChoice = (
     )
   }
   warn("toolChoice", `sent as Auto: ${why}`)
-  // Of named tools it is at least certain that no other one is called.
+  // With named tools we can at least remove the others, so that no other tool is called.
   const offered = toolChoice._tag === "Specific" ? tools.filter(({ name }) => toolChoice.names.includes(name)) : tools
   return { tools: offered, toolChoice: { _tag: "Auto" } satisfies ToolChoice }
 }
@@ -189,20 +189,20 @@ const fitSampling = (
 ): Sampled => {
   if (rules.sampling === "none" || (rules.sampling === "withoutThinking" && thinks)) {
     for (const [field, value] of [["temperature", temperature], ["topP", topP]] as const) {
-      // 1 is what the model does anyway.
+      // 1 is the default.
       if (value === undefined || value === 1) continue
-      warn(field, `was left out: ${model} takes none${rules.sampling === "none" ? "" : " while it reasons"}`)
+      warn(field, `was left out: ${model} does not support it${rules.sampling === "none" ? "" : " while it reasons"}`)
     }
     return { temperature: undefined, topP: undefined }
   }
   if (rules.temperatureOrTopP === true && temperature !== undefined && topP !== undefined) {
-    warn("topP", `was left out: ${model} takes it or temperature, not both`)
+    warn("topP", `was left out: ${model} supports topP or temperature, not both`)
     return { temperature, topP: undefined }
   }
   return { temperature, topP }
 }
 
-// Where system messages are not taken in the middle, all of them stand at the beginning.
+// On models that do not support system messages in the middle, all of them move to the beginning.
 const fitMessages = (
   completion: Completion.Completion,
   rules: Models.Rules
@@ -223,17 +223,17 @@ const endsWithAssistant = (completion: Completion.Completion): boolean =>
 
 const problemOf = (completion: Completion.Completion, rules: Models.Rules, model: string): Refused | undefined => {
   if (rules.responsesOnly === true) {
-    return unsupported(`model: ${model} is not reached by Chat Completions: use api: "responses"`)
+    return unsupported(`model: ${model} is not available over Chat Completions: use api: "responses"`)
   }
   if (rules.prefill === false && endsWithAssistant(completion)) {
     return unsupported(`prompt: ${model} does not continue an assistant message; end with a user message`)
   }
   return completion.outputSchema !== undefined && rules.structuredOutput === false
-    ? unsupported(`outputSchema: ${model} has no structured output`)
+    ? unsupported(`outputSchema: ${model} does not support structured output`)
     : undefined
 }
 
-/** The completion as its model takes it; what it cannot do without is refused. */
+/** The completion adapted to its model, or why that is not possible. */
 export const fit = (speaker: Speaker, completion: Completion.Completion, model: string): Fitted | Refused => {
   const rules = Models.find(speaker.service ?? speaker.name, model, speaker.models)
   const problem = problemOf(completion, rules, model)

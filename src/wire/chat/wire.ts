@@ -1,5 +1,5 @@
 /**
- * Chat Completions, both halves: of OpenAI, of OpenRouter, and of every compatible server.
+ * Chat Completions: both halves, for OpenAI, OpenRouter and compatible servers.
  */
 import type { Overrides } from "../../Models.ts"
 import type { Embeddings } from "../embeddings.ts"
@@ -17,15 +17,15 @@ import { stream } from "./stream.ts"
 export { openAiServer, openRouterServer } from "./server.ts"
 export type { Particulars } from "./shape.ts"
 
-/** What an instance is told of its models. */
+/** The options of an instance. */
 export interface Options {
-  /** What holds of models instead of what is known. */
+  /** Overrides of the built-in rules for models. */
   readonly models?: Overrides | undefined
 }
 
-/** What is known of a compatible server besides. */
+/** The options of a compatible server. */
 export interface CompatibleOptions extends Options {
-  /** The service, by the name under which its models are known (`groq`); the name of the instance unless given. */
+  /** The service's name in the tables of models (`groq`); the name of the instance unless given. */
   readonly service?: string | undefined
   readonly particulars?: Particulars | undefined
 }
@@ -44,17 +44,17 @@ const make = (speaker: Speaker, embeddings: Embeddings): Wire => ({
   embeddings
 })
 
-/** OpenAI's own API, for the instance of this name. */
+/** OpenAI's own API, for the instance with this name. */
 export const openAi = (name: string, { models }: Options = {}): Wire =>
   make({ ...openAiDialect, name, service: "openai", models }, openAiEmbeddings(true))
 
-/** Any other server of the protocol, for the instance of this name. */
+/** A compatible server, for the instance with this name. */
 export const compatible = (name: string, { models, particulars, service }: CompatibleOptions = {}): Wire =>
   make(
     { ...compatibleDialect, ...particulars, name, service, models },
     particulars?.media === "mistral" ? mistralEmbeddings : openAiEmbeddings(false)
   )
 
-/** OpenRouter, for the instance of this name. */
+/** OpenRouter, for the instance with this name. */
 export const openRouter = (name: string, { models }: Options = {}): Wire =>
   make({ ...openRouterDialect, name, service: "openrouter", models }, openRouterEmbeddings)

@@ -1,5 +1,5 @@
 /**
- * Gemini's generateContent, read and written.
+ * Gemini's generateContent: both halves.
  */
 import { sse } from "../sse.ts"
 import type { Server, Wire } from "../Wire.ts"
@@ -18,7 +18,7 @@ import { encode } from "./write.ts"
 
 export type { Options } from "./rules.ts"
 
-/** The wire for the instance `name`. */
+/** The client half, for the instance with this name. */
 export const gemini = (name: string, options: Options = {}): Wire => ({
   vendor,
   name,
@@ -34,5 +34,5 @@ export const gemini = (name: string, options: Options = {}): Wire => ({
   embeddings
 })
 
-/** The same wire, for whoever stands in for the provider. */
+/** The server half. */
 export const server: Server = { vendor, decode, encode, stream: streamEncoder, refuse }

@@ -1,5 +1,5 @@
 /**
- * The Responses API, as OpenAI speaks it and those that speak as it does.
+ * The Responses API: both halves, for OpenAI and compatible servers.
  */
 import { openAiEmbeddings } from "../chat/embeddings.ts"
 import { sse } from "../sse.ts"
@@ -16,12 +16,12 @@ import { stream } from "./stream.ts"
 export { server } from "./server.ts"
 export type { Options } from "./shape.ts"
 
-/** The wire of an instance. */
+/** The client half. */
 export const responses = (options: Options): Wire => ({
   vendor: options.vendor ?? "openai",
   name: options.name,
   accepts,
-  // OpenAI ends with an event of its own; some servers send Chat Completions' word after it.
+  // OpenAI ends with an event of its own. Some servers send `[DONE]` after it.
   framing: sse("[DONE]"),
   failures,
   thinking: thinking(options.vendor ?? "openai", options.models, "responses"),

@@ -1,4 +1,4 @@
-/** The shape of a Responses request: every field that the API names, the optional ones optional. */
+/** The shape of a Responses request with all fields of the API. */
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { isObject, type JsonObject } from "../json.ts"
@@ -93,7 +93,7 @@ const Reasoning = Schema.Struct({
   ...status
 })
 
-/** Items of the API's own tools, whose insides are not looked at. */
+/** Items of server tools, whose contents are not checked. */
 const others = [
   "apply_patch_call",
   "apply_patch_call_output",
@@ -224,7 +224,7 @@ export type Item = typeof Item.Type
 
 const read = Shape.decoder(Body)
 
-/** Every item with its type: what says none is a message. */
+/** Adds the missing type of items: without one, an item is a message. */
 const typed = (body: JsonObject): JsonObject =>
   Array.isArray(body.input)
     ? {
@@ -235,6 +235,6 @@ const typed = (body: JsonObject): JsonObject =>
     }
     : body
 
-/** The body by its shape alone. */
+/** The body, if its shape is valid. */
 export const decode = (body: JsonObject, unknownFields: "reject" | "ignore"): Result.Result<Body, Shape.Flaw> =>
   read(typed(body), unknownFields)
