@@ -20,21 +20,24 @@
  * ```
  */
 
-import type * as AiError from "effect/ai/AiError"
 import * as Model from "effect/ai/EmbeddingModel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import * as RequestResolver from "effect/RequestResolver"
 import type { Completion } from "./Completion.ts"
-import { type Failure, fromAiError, toAiError } from "./embeddings/aiError.ts"
+import { failWith } from "./embeddings/aiError.ts"
 import * as Batches from "./embeddings/batches.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import type { LLMError } from "./LLMError.ts"
 import * as Check from "./middleware/options.ts"
 import type { Task } from "./vectors.ts"
 
+export {
+  type Failure,
+  /** What an `AiError` of an embedding was made of: a `TextRefused`, or an `LLMError`. */
+  failureOf
+} from "./embeddings/aiError.ts"
 export { type Embedded, TextRefused } from "./embeddings/batches.ts"
 export type { Task, Vector } from "./vectors.ts"
 
@@ -120,9 +123,6 @@ export const embedMany = (
     return yield* Batches.embedMany(client, texts, settingsOf(client, options, yield* CurrentTask))
   })
 
-/** What an `AiError` of an embedding was made of: a `TextRefused`, or an `LLMError`. */
-export const failureOf: (error: AiError.AiError) => Option.Option<Failure> = fromAiError
-
 /** effect/ai's `EmbeddingModel` over a client. Options that cannot be kept are a defect that names them. */
 export const make = (client: Service, options: Options = {}): Effect.Effect<Model.EmbeddingModel> =>
   Effect.gen(function*() {
@@ -135,7 +135,7 @@ export const make = (client: Service, options: Options = {}): Effect.Effect<Mode
               results: vectors.map((vector) => [...vector]),
               usage: { inputTokens: usage.totalTokens === 0 ? undefined : usage.inputTokens }
             })),
-            Effect.mapError(toAiError("embedMany"))
+            Effect.catch(failWith("embedMany"))
           )
     })
     // Calls of `embed` that run at the same time are one request, and fail each for itself.
@@ -147,12 +147,11 @@ export const make = (client: Service, options: Options = {}): Effect.Effect<Mode
           entries.map(({ request }) => request.input),
           settingsOf(client, options, task),
           (index, result) =>
-            Effect.map(
-              Effect.exit(Effect.mapBoth(result, {
-                onSuccess: (vector) => new Model.EmbedResponse({ vector }),
-                onFailure: toAiError("embed")
-              })),
-              (exit) => entries[index]!.completeUnsafe(exit)
+            result.pipe(
+              Effect.map((vector) => new Model.EmbedResponse({ vector })),
+              Effect.catch(failWith("embed")),
+              Effect.exit,
+              Effect.map((exit) => entries[index]!.completeUnsafe(exit))
             )
         )
     }).pipe(RequestResolver.withSpan("EmbeddingModel.resolver"))
