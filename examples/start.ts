@@ -104,7 +104,7 @@ const start = Command.make(
         ? `Asking ${name}, model ${modelName}`
         : `Asking a simulated ${name}, model ${modelName}: set ${providers[name].variables[0]} to ask the real one`
     )
-    yield* Effect.provide(ask(question, stream), Layer.provide(Retry.layer(), providerLayer(name, modelName, real)))
+    yield* Effect.provide(ask(question, stream), LLMClient.compose(Retry.layer(), providerLayer(name, modelName, real)))
   }, Effect.tapError((error) => Console.error(error._tag === "ConfigError" ? error.cause.message : error.message)))
 ).pipe(Command.withDescription("Asks a language model one question."))
 

@@ -58,10 +58,7 @@ export class Budgets extends Context.Service<Budgets, {
 const clientOf = Effect.fnUntraced(function*(tenant: string) {
   const apiKey = yield* Effect.flatMap(Keys, ({ get }) => get(tenant))
   const budget = yield* Effect.flatMap(Budgets, ({ get }) => get(tenant))
-  return Retry.layer().pipe(
-    Layer.provide(Budget.layer(budget)),
-    Layer.provide(Anthropic.layer({ apiKey, model: "claude-sonnet-4-6" }))
-  )
+  return LLMClient.compose(Retry.layer(), Budget.layer(budget), Anthropic.layer({ apiKey, model: "claude-opus-5-5" }))
 })
 
 export class Tenants extends LayerMap.Service<Tenants>()("example/Tenants", {

@@ -1,5 +1,5 @@
 /**
- * What a caller sees of a provider that fails, as a table: the twelve rows of `docs/failover.md`, against simulated
+ * What a caller sees of a provider that fails, as a table: the rows of `docs/failover.md`, against simulated
  * providers on ports of this machine, in real time. It takes about two minutes.
  *
  *     npm run failover
@@ -47,8 +47,14 @@ const apiKey = Redacted.make("simulated")
 
 const stack: Stack = ({ deadline, first, second }) =>
   Fallback.layer([
-    careful.pipe(Layer.provide(Anthropic.layer({ apiKey, baseUrl: first.anthropic, model: "claude-sonnet-4-6" }))),
-    careful.pipe(Layer.provide(OpenAi.layer({ apiKey, baseUrl: second.openai, model: "gpt-5.4-mini" })))
+    LLMClient.compose(
+      careful,
+      Anthropic.layer({ apiKey, baseUrl: first.anthropic, name: "anthropic", model: "claude-opus-5-5" })
+    ),
+    LLMClient.compose(
+      careful,
+      OpenAi.layer({ apiKey, baseUrl: second.openai, name: "openai", model: "gpt-6-luna" })
+    )
   ], { deadline })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -58,6 +64,8 @@ const stack: Stack = ({ deadline, first, second }) =>
 type Way = "completion" | "stream"
 
 interface Row {
+  /** The row of the guide that this belongs to: the next one unless given. */
+  readonly number?: number
   readonly title: string
   readonly must: string
   /** What every request to the first member meets. */
@@ -80,6 +88,8 @@ const rows: ReadonlyArray<Row> = [
   { title: "accepts and never answers", must: "1 call, ≤ 15 s", failures: ["NoAnswer"] },
   { title: "first token after 20 s", must: "≤ 15 s", silence: 20_000 },
   { title: "cut in mid-answer", must: "whole, or partial", failures: ["Cut"] },
+  { number: 4, title: "a broken event in mid-answer", must: "whole, or partial", failures: ["MalformedJson"] },
+  { number: 4, title: "stalled in mid-answer", must: "whole, or partial", failures: ["Stall"] },
   { title: "503 always", must: "≤ 10 s", failures: [{ _tag: "ServerError", status: 503 }] },
   {
     title: "down for 60 s, a call every 4 s",
@@ -112,7 +122,7 @@ const rows: ReadonlyArray<Row> = [
 ]
 
 /** No call is waited for longer. */
-const longest = Duration.minutes(1)
+const longest = Duration.minutes(2)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The servers
@@ -165,7 +175,8 @@ const front = (target: () => string, silence: number) => {
     () => {
       const address = server.address()
       const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : address}`
-      const baseUrls: BaseUrls = { anthropic: url, openai: `${url}/v1`, openrouter: `${url}/api/v1`, gemini: url }
+      const openai = `${url}/v1`
+      const baseUrls: BaseUrls = { anthropic: url, openai, responses: openai, openrouter: `${url}/api/v1`, gemini: url }
       return { seen, baseUrls }
     }
   )
@@ -281,7 +292,7 @@ const program = Effect.gen(function*() {
     rows.flatMap((row, index) => (["completion", "stream"] as const).map((way) => ({ row, index, way }))),
     ({ index, row, way }) =>
       Effect.map(run(make, row, way), (line: Line) => [
-        String(index + 1),
+        String(row.number ?? index + 1 - rows.slice(0, index).filter(({ number }) => number !== undefined).length),
         row.title,
         way,
         row.must,

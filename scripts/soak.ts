@@ -6,9 +6,11 @@
  * - What the providers were asked, and the tokens they reported, are what the callers were told of in the end: in their
  *   answers, and in the attempts that went before. Budgets counted the same.
  * - Callers that leave in the middle take nothing with them: no place in a queue, no reservation, no open circuit.
+ * - Through a real server of this machine: every request that it saw is told of in an answer or an error.
  *
- * Time runs 200 times as fast, so that waits of minutes pass.
+ * Time runs many times as fast, so that waits of minutes pass.
  */
+import { NodeHttpClient } from "@effect/platform-node"
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Logger, Option, Random, Redacted, Stream } from "effect"
 import {
   Anthropic,
@@ -28,6 +30,7 @@ import {
   TokenUsage
 } from "../src/index.ts"
 import { Simulator } from "../src/testing/index.ts"
+import { listen } from "./soak/server.ts"
 
 const [calls = "200000", seed = String(Date.now())] = process.argv.slice(2)
 const total = Number(calls)
@@ -37,22 +40,28 @@ const atOnce = 128
 // Time
 // ---------------------------------------------------------------------------------------------------------------------
 
-const speed = 200
 const began = Date.now()
-const now = () => Math.floor(began + (performance.timeOrigin + performance.now() - began) * speed)
-const clock: Clock.Clock = {
-  currentTimeMillisUnsafe: now,
-  currentTimeMillis: Effect.sync(now),
-  currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
-  currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
-  monotonicTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
-  monotonicTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
-  sleep: (duration) =>
-    Effect.callback((resume) => {
-      const timer = setTimeout(() => resume(Effect.void), Math.max(0, Duration.toMillis(duration)) / speed)
-      return Effect.sync(() => clearTimeout(timer))
-    })
+const clockOf = (speed: number): Clock.Clock => {
+  const now = () => Math.floor(began + (performance.timeOrigin + performance.now() - began) * speed)
+  return {
+    currentTimeMillisUnsafe: now,
+    currentTimeMillis: Effect.sync(now),
+    currentTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
+    currentTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
+    monotonicTimeNanosUnsafe: () => BigInt(now()) * 1_000_000n,
+    monotonicTimeNanos: Effect.sync(() => BigInt(now()) * 1_000_000n),
+    sleep: (duration) =>
+      Effect.callback((resume) => {
+        if (!Duration.isFinite(duration)) return
+        const timer = setTimeout(() => resume(Effect.void), Math.max(0, Duration.toMillis(duration)) / speed)
+        return Effect.sync(() => clearTimeout(timer))
+      })
+  }
 }
+
+const inMemory = 200
+// A network takes its time, which must not be taken for the silence of a provider.
+const overNetwork = 30
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Books
@@ -73,10 +82,18 @@ const unasked = new Set(["circuit_open", "throttled"])
 
 const enterError = (book: Book, error: LLMError.LLMError): void => {
   for (const attempt of error.attempts ?? []) enterError(book, attempt)
+  if (error.omitted !== undefined) {
+    book.calls += error.omitted.count
+    book.tokens = TokenUsage.add(book.tokens, error.omitted.usage)
+  }
   // Callers that wait for the same call meet the same failure, and are told that it was another's.
   const isAnothers = error.partial?.cached === true
-  if (!isAnothers && (error.code === undefined || !unasked.has(error.code))) enter(book, error.partial?.usage)
+  // The end of a route is no request; those that it cut stand in its attempts.
+  const isDeadline = error.description.startsWith("Fallback deadline")
+  if (!isAnothers && !isDeadline && !unasked.has(error.code ?? "")) enter(book, error.partial?.usage)
 }
+
+const emptyBook = (): Book => ({ calls: 0, tokens: TokenUsage.zero })
 
 const enterResponse = (book: Book, response: CompletionResponse.CompletionResponse): void => {
   for (const attempt of response.attempts ?? []) enterError(book, attempt)
@@ -88,13 +105,13 @@ const enterResponse = (book: Book, response: CompletionResponse.CompletionRespon
 // ---------------------------------------------------------------------------------------------------------------------
 
 const apiKey = Redacted.make("sk-soak")
-const timeouts = { firstPart: "1 minute", idle: "1 minute", total: "2 minutes" } as const
+const timeouts = { firstPart: "1 minute", progress: "1 minute", total: "2 minutes" } as const
 
 const providers = {
-  anthropic: Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", timeouts }),
-  openai: OpenAi.layer({ apiKey, model: "gpt-4.1-mini", timeouts }),
-  gemini: Gemini.layer({ apiKey, model: "gemini-2.5-flash", timeouts }),
-  openrouter: OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", timeouts })
+  anthropic: Anthropic.layer({ apiKey, model: "claude-opus-5-5", timeouts }),
+  openai: OpenAi.layer({ apiKey, model: "gpt-6-luna", timeouts }),
+  gemini: Gemini.layer({ apiKey, model: "gemini-3.8-flash", timeouts }),
+  openrouter: OpenRouter.layer({ apiKey, model: "openai/gpt-6-luna", timeouts })
 }
 
 // Callers that mean to leave say so to the provider's book, since nobody is told what they missed.
@@ -132,19 +149,51 @@ const booked = (book: Book) =>
     }
   })
 
-const stack = (book: Book, budget: Budget.Budget, faults: Simulator.Options["faults"] & object) => {
-  const member = (name: keyof typeof providers) =>
-    Retry.layer({ maxRetryAfter: "30 seconds" }).pipe(
-      Layer.provide(CircuitBreaker.layer({ rate: { threshold: 0.8 }, openDuration: "10 seconds" })),
-      Layer.provide(Throttle.layer({ requestsPerMinute: 100_000, concurrency: atOnce / 2, maxWait: "5 minutes" })),
-      Layer.provide(Budget.layer(budget)),
-      Layer.provide(booked(book)),
-      Layer.provide(providers[name]),
-      Layer.provide(Simulator.layer({ faults: { ...faults, seed: `${seed} ${name}` }, chunkSize: 512 }))
-    )
-  return ResponseCache.layer({ capacity: 500 }).pipe(
-    Layer.provide(Fallback.layer([member("anthropic"), member("openai"), member("gemini"), member("openrouter")]))
+const careful = () =>
+  LLMClient.compose(
+    Retry.layer({ maxRetryAfter: "30 seconds" }),
+    CircuitBreaker.layer({ rate: { threshold: 0.8 }, openDuration: "10 seconds" }),
+    Throttle.layer({ requestsPerMinute: 100_000, concurrency: atOnce / 2, maxWait: "5 minutes" })
   )
+
+/** The full stack over simulated providers in this process. */
+const simulated = (book: Book, budget: Budget.Budget, faults: Simulator.Options["faults"] & object) => {
+  const member = (name: keyof typeof providers) =>
+    LLMClient.compose(
+      careful(),
+      Budget.layer(budget),
+      booked(book),
+      providers[name].pipe(
+        Layer.provide(Simulator.layer({ faults: { ...faults, seed: `${seed} ${name}` }, chunkSize: 512 }))
+      )
+    )
+  return LLMClient.compose(
+    ResponseCache.layer({ capacity: 500 }),
+    Fallback.layer([member("anthropic"), member("openai"), member("gemini"), member("openrouter")])
+  )
+}
+
+/** The full stack over a server of this machine, with a deadline that cuts the last member, too. */
+const served = (url: string, budget: Budget.Budget) => {
+  const at = { apiKey, timeouts }
+  const members = [
+    Anthropic.layer({ ...at, whole: "stream", name: "anthropic", baseUrl: url, model: "claude-opus-5-5" }),
+    OpenAi.layer({
+      ...at,
+      api: "responses",
+      whole: "stream",
+      name: "openai",
+      baseUrl: `${url}/v1`,
+      model: "gpt-6-luna"
+    }),
+    Gemini.layer({ ...at, name: "gemini", baseUrl: url, model: "gemini-3.8-flash" }),
+    OpenRouter.layer({ ...at, name: "openrouter", baseUrl: `${url}/api/v1`, model: "openai/gpt-6-luna" })
+  ].map((provider) => LLMClient.compose(careful(), Budget.layer(budget), provider))
+  const [first, ...others] = members
+  return LLMClient.compose(
+    ResponseCache.layer({ capacity: 500 }),
+    Fallback.layer([first!, ...others], { deadline: "1 minute" })
+  ).pipe(Layer.provide(NodeHttpClient.layerUndici))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -189,28 +238,37 @@ const answerTo = (client: LLMClient.Service, completion: Completion.Completion, 
     })
     : client.completion(completion)
 
-/** So many calls, of which this share leaves before the end. */
+interface Soaked {
+  readonly outcomes: Outcomes
+  /** What callers were told of, in all and by the call. */
+  readonly told: Book
+  readonly toldByCall: ReadonlyMap<string, Book>
+}
+
+/** So many calls, of which this share leaves before the end: nothing of them is left behind, and each has one end. */
 const soak = Effect.fnUntraced(function*(
   title: string,
   count: number,
-  faults: Simulator.Options["faults"] & object,
-  share: number
-) {
-  const asked: Book = { calls: 0, tokens: TokenUsage.zero }
-  const told: Book = { calls: 0, tokens: TokenUsage.zero }
+  share: number,
+  client: LLMClient.Service,
+  budget: Budget.Budget,
+  concurrency = atOnce
+): Effect.fn.Return<Soaked> {
+  const told = emptyBook()
+  const toldByCall = new Map<string, Book>()
   const outcomes: Outcomes = { answers: 0, cached: 0, errors: 0, left: 0, reasons: new Map() }
-  const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
-  const client = Context.get(yield* Layer.build(stack(asked, budget, faults)), LLMClient.LLMClient)
   const random = yield* Random.Random
   const memory: Array<number> = []
   const started = performance.now()
 
   const one = Effect.fnUntraced(function*(index: number) {
     // Each tenth call repeats an earlier one, streamed or not, which the cache may know.
-    const prompt = `Call ${index % 10 === 9 ? index - (index % 20 === 9 ? 201 : 202) : index}`
+    const name = `Call ${index % 10 === 9 ? index - (index % 20 === 9 ? 201 : 202) : index}`
     const leave = random.nextDoubleUnsafe() < share
-    const completion = Completion.make({ prompt, maxTokens: 100, ...leave && { preamble: leaving } })
+    const completion = Completion.make({ prompt: `${name}.`, maxTokens: 100, ...leave && { preamble: leaving } })
     const call = answerTo(client, completion, index % 2 === 0)
+    const book = toldByCall.get(name) ?? emptyBook()
+    if (!leave) toldByCall.set(name, book)
     const exit = yield* Effect.exit(
       leave
         ? Effect.timeoutOrElse(call, {
@@ -222,21 +280,21 @@ const soak = Effect.fnUntraced(function*(
     if (Exit.isSuccess(exit)) {
       outcomes.answers++
       if (exit.value.cached === true) outcomes.cached++
-      if (!leave) enterResponse(told, exit.value)
+      if (!leave) { for (const each of [told, book]) enterResponse(each, exit.value) }
     } else {
       const error = Cause.findErrorOption(exit.cause)
       if (Option.isSome(error)) {
         outcomes.errors++
         const { _tag, reason } = error.value
         outcomes.reasons.set(`${_tag} ${reason}`, (outcomes.reasons.get(`${_tag} ${reason}`) ?? 0) + 1)
-        if (!leave) enterError(told, error.value)
+        if (!leave) { for (const each of [told, book]) enterError(each, error.value) }
       } else if (leave && Cause.hasInterruptsOnly(exit.cause)) outcomes.left++
       else expect(false, `call ${index} ended with ${Cause.pretty(exit.cause)}`)
     }
     if ((index + 1) % Math.ceil(count / 8) === 0) memory.push(heap())
   })
 
-  yield* Effect.forEach(Array.from({ length: count }, (_, index) => index), one, { concurrency: atOnce, discard: true })
+  yield* Effect.forEach(Array.from({ length: count }, (_, index) => index), one, { concurrency, discard: true })
 
   const seconds = (performance.now() - started) / 1000
   const { answers, cached, errors, left, reasons } = outcomes
@@ -246,11 +304,29 @@ const soak = Effect.fnUntraced(function*(
     } s: ${answers} answers (${cached} cached), ${errors} errors, ${left} left`
   )
   console.log(`  errors: ${[...reasons].map(([reason, times]) => `${reason} ${times}`).join(", ") || "none"}`)
-  console.log(`  requests: ${asked.calls} made, ${told.calls} told; tokens: ${asked.tokens.totalTokens} reported`)
   console.log(`  heap, MB: ${memory.map((used) => used.toFixed(1)).join(" ")}`)
-
-  const { reserved, tokens } = yield* budget.usage
+  const { reserved } = yield* budget.usage
   expect(answers + errors + left === count, `${title}: ${count} calls had ${answers + errors + left} outcomes`)
+  expect(reserved.calls === 0 && reserved.tokens === 0, `${title}: ${reserved.tokens} tokens are reserved for no call`)
+  // The first quarter still fills caches and compiles.
+  const [early = 0, late = 0] = [Math.max(...memory.slice(1, 4)), Math.min(...memory.slice(5))]
+  expect(globalThis.gc === undefined || late < early * 1.1 + 5, `${title}: the heap grew from ${early} to ${late} MB`)
+  return { outcomes, told, toldByCall }
+})
+
+/** Through simulated providers: what they reported is what callers were told of, and what budgets counted. */
+const inProcess = Effect.fnUntraced(function*(
+  title: string,
+  count: number,
+  faults: Simulator.Options["faults"] & object,
+  share: number
+) {
+  const asked = emptyBook()
+  const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
+  const client = Context.get(yield* Layer.build(simulated(asked, budget, faults)), LLMClient.LLMClient)
+  const { told } = yield* soak(title, count, share, client, budget)
+  console.log(`  requests: ${asked.calls} made, ${told.calls} told; tokens: ${asked.tokens.totalTokens} reported`)
+  const { tokens } = yield* budget.usage
   expect(asked.calls === told.calls, `${title}: ${asked.calls} requests were made, callers were told of ${told.calls}`)
   for (const kind of Object.keys(asked.tokens) as Array<keyof TokenUsage.TokenUsage>) {
     expect(
@@ -263,11 +339,32 @@ const soak = Effect.fnUntraced(function*(
       `${title}: ${asked.tokens[kind]} ${kind} were reported, the budget counted ${tokens[kind]}`
     )
   }
-  expect(reserved.calls === 0 && reserved.tokens === 0, `${title}: ${reserved.tokens} tokens are reserved for no call`)
-  // The first quarter still fills caches and compiles.
-  const [early = 0, late = 0] = [Math.max(...memory.slice(1, 4)), Math.min(...memory.slice(5))]
-  expect(globalThis.gc === undefined || late < early * 1.1 + 5, `${title}: the heap grew from ${early} to ${late} MB`)
-})
+}, Effect.provideService(Clock.Clock, clockOf(inMemory)))
+
+/** Through a server of this machine: every request that it saw is told of. */
+const onTheWire = Effect.fnUntraced(function*(title: string, count: number) {
+  const random = yield* Random.Random
+  const server = yield* listen({
+    rate: 0.3,
+    speed: overNetwork,
+    random: () => random.nextDoubleUnsafe(),
+    callOf: (body) => body.includes(leaving) ? undefined : /Call \d+|Call -\d+/.exec(body)?.[0] ?? "unknown"
+  })
+  const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
+  const client = Context.get(yield* Layer.build(served(server.url, budget)), LLMClient.LLMClient)
+  const { told, toldByCall } = yield* soak(title, count, 0.03, client, budget, atOnce / 4)
+  let seen = 0
+  for (const [call, times] of server.seen) {
+    seen += times
+    const known = toldByCall.get(call)?.calls ?? 0
+    expect(times <= known, `${title}: the server saw ${times} requests of ${call}, callers were told of ${known}`)
+  }
+  console.log(
+    `  requests: the server saw ${seen}, callers were told of ${told.calls}; ${server.faults()} met a fault`
+  )
+  // Beyond those there are only requests that were cut on their way.
+  expect(told.calls < seen * 1.05, `${title}: the server saw ${seen} requests, callers were told of ${told.calls}`)
+}, Effect.provideService(Clock.Clock, clockOf(overNetwork)))
 
 // Faults that bring no half of an answer, and after which nobody goes on writing one: what their providers report is all
 // there is to count. A connection that broke is charged as reserved.
@@ -293,13 +390,14 @@ const whole: NonNullable<Simulator.Options["faults"]>["only"] = [
 
 const program = Effect.gen(function*() {
   console.log(`seed ${seed}, ${atOnce} calls at once`)
-  yield* soak("counted to the token", Math.floor(total / 2), { rate: 0.2, only: whole }, 0)
-  yield* soak("everything that can go wrong, and callers that leave", Math.ceil(total / 2), { rate: 0.2 }, 0.05)
+  const share = (part: number) => Math.ceil(total * part)
+  yield* inProcess("counted to the token", share(0.4), { rate: 0.2, only: whole }, 0)
+  yield* inProcess("everything that can go wrong, and callers that leave", share(0.4), { rate: 0.2 }, 0.05)
+  yield* onTheWire("through a server of this machine, with outages and hostile answers", share(0.2))
 })
 
 await Effect.runPromise(program.pipe(
   Effect.scoped,
-  Effect.provideService(Clock.Clock, clock),
   Effect.provide(Logger.layer([])),
   Random.withSeed(seed)
 ))

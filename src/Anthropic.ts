@@ -32,7 +32,7 @@ const layers = Provider.layers<Options>({
   vendor: "anthropic",
   wire: ({ name, options }) => anthropic(name, options),
   baseUrl: "https://api.anthropic.com",
-  suffix: /\/*(\/v1\/messages|\/messages|\/v1)?\/*$/,
+  endings: ["/v1/messages", "/messages", "/v1"],
   options: ["version", "betas", "thinkingMismatch"],
   check: ({ thinkingMismatch = "drop" }) =>
     ["drop", "error"].includes(thinkingMismatch) ? undefined : `thinkingMismatch: give "drop" or "error"`,

@@ -6,12 +6,12 @@
  * nothing is sent. The request itself is not changed.
  *
  * ```ts
- * import { Console, Effect, Layer } from "effect"
+ * import { Console, Effect } from "effect"
  * import { Anthropic, Budget, Completion, LLMClient } from "effect-llm"
  *
  * const program = Effect.gen(function*() {
  *   const budget = yield* Budget.make({ name: "tenant 7", tokens: 1_000_000 })
- *   const Claude = Budget.layer(budget).pipe(Layer.provide(Anthropic.layerConfig()))
+ *   const Claude = LLMClient.compose(Budget.layer(budget), Anthropic.layerConfig())
  *   yield* LLMClient.completion(Completion.make({ prompt: "Hello" })).pipe(Effect.provide(Claude))
  *   yield* Console.log(yield* budget.usage)
  * })
@@ -174,7 +174,7 @@ interface Attempt {
 }
 
 const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
-  Attempts.flatten(failures)
+  failures
     // Neither what was never sent is a call, nor the failure of a call that another one shared.
     .filter((error) => error.partial === undefined ? !isUnsent(error) : error.partial.cached !== true)
     .map((error) => {
@@ -204,12 +204,11 @@ const isUnconnected = (code = ""): boolean =>
 const isGivenUp = ({ _tag, code, reason, status = 0 }: LLMError): boolean =>
   _tag === "Transient" && status < 400 && (reason === "Timeout" || reason === "Network" && !isUnconnected(code))
 
-const answers = (response: CompletionResponse, asked: string): ReadonlyArray<Attempt> => [
-  ...attempted(response.attempts ?? []),
-  ...(response.cached === true
+// Whose answer was given again has been charged for it.
+const answered = (response: CompletionResponse, asked: string): ReadonlyArray<Attempt> =>
+  response.cached === true
     ? []
-    : [{ provider: response.provider, model: response.model ?? asked, answer: response }])
-]
+    : [{ provider: response.provider, model: response.model ?? asked, answer: response }]
 
 // Some servers count nothing, and a stream that breaks did so before the provider's last count.
 const tokensOf = (answer: CompletionResponse, failed: boolean, inputTokens: number): TokenUsage.TokenUsage => {
@@ -254,12 +253,18 @@ export const make = (options: Options): Effect.Effect<Budget> =>
         .reduce((sum, dollars) => sum === undefined || dollars === undefined ? undefined : sum + dollars, 0)
     }
 
-    const count = (provider: string, asked: string, usage: TokenUsage.TokenUsage, dollars: number): void => {
+    const count = (
+      provider: string,
+      asked: string,
+      usage: TokenUsage.TokenUsage,
+      dollars: number,
+      calls = 1
+    ): void => {
       const keyOf = (model: string) => JSON.stringify([provider, model])
       const short = asked.slice(0, longestModel)
       const model = models.has(keyOf(short)) || models.size < mostModels ? short : "other"
       // A provider's own figure may be anything.
-      const call = { tokens: usage, cost: dollars > 0 ? dollars : 0, calls: 1 }
+      const call = { tokens: usage, cost: dollars > 0 ? dollars : 0, calls }
       spent = plus(spent, call)
       models.set(keyOf(model), { provider, model, ...plus(models.get(keyOf(model)) ?? nothing, call) })
     }
@@ -315,14 +320,28 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           cost: reserved.cost - reservation.cost
         }
         const { model: asked, provider, tokens: { inputTokens } } = reservation
-        const leave = (provider: string, model: string, characters: number): void => {
-          const usage = ended.streamed
+        const leave = (
+          provider: string,
+          model: string,
+          characters: number,
+          reported: TokenUsage.TokenUsage = TokenUsage.zero
+        ): void => {
+          const estimate = ended.streamed
             ? TokenUsage.make({ inputTokens, outputTokens: Estimate.ofCharacters(characters) })
             : reservation.tokens
+          const usage = TokenUsage.make({
+            ...reported,
+            inputTokens: Math.max(estimate.inputTokens, reported.inputTokens),
+            outputTokens: Math.max(estimate.outputTokens, reported.outputTokens)
+          })
           count(provider, model, usage, priceOf(usage, model, provider, now) ?? reservation.cost)
         }
-        if (ended._tag === "Left") return leave(provider, asked, ended.characters)
-        const attempts = ended._tag === "Answered" ? answers(ended.response, asked) : attempted([ended.error])
+        if (ended._tag === "Left") return leave(provider, asked, ended.characters, ended.reported)
+        const failures = Attempts.flatten(ended._tag === "Answered" ? ended.response.attempts ?? [] : [ended.error])
+        const attempts = [
+          ...attempted(failures),
+          ...ended._tag === "Answered" ? answered(ended.response, asked) : []
+        ]
         for (const attempt of attempts) {
           const { answer, error, provider } = attempt
           const model = attempt.model === "" ? asked : attempt.model
@@ -332,6 +351,12 @@ export const make = (options: Options): Effect.Effect<Budget> =>
             count(provider, model, usage, dollars)
           } else if (error !== undefined && isGivenUp(error)) leave(provider, model, 0)
           else count(provider, model, TokenUsage.zero, 0)
+        }
+        // What a list of failures has left out was called, too.
+        for (const { model, omitted, provider } of failures) {
+          if (omitted === undefined) continue
+          const { count: calls, usage } = omitted
+          count(provider, model, usage, priceOf(usage, model, provider, now) ?? 0, calls)
         }
       })
 

@@ -5,13 +5,9 @@
  * `Retry`, so that it sees every attempt.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, CircuitBreaker, Retry } from "effect-llm"
+ * import { Anthropic, CircuitBreaker, LLMClient, Retry } from "effect-llm"
  *
- * const Claude = Retry.layer().pipe(
- *   Layer.provide(CircuitBreaker.layer()),
- *   Layer.provide(Anthropic.layerConfig())
- * )
+ * const Claude = LLMClient.compose(Retry.layer(), CircuitBreaker.layer(), Anthropic.layerConfig())
  * ```
  *
  * Each provider and model has a circuit of its own. It opens when half of at least 10 attempts within 60 seconds

@@ -1,9 +1,8 @@
 /**
  * A request to a language model, the same for every provider.
  *
- * `Completion.make` and the setters only put fields together: they never throw and never validate. A request that
- * cannot be sent fails as `ClientError` with reason `InvalidRequest` or `Unsupported` when it is run, before anything
- * is sent.
+ * `Completion.make` and the setters only assemble fields: they never throw and never validate. An invalid request fails
+ * when it is run, as `ClientError` with the reason `InvalidRequest` or `Unsupported`, before anything is sent.
  *
  * ```ts
  * import { Completion, Message } from "effect-llm"
@@ -22,18 +21,20 @@ import { defined, type Optional } from "./fields.ts"
 import * as Message from "./Message.ts"
 import * as Tool from "./Tool.ts"
 
-/** How much the model reasons, in the form that every family is given in its own words. */
+/** How much the model reasons, in a form that every provider supports in its own way. */
 export const Reasoning = Schema.Struct({
-  /** How hard the model thinks; a level that a model lacks becomes its nearest, with a warning on the answer. */
+  /**
+   * How hard the model thinks. An effort that the model lacks becomes the nearest one, with a warning on the answer.
+   */
   effort: Schema.optionalKey(Schema.Literals(["none", "minimal", "low", "medium", "high", "xhigh", "max"])),
-  /** The most tokens that it may think, where the model counts them; elsewhere the effort that comes nearest. */
+  /** The token budget for thinking, on models that have one; on others the nearest effort. */
   budgetTokens: Schema.optionalKey(Schema.Finite),
-  /** Whether the answer shows what the model thought, as far as the provider shows it. */
+  /** Whether the answer contains the model's thoughts, as far as the provider shows them. */
   summary: Schema.optionalKey(Schema.Boolean)
 })
 export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
 
-/** Parameters by vendor, and by the name of an instance. */
+/** Parameters by vendor, or by the name of an instance. */
 export interface ProviderParams {
   readonly anthropic?: Schema.JsonObject
   readonly openai?: Schema.JsonObject
@@ -44,35 +45,35 @@ export interface ProviderParams {
 
 const ProviderParams: Schema.Codec<ProviderParams> = Schema.Record(Schema.String, Schema.JsonObject)
 
-/** A request: sent in the order preamble, history, prompt. */
+/** A request. The preamble is sent first, then the history, then the prompt. */
 export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/Completion")({
-  /** The provider's name of the model; without it the provider layer's own default is used. */
+  /** The provider's name of the model. Without it, the provider layer's default is used. */
   model: Schema.optionalKey(Schema.String),
   prompt: Message.Message,
-  /** System text, before everything else. */
+  /** System text before everything else. */
   preamble: Schema.optionalKey(Schema.String),
   /** The turns before the prompt, oldest first. */
   history: Schema.Array(Message.Message),
   tools: Schema.Array(Tool.ToolDefinition),
   toolChoice: Schema.optionalKey(Tool.ToolChoice),
-  /** The most tokens that the answer may have, reasoning included. */
+  /** The maximum number of tokens in the answer, including reasoning. */
   maxTokens: Schema.optionalKey(Schema.Finite),
   temperature: Schema.optionalKey(Schema.Finite),
-  /** The share of probability that the model chooses among, from 0 to 1. */
+  /** Nucleus sampling: the probability mass to choose from, between 0 and 1. */
   topP: Schema.optionalKey(Schema.Finite),
-  /** Asks for the same answer to the same request, where the provider has such a thing. */
+  /** Asks for a reproducible answer, if the provider supports that. */
   seed: Schema.optionalKey(Schema.Finite),
-  /** Whether one answer may hold several tool calls; the provider's own default, mostly true, unless set. */
+  /** Whether one answer may contain several tool calls. The provider's default is usually true. */
   parallelToolCalls: Schema.optionalKey(Schema.Boolean),
   stopSequences: Schema.optionalKey(Schema.Array(Schema.String)),
-  /** The JSON Schema (draft 2020-12) that the text of the answer shall follow. */
+  /** The JSON Schema (draft 2020-12) for the text of the answer. */
   outputSchema: Schema.optionalKey(Schema.JsonObject),
   reasoning: Schema.optionalKey(Reasoning),
-  /** Merged deeply over the provider's body, and wins; `tools` are appended. */
+  /** Deeply merged over the provider's body; these values win, and `tools` are appended. */
   additionalParams: Schema.optionalKey(Schema.JsonObject),
-  /** The same by vendor, and then by the name of an instance, merged after `additionalParams`. */
+  /** The same by vendor, then by the name of an instance, merged after `additionalParams`. */
   providerParams: Schema.optionalKey(ProviderParams),
-  /** Further HTTP headers of this request. */
+  /** Additional HTTP headers for this request. */
   headers: Schema.optionalKey(Schema.Record(Schema.String, Schema.String))
 }) {}
 
@@ -80,7 +81,7 @@ type Fields = {
   readonly [K in keyof Completion as K extends keyof typeof Completion.fields ? K : never]: Completion[K]
 }
 
-// The constructor of a Schema class parses and throws; a request is checked once, when it is run.
+// The constructor of a Schema class validates and throws. A request is only validated when it is run.
 const from = (fields: Optional<Fields>): Completion =>
   Object.assign(Object.create(Completion.prototype), defined<Fields>(fields))
 
@@ -101,23 +102,23 @@ interface Prompted extends Settings {
 }
 
 interface Listed extends Settings {
-  /** All messages, oldest first: the last one is the prompt, those before it are the history. */
+  /** All messages, oldest first. The last one becomes the prompt, the others the history. */
   readonly messages: ReadonlyArray<string | Message.Message>
   readonly prompt?: undefined
   readonly history?: undefined
 }
 
-/** What `make` takes: a prompt and a history, or `messages`, and the other fields of a `Completion`. */
+/** The input of `make`: a prompt and a history, or `messages`, and the other fields of a `Completion`. */
 export type Options = Prompted | Listed
 
 const conversation = ({ history = [], messages, prompt }: Options): Pick<Fields, "history" | "prompt"> => {
   if (messages === undefined) return { history, prompt: message(prompt) }
   const all = messages.map(message)
-  // Without any message the prompt is empty, which is refused when the request is run.
+  // Without messages the prompt is empty, and the request is refused when it is run.
   return { history: all.slice(0, -1), prompt: all.at(-1) ?? message("") }
 }
 
-/** Builds a request. A text is a user message; a Schema as `outputSchema` becomes its JSON Schema. */
+/** Builds a request. A text becomes a user message, and a Schema as `outputSchema` its JSON Schema. */
 export const make = (options: Options): Completion => {
   const { messages: _, outputSchema, tools = [], ...rest } = options
   return from({
@@ -128,7 +129,7 @@ export const make = (options: Options): Completion => {
   })
 }
 
-/** Names the model; without a name it is the provider layer's own. */
+/** Sets the model. With `undefined`, the provider layer's default is used. */
 export const model = (model: string | undefined) => (self: Completion): Completion => from({ ...self, model })
 
 export const prompt = (prompt: string | Message.Message) => set("prompt")(message(prompt))
@@ -164,5 +165,5 @@ export const providerParams = set("providerParams")
 
 export const headers = set("headers")
 
-/** All messages in the order in which they are sent, the preamble aside. */
+/** All messages in the order in which they are sent, without the preamble. */
 export const messages = (self: Completion): ReadonlyArray<Message.Message> => [...self.history, self.prompt]

@@ -1,6 +1,6 @@
 /**
- * What a stream emits: who answers, deltas as they arrive, each content once it is whole, and at the end the answer. A
- * stream that fails ends without the answer; the error's `partial` is what of it had come.
+ * The parts of a stream: who answers, deltas as they arrive, each content when it is complete, and the whole answer at
+ * the end. A stream that fails has no answer; the error's `partial` contains what had arrived.
  *
  * ```ts
  * import { Effect, Stream, Terminal } from "effect"
@@ -14,8 +14,8 @@
  * })
  * ```
  *
- * An `index` names a content of the answer. Indices follow the order in which contents first appear, and may have gaps;
- * `ContentEnd`s come in any order. Their contents, in the order of their indices, are `response.choice`.
+ * `index` identifies a content of the answer. Indices follow the order in which contents first appear, and may have
+ * gaps; `ContentEnd`s arrive in any order. Sorted by index, their contents are `response.choice`.
  */
 
 import * as Schema from "effect/Schema"
@@ -24,7 +24,7 @@ import { AssistantContent } from "./Message.ts"
 
 const index = Schema.Int
 
-/** Who answers: comes once, first, together with the first other part. */
+/** The id and the model of the answer. Emitted once, first, together with the first other part. */
 export const Start = Schema.TaggedStruct("Start", {
   provider: Schema.String,
   model: Schema.optionalKey(Schema.String),
@@ -32,7 +32,7 @@ export const Start = Schema.TaggedStruct("Start", {
 })
 export interface Start extends Schema.Schema.Type<typeof Start> {}
 
-/** A piece of a text; never empty. */
+/** A piece of text; never empty. */
 export const TextDelta = Schema.TaggedStruct("TextDelta", {
   index,
   text: Schema.String,
@@ -54,15 +54,17 @@ export const ToolCallStart = Schema.TaggedStruct("ToolCallStart", {
 })
 export interface ToolCallStart extends Schema.Schema.Type<typeof ToolCallStart> {}
 
-/** A piece of the JSON text of a call's arguments; never empty. Run the call when its `ContentEnd` is there. */
+/** A piece of the JSON text of a call's arguments; never empty. Run the call at its `ContentEnd`. */
 export const ToolCallDelta = Schema.TaggedStruct("ToolCallDelta", { index, arguments: Schema.String })
 export interface ToolCallDelta extends Schema.Schema.Type<typeof ToolCallDelta> {}
 
-/** A content is whole, with its signature where it has one: a tool call can run now. One that was cut has none. */
+/**
+ * A content is complete, including its signature: a tool call can run now. A content that was cut has no `ContentEnd`.
+ */
 export const ContentEnd = Schema.TaggedStruct("ContentEnd", { index, content: AssistantContent })
 export interface ContentEnd extends Schema.Schema.Type<typeof ContentEnd> {}
 
-/** The end of a stream that succeeds: comes exactly once, last, with the answer that the call without streaming gives. */
+/** The end of a successful stream. Emitted once, last, with the answer that the call without streaming returns. */
 export const Finish = Schema.TaggedStruct("Finish", { response: CompletionResponse })
 export interface Finish extends Schema.Schema.Type<typeof Finish> {}
 
@@ -114,7 +116,7 @@ const deltas = (content: AssistantContent, index: number): Array<CompletionPart>
   }
 }
 
-/** The parts of an answer that is there as a whole. */
+/** The parts of a complete answer. */
 export const fromResponse = (response: CompletionResponse): Array<CompletionPart> => [
   {
     _tag: "Start",

@@ -1,8 +1,8 @@
 /**
  * The answer of a language model, the same for every provider.
  *
- * Append `response.message` to the history to continue the conversation: it holds everything that the provider needs
- * back, signatures and unknown blocks included.
+ * Append `response.message` to the history to continue the conversation. It contains everything that the provider needs
+ * back, including signatures and unknown blocks.
  */
 
 import { defined, type Optional } from "./fields.ts"
@@ -26,6 +26,6 @@ type Fields = {
     CompletionResponse[K]
 }
 
-/** An answer from its fields, which are taken as they are; those that are undefined are left out. */
+/** An answer from its fields, without validation. Undefined fields are left out. */
 export const make = (fields: Optional<Fields>): CompletionResponse =>
   Object.assign(Object.create(CompletionResponse.prototype), defined<Fields>(fields))

@@ -1,5 +1,5 @@
 /**
- * Counts the tokens of a conversation, and says when to compact it.
+ * Counts the tokens of a conversation, and tells when to compact it.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -15,8 +15,8 @@
  * })
  * ```
  *
- * `usage` is what was spent: a sum of turns that each send the history again grows with its square. `context` is how
- * full the model's window is.
+ * `usage` is what was spent. Because every turn sends the history again, it grows with the square of the conversation.
+ * `context` is how full the model's context window is.
  */
 
 import * as Effect from "effect/Effect"
@@ -26,11 +26,14 @@ import * as TokenUsage from "./TokenUsage.ts"
 
 /** The tokens of a conversation; safe to share between fibers. */
 export interface ConversationUsageWindow {
-  /** Adds one answer, or the usage of one. */
+  /** Adds an answer, or the usage of one. */
   readonly record: (answer: CompletionResponse | TokenUsage.TokenUsage) => Effect.Effect<void>
   /** The sum since the start or the last `reset`. */
   readonly usage: Effect.Effect<TokenUsage.TokenUsage>
-  /** The tokens that the last answer's last pass read and wrote together; 0 before the first answer. */
+  /**
+   * The input and output tokens of the last pass of the last answer, without compactions and advisors; 0 before the
+   * first answer.
+   */
   readonly context: Effect.Effect<number>
   /** Whether `usage` has reached `compactThreshold`, or `context` has reached `contextThreshold`. */
   readonly shouldCompact: Effect.Effect<boolean>
@@ -38,11 +41,11 @@ export interface ConversationUsageWindow {
   readonly reset: Effect.Effect<void>
 }
 
-/** When to compact, in tokens; without either it is never time. */
+/** The thresholds for compacting, in tokens. Without them, `shouldCompact` is always false. */
 export interface Options {
-  /** The total of all answers since the start or the last `reset`. */
+  /** The threshold for `usage`. */
   readonly compactThreshold?: number | undefined
-  /** The total of the last answer's last pass. */
+  /** The threshold for `context`. */
   readonly contextThreshold?: number | undefined
 }
 
@@ -53,11 +56,20 @@ interface State {
 
 const empty: State = { usage: TokenUsage.zero, context: 0 }
 
-const add = (answer: CompletionResponse | TokenUsage.TokenUsage) => ({ usage }: State): State => {
-  const recorded = "usage" in answer ? answer.usage : answer
-  const last = "usage" in answer ? answer.passes?.at(-1)?.usage ?? answer.usage : answer
-  return { usage: TokenUsage.add(usage, recorded), context: last.totalTokens }
+// These passes read another context, so they do not tell how full the conversation's is.
+const separate: ReadonlySet<string> = new Set(["compaction", "advisor_message"])
+
+const contextOf = ({ passes = [], usage }: CompletionResponse): number => {
+  const last = passes.findLast(({ kind }) => !separate.has(kind))
+  if (last !== undefined) return last.usage.totalTokens
+  // After an answer that only compacts, the conversation continues with its summary.
+  return passes.at(-1)?.usage.outputTokens ?? usage.totalTokens
 }
+
+const add = (answer: CompletionResponse | TokenUsage.TokenUsage) => ({ usage }: State): State =>
+  "usage" in answer
+    ? { usage: TokenUsage.add(usage, answer.usage), context: contextOf(answer) }
+    : { usage: TokenUsage.add(usage, answer), context: answer.totalTokens }
 
 /** Makes an empty window. */
 export const make = (

@@ -18,6 +18,7 @@
 
 import * as Result from "effect/Result"
 import { type Completion, messages } from "./Completion.ts"
+import type { CompletionPart } from "./CompletionPart.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { Base64, Message } from "./Message.ts"
 
@@ -85,6 +86,19 @@ export const inputTokens = (completion: Completion): number => {
     else for (const item of content) tokens += ofContent(item)
   }
   return tokens
+}
+
+/** How many characters of an answer a part of its stream brings. */
+export const charactersOf = (part: CompletionPart): number => {
+  switch (part._tag) {
+    case "TextDelta":
+    case "ReasoningDelta":
+      return part.text.length
+    case "ToolCallDelta":
+      return part.arguments.length
+    default:
+      return 0
+  }
 }
 
 /** An estimate of the tokens of an answer, as far as it came. */

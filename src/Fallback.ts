@@ -3,13 +3,12 @@
  * quotas, missing models, filters. Other failures, such as a request that no provider can understand, end the call.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, Fallback, Gemini, OpenAi, Retry } from "effect-llm"
+ * import { Anthropic, Fallback, Gemini, LLMClient, OpenAi, Retry } from "effect-llm"
  *
  * const Resilient = Fallback.layer([
- *   Retry.layer().pipe(Layer.provide(Anthropic.layerConfig())),
- *   { layer: OpenAi.layerConfig(), models: { "claude-opus-4-8": "gpt-5", "*": "gpt-5-mini" } },
- *   { layer: Gemini.layerConfig(), models: { "*": "gemini-3-flash" } }
+ *   LLMClient.compose(Retry.layer(), Anthropic.layerConfig()),
+ *   { layer: OpenAi.layerConfig(), models: { "claude-opus-5-5": "gpt-6-sol", "*": "gpt-6-luna" } },
+ *   { layer: Gemini.layerConfig(), models: { "*": "gemini-3.8-flash" } }
  * ])
  * ```
  *
@@ -271,8 +270,23 @@ const make = (steps: Steps, { figures, when, within }: Settings): Service => {
       })
   }
 
+  // A member that cannot count is passed over, as is one that fails in a way that another may not.
+  const counting = steps.flatMap(({ client: { countTokens }, translated }) =>
+    countTokens === undefined
+      ? []
+      : [(completion: Completion.Completion) => countTokens(translated(completion))]
+  )
+  const counted = Arr.isReadonlyArrayNonEmpty(counting)
+    ? (completion: Completion.Completion) =>
+      counting.slice(1).reduce(
+        (asked, next) => Effect.catch(asked, (error) => when(error) ? next(completion) : Effect.fail(error)),
+        counting[0](completion)
+      )
+    : undefined
+
   return {
     provider: "fallback",
+    ...counted !== undefined && { countTokens: counted },
     completion: (completion) => Effect.flatMap(begin(completion), (call) => bounded(complete(call), call)),
     stream: (completion) => Stream.unwrap(Effect.map(begin(completion), stream))
   }

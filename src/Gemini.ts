@@ -24,7 +24,7 @@ const layers = Provider.layers<Options>({
   vendor: "gemini",
   wire: ({ name, options }) => gemini(name, options),
   baseUrl: "https://generativelanguage.googleapis.com",
-  suffix: /\/*(\/v1beta|\/v1)?(\/models)?\/*$/,
+  endings: ["/v1beta/models", "/v1/models", "/models", "/v1beta", "/v1"],
   keyVariables: ["GEMINI_API_KEY", "GOOGLE_AI_API_KEY"],
   baseUrlVariable: "GEMINI_BASE_URL",
   auth: (key) => ({ "x-goog-api-key": key })

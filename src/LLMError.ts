@@ -1,5 +1,5 @@
 /**
- * How a call of a language model can fail: four tags, of which each has its own way of being retried.
+ * The failures of a call to a language model: four tags, each with its own way of being retried.
  *
  * | tag | what happened | retried |
  * |---|---|---|
@@ -8,7 +8,7 @@
  * | `EmptyResponse` | the answer held nothing of use | fast |
  * | `ClientError` | the request cannot succeed as it is | never |
  *
- * `reason` is a literal to match on; `isFallbackable` says whether another provider or model may still succeed.
+ * `reason` is a literal to match on. `isFallbackable` tells whether another provider or model may still succeed.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -38,7 +38,7 @@ export {
   TransientReason
 } from "./outcome.ts"
 
-/** Tells an `LLMError` from any other value. */
+/** Whether a value is an `LLMError`. */
 export const isLLMError: (u: unknown) => u is LLMError = Schema.is(LLMError)
 
 const classes = { RateLimit, ClientError, EmptyResponse, Transient }
@@ -46,17 +46,17 @@ const classes = { RateLimit, ClientError, EmptyResponse, Transient }
 type Tag = LLMError["_tag"]
 type ErrorOf<T extends Tag> = Extract<LLMError, { readonly _tag: T }>
 
-/** The fields of an error of a tag. */
+/** The fields of an error with this tag. */
 export type Fields<T extends Tag> = {
   readonly [K in keyof ErrorOf<T> as K extends keyof typeof fields | "reason" ? K : never]: ErrorOf<T>[K]
 }
 
-/** An error from its fields; those that are undefined are left out. */
+/** An error from its fields. Undefined fields are left out. */
 export const make = <T extends Tag>(tag: T, fields: Optional<Fields<T>>): ErrorOf<T> =>
-  // The tag of an error and its fields belong together, which the type of a choice among classes cannot say.
+  // TypeScript cannot relate the tag to the class that is looked up by it.
   new (classes[tag] as unknown as new(fields: object) => ErrorOf<T>)(defined(fields))
 
-/** How many failures a list of attempts stands for, those that were left out of it included, and what they cost. */
+/** The number of failures in a list of attempts, including those that were left out of it, and their usage. */
 export const total = (
   attempts: ReadonlyArray<LLMError>
 ): { readonly count: number; readonly usage: TokenUsage.TokenUsage } =>

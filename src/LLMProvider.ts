@@ -22,21 +22,38 @@ import * as OpenRouterApi from "./OpenRouter.ts"
 import * as Retry from "./Retry.ts"
 
 const baseUrl = Schema.optionalKey(Schema.String)
+/** What answers and errors call this instance. */
+const name = Schema.optionalKey(Schema.String)
 /** The environment variable that holds the key, in place of the provider's usual one. */
 const apiKeyEnv = Schema.optionalKey(Schema.String)
 
-export const Anthropic = Schema.TaggedStruct("Anthropic", { baseUrl, apiKeyEnv })
-export const Gemini = Schema.TaggedStruct("Gemini", {})
+export const Anthropic = Schema.TaggedStruct("Anthropic", { name, baseUrl, apiKeyEnv })
+export const Gemini = Schema.TaggedStruct("Gemini", { name })
 /** Gemini behind an OAuth proxy; comes with retry applied. */
 export const GeminiProxy = Schema.TaggedStruct("GeminiProxy", { url: Schema.String })
-export const OpenAi = Schema.TaggedStruct("OpenAi", { baseUrl, apiKeyEnv })
-export const OpenRouter = Schema.TaggedStruct("OpenRouter", { apiKeyEnv })
+/** OpenAI, or a server that is compatible with it: one that is known by name (`preset`), or any by its `baseUrl`. */
+export const OpenAi = Schema.TaggedStruct("OpenAi", {
+  name,
+  baseUrl,
+  apiKeyEnv,
+  api: Schema.optionalKey(Schema.Literals(["responses", "chat"])),
+  preset: Schema.optionalKey(Schema.Literals(OpenAiApi.presetNames))
+})
+export const OpenRouter = Schema.TaggedStruct("OpenRouter", { name, apiKeyEnv })
 
-export const LLMProvider = Schema.Union([Anthropic, Gemini, GeminiProxy, OpenAi, OpenRouter])
-export type LLMProvider = typeof LLMProvider.Type
+export interface Anthropic extends Schema.Schema.Type<typeof Anthropic> {}
+export interface Gemini extends Schema.Schema.Type<typeof Gemini> {}
+export interface GeminiProxy extends Schema.Schema.Type<typeof GeminiProxy> {}
+export interface OpenAi extends Schema.Schema.Type<typeof OpenAi> {}
+export interface OpenRouter extends Schema.Schema.Type<typeof OpenRouter> {}
 
-const at = ({ baseUrl }: { readonly baseUrl?: string }) =>
-  baseUrl === undefined ? {} : { baseUrl: Config.succeed(baseUrl) }
+export type LLMProvider = Anthropic | Gemini | GeminiProxy | OpenAi | OpenRouter
+export const LLMProvider: Schema.Codec<LLMProvider> = Schema.Union([Anthropic, Gemini, GeminiProxy, OpenAi, OpenRouter])
+
+const at = ({ baseUrl, name }: { readonly baseUrl?: string; readonly name?: string }) => ({
+  ...(name !== undefined && { name: Config.succeed(name) }),
+  ...(baseUrl !== undefined && { baseUrl: Config.succeed(baseUrl) })
+})
 
 /** The layer of a provider; keys come from the environment. */
 export const layer = (provider: LLMProvider): Layer.Layer<LLMClient, Config.ConfigError, HttpClient> => {
@@ -44,12 +61,15 @@ export const layer = (provider: LLMProvider): Layer.Layer<LLMClient, Config.Conf
     case "Anthropic":
       return AnthropicApi.layerConfig(at(provider), provider)
     case "Gemini":
-      return GeminiApi.layerConfig()
+      return GeminiApi.layerConfig(at(provider))
     case "GeminiProxy":
       return Layer.provide(Retry.layer(), GeminiApi.layerProxy(provider.url))
-    case "OpenAi":
-      return OpenAiApi.layerConfig(at(provider), provider)
+    case "OpenAi": {
+      const layers = provider.preset === undefined ? OpenAiApi : OpenAiApi.preset(provider.preset)
+      const api = provider.api === undefined ? {} : { api: Config.succeed(provider.api) }
+      return layers.layerConfig({ ...at(provider), ...api }, provider)
+    }
     case "OpenRouter":
-      return OpenRouterApi.layerConfig({}, provider)
+      return OpenRouterApi.layerConfig(at(provider), provider)
   }
 }

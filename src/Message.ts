@@ -1,10 +1,9 @@
 /**
- * The turns of a conversation: system, user and assistant messages, and what they hold.
+ * The turns of a conversation: system, user and assistant messages, and their contents.
  *
- * Everything here is plain data, discriminated by `_tag`, and survives JSON both ways, so that a conversation can be
- * stored, queued and continued elsewhere. Contents carry what a provider needs back (signatures, ids of its own) in
- * optional fields, so that a turn can be sent again without loss; leave them alone and append
- * `CompletionResponse.message` to the history.
+ * Everything here is plain data, discriminated by `_tag`, and survives JSON in both directions, so that a conversation
+ * can be stored, queued and continued elsewhere. Optional fields of contents carry what a provider needs back, such as
+ * signatures and its own ids. Leave them unchanged, and append `CompletionResponse.message` to the history.
  *
  * ```ts
  * import { Message } from "effect-llm"
@@ -21,7 +20,7 @@ import { defined, type Optional } from "./fields.ts"
 
 /** A mark for the provider's prompt cache: everything up to and including the marked content may be cached. */
 export const CacheHint = Schema.Struct({
-  /** How long the provider keeps the entry; its own default when absent. */
+  /** How long the provider keeps the entry. Without it, the provider's default applies. */
   ttl: Schema.optionalKey(Schema.Literals(["5m", "1h"]))
 })
 export interface CacheHint extends Schema.Schema.Type<typeof CacheHint> {}
@@ -32,15 +31,15 @@ const cache = Schema.optionalKey(CacheHint)
 // Sources
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Data behind a URL that the provider fetches itself. Some providers need the `mediaType` to be named. */
+/** A URL that the provider fetches. Some providers require the `mediaType`. */
 export const Url = Schema.TaggedStruct("Url", { url: Schema.String, mediaType: Schema.optionalKey(Schema.String) })
 export interface Url extends Schema.Schema.Type<typeof Url> {}
 
-/** Data sent with the request, base64 encoded, with its media type, such as `image/png`. */
+/** Base64 data in the request, with its media type, such as `image/png`. */
 export const Base64 = Schema.TaggedStruct("Base64", { data: Schema.String, mediaType: Schema.String })
 export interface Base64 extends Schema.Schema.Type<typeof Base64> {}
 
-/** A file that was uploaded to the provider before. */
+/** A file that was uploaded to the provider earlier. */
 export const FileId = Schema.TaggedStruct("FileId", { id: Schema.String })
 export interface FileId extends Schema.Schema.Type<typeof FileId> {}
 
@@ -57,7 +56,7 @@ export const Text = Schema.TaggedStruct("Text", {
   signature: Schema.optionalKey(Schema.String),
   /** The provider's citations, verbatim. */
   citations: Schema.optionalKey(Schema.Array(Schema.Json)),
-  /** What the model says on its way, or what it says in the end, where the provider tells them apart. */
+  /** Whether the text is commentary or the final answer, if the provider distinguishes them. */
   phase: Schema.optionalKey(Schema.Literals(["commentary", "final_answer"])),
   cache
 })
@@ -65,9 +64,9 @@ export interface Text extends Schema.Schema.Type<typeof Text> {}
 
 export const Image = Schema.TaggedStruct("Image", {
   source: Source,
-  /** How closely the model looks, where the provider lets one choose. */
+  /** How closely the model looks at the image, if the provider supports it. */
   detail: Schema.optionalKey(Schema.Literals(["low", "high", "auto"])),
-  /** The provider's signature of an image that it made. */
+  /** The provider's signature of a generated image. */
   signature: Schema.optionalKey(Schema.String),
   cache
 })
@@ -88,14 +87,14 @@ export const Document = Schema.TaggedStruct("Document", {
 })
 export interface Document extends Schema.Schema.Type<typeof Document> {}
 
-/** A JSON value as the result of a tool; sent as JSON where the provider takes JSON, else as its text. */
+/** A JSON value as a tool result. Providers that only accept text get its JSON text. */
 export const Json = Schema.TaggedStruct("Json", { value: Schema.Json })
 export interface Json extends Schema.Schema.Type<typeof Json> {}
 
 export type ToolResultContent = Text | Image | Document | Json
 export const ToolResultContent: Schema.Codec<ToolResultContent> = Schema.Union([Text, Image, Document, Json])
 
-/** What a tool answered: `id` and `name` are those of the `ToolCall`. */
+/** The result of a tool call, whose `id` and `name` it repeats. */
 export const ToolResult = Schema.TaggedStruct("ToolResult", {
   id: Schema.String,
   name: Schema.String,
@@ -105,9 +104,9 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
 })
 export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
 
-/** A complete call of a tool; `arguments` are parsed JSON. */
+/** A complete tool call. `arguments` are parsed JSON. */
 export const ToolCall = Schema.TaggedStruct("ToolCall", {
-  /** The provider's id of the call or, where it gives none, one of ours (see `isMintedId`). Never empty. */
+  /** The provider's id of the call or, if there is none, a generated one (see `isMintedId`). Never empty. */
   id: Schema.String,
   name: Schema.String,
   arguments: Schema.Json,
@@ -119,9 +118,9 @@ export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
 
 const reasoningPart = {
   id: Schema.optionalKey(Schema.String),
-  /** The provider's name for the encoding of this part (OpenRouter's `format`). */
+  /** The provider's name for the format of this part (OpenRouter's `format`). */
   format: Schema.optionalKey(Schema.String),
-  /** The provider's index of this part, where it numbers them. */
+  /** The provider's index of this part. */
   index: Schema.optionalKey(Schema.Int)
 }
 
@@ -135,11 +134,11 @@ export interface ReasoningText extends Schema.Schema.Type<typeof ReasoningText> 
 export const ReasoningSummary = Schema.TaggedStruct("Summary", { text: Schema.String, ...reasoningPart })
 export interface ReasoningSummary extends Schema.Schema.Type<typeof ReasoningSummary> {}
 
-/** Reasoning that only the provider can read, to be sent back as it came. */
+/** Reasoning that only the provider can read. Send it back unchanged. */
 export const ReasoningEncrypted = Schema.TaggedStruct("Encrypted", { data: Schema.String, ...reasoningPart })
 export interface ReasoningEncrypted extends Schema.Schema.Type<typeof ReasoningEncrypted> {}
 
-/** Reasoning that the provider withheld for safety, to be sent back as it came. */
+/** Reasoning that the provider withheld for safety. Send it back unchanged. */
 export const ReasoningRedacted = Schema.TaggedStruct("Redacted", { data: Schema.String, ...reasoningPart })
 export interface ReasoningRedacted extends Schema.Schema.Type<typeof ReasoningRedacted> {}
 
@@ -151,15 +150,18 @@ export const ReasoningPart: Schema.Codec<ReasoningPart> = Schema.Union([
   ReasoningRedacted
 ])
 
-/** What the model thought before it answered, its parts in the order in which they came. */
+/** The model's reasoning before its answer, in order. */
 export const Reasoning = Schema.TaggedStruct("Reasoning", {
   content: Schema.Array(ReasoningPart),
-  /** The field that held it, where servers differ (`reasoning_content`, `reasoning`), so that it goes back there. */
+  /**
+   * The field that it came in, where servers differ (`reasoning_content`, `reasoning`), so that it goes back in the
+   * same one.
+   */
   field: Schema.optionalKey(Schema.String)
 })
 export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
 
-/** A block of a provider that has no meaning here, kept verbatim so that it can go back to that provider. */
+/** A block without a counterpart in the vocabulary, kept unchanged to be sent back to its provider. */
 export const ProviderBlock = Schema.TaggedStruct("ProviderBlock", { provider: Schema.String, block: Schema.JsonObject })
 export interface ProviderBlock extends Schema.Schema.Type<typeof ProviderBlock> {}
 
@@ -188,7 +190,7 @@ export interface User extends Schema.Schema.Type<typeof User> {}
 export const Assistant = Schema.TaggedStruct("Assistant", {
   /** The provider's id of the message. */
   id: Schema.optionalKey(Schema.String),
-  /** The provider that wrote it. Signatures, ids and blocks mean something only to that one. */
+  /** The provider that wrote it. Other providers cannot use its signatures, ids and blocks. */
   provider: Schema.optionalKey(Schema.String),
   content: Schema.Array(AssistantContent)
 })
@@ -232,23 +234,23 @@ const contents = <A>(input: string | A | ReadonlyArray<A | string>): Array<A | T
   (Array.isArray(input) ? input as ReadonlyArray<A | string> : [input as A | string])
     .map((item) => typeof item === "string" ? text(item) : item)
 
-/** A system message; in the history it is sent where the provider takes system text. */
+/** A system message. In the history, it is sent in place if the provider supports that. */
 export const system = (content: string, options?: { readonly cache?: CacheHint | undefined }): System =>
   defined<System>({ _tag: "System", content, ...options })
 
-/** A user message of a text, a content, or several of them. */
+/** A user message from a text, a content, or several of them. */
 export const user = (content: string | UserContent | ReadonlyArray<UserContent | string>): User => ({
   _tag: "User",
   content: contents(content) as ReadonlyArray<UserContent> as User["content"]
 })
 
-/** An assistant message of a text, a content, or several of them. */
+/** An assistant message from a text, a content, or several of them. */
 export const assistant = (
   content: string | AssistantContent | ReadonlyArray<AssistantContent | string>,
   options?: { readonly id?: string | undefined; readonly provider?: string | undefined }
 ): Assistant => defined<Assistant>({ _tag: "Assistant", ...options, content: contents(content) })
 
-/** What answers one tool call, as a content of a user message; `id` and `name` are the call's. */
+/** The result of a tool call, as a content of a user message. `id` and `name` are the call's. */
 export const toolResult = ({ content, id, isError, name }: {
   readonly id: string
   readonly name: string
@@ -262,8 +264,8 @@ export const toolResult = ({ content, id, isError, name }: {
 
 const mintedPrefix = "minted_"
 
-/** An id for the `index`-th call of an answer whose provider gave none; `answer` tells answers apart. */
+/** An id for the `index`-th call of an answer without ids. `answer` distinguishes answers. */
 export const mintId = (answer: string, index: number): string => `${mintedPrefix}${answer}_${index}`
 
-/** Whether a tool-call id is ours: a provider that does not ask for ids never gets to see it. */
+/** Whether a tool-call id is generated. A provider without ids never sees it. */
 export const isMintedId = (id: string): boolean => id.startsWith(mintedPrefix)

@@ -1,10 +1,10 @@
 /**
- * What is known of models: limits, settings that are taken, how they think, when they end.
+ * Facts about models: limits, supported settings, how they think, when they are shut down.
  *
- * The rules are those of a model's family, which its name tells, also behind a gateway, with a region or a date:
- * `anthropic/claude-opus-5.5`, `us.anthropic.claude-opus-5-5-v1:0`, `ft:gpt-4.1-mini:org::id`. A name that is newer than
- * the tables has the rules of the newest of its line, and says so as `assumed`. A field that is absent is not known and
- * restricts nothing; of an unknown name every field is absent.
+ * The rules are those of the model's family. The name is recognized behind a gateway, with a region or a date:
+ * `anthropic/claude-opus-5.5`, `us.anthropic.claude-opus-5-5-v1:0`, `ft:gpt-4.1-mini:org::id`. A newer name than the
+ * tables know gets the rules of the newest model of its line, marked as `assumed`. A missing field is unknown and
+ * restricts nothing; an unknown name has no fields.
  *
  * ```ts
  * import { Models } from "effect-llm"
@@ -25,18 +25,18 @@ import { type Api, type Effort, efforts, type Line, type Rules } from "./models/
 
 export type { Api, Effort, Media, Rules, ThinkingForm } from "./models/rules.ts"
 
-/** What holds instead of what is known. `like` takes the rules of another name first, as for a deployment of Azure. */
+/** Overrides for one model. `like` starts from the rules of another name, for example for a deployment on Azure. */
 export interface Override extends Partial<Rules> {
   readonly like?: string
 }
 
-/** By the exact name of a model as it is sent, or by the beginning of it: `my-models/*`. The longest key counts. */
+/** By the exact name of a model as it is sent, or by a prefix such as `my-models/*`. The longest key wins. */
 export type Overrides = Readonly<Record<string, Override>>
 
-/** The rules of a name that nothing is known of: none. */
+/** The rules of an unknown name: empty. */
 export const unknown: Rules = {}
 
-/** Whether the name told anything. */
+/** Whether the name was recognized. */
 export const isKnown = (rules: Rules): boolean => rules.family !== undefined
 
 const linesOf = (name: string): ReadonlyArray<Line> =>
@@ -48,7 +48,7 @@ const linesOf = (name: string): ReadonlyArray<Line> =>
     ? google
     : compatible
 
-// Further ahead a number is a slip: nobody means the fiftieth Opus by "claude-opus-50".
+// A number further ahead is a slip: "claude-opus-50" is not the fiftieth Opus.
 const generations = 9
 
 const among = ({ versions }: Line, { groups }: RegExpExecArray): Rules => {
@@ -84,9 +84,8 @@ const overrideOf = (overrides: Overrides, model: string): Override | undefined =
 }
 
 /**
- * The rules of a model. Total: of a name that is not known, or is none, nothing is known. `provider` names the service
- * (`anthropic`, `openai`, `gemini`, `openrouter`, `groq`, ...), which matters only where it differs from the vendor's
- * own; any other name will do.
+ * The rules of a model; empty for an unknown or invalid name. `provider` is the service (`anthropic`, `openai`,
+ * `gemini`, `openrouter`, `groq`, ...). It only matters if its rules differ from the vendor's; any other name is fine.
  */
 export const find = (provider: string, model: string, overrides?: Overrides): Rules => {
   const override = overrides && overrideOf(overrides, model)
@@ -95,36 +94,36 @@ export const find = (provider: string, model: string, overrides?: Overrides): Ru
   return { ...byName(provider, like ?? model), ...rules }
 }
 
-/** Whether the model is gone, or will be within a number of days from `now`, in milliseconds since 1970. */
+/** Whether the model was shut down, or will be within `days` from `now` (milliseconds since 1970). */
 export const endsWithin = ({ shutdown }: Rules, now: number, days: number): boolean => {
   const end = Option.getOrUndefined(Option.map(DateTime.make(shutdown ?? ""), DateTime.toEpochMillis))
   return end !== undefined && end <= now + days * 86_400_000
 }
 
-/** The efforts that are taken by an API; undefined where they are not known. */
+/** The efforts that an API supports; undefined if unknown. */
 export const effortsOf = (rules: Rules, api?: Api): ReadonlyArray<Effort> | undefined =>
   api !== "chat" || rules.responsesEfforts === undefined
     ? rules.efforts
     : rules.efforts?.filter((effort) => !rules.responsesEfforts?.includes(effort))
 
 /**
- * The effort that is taken and nearest to the one asked for; of two the higher one. It is never `none` unless `none` was
- * asked for, and undefined where the model takes no efforts. Where nothing is known, it is the one asked for. Whether
- * `none` can be had in another way than as an effort, `thinkingOff` says.
+ * The nearest supported effort; the higher one of two. Never `none` unless `none` was asked for; undefined if the model
+ * does not support efforts. If the efforts are unknown, the one asked for. `thinkingOff` tells whether thinking can be
+ * turned off without an effort.
  */
 export const nearestEffort = (rules: Rules, asked: Effort, api?: Api): Effort | undefined => {
-  const taken = effortsOf(rules, api)
-  if (taken === undefined || taken.includes(asked)) return asked
+  const supported = effortsOf(rules, api)
+  if (supported === undefined || supported.includes(asked)) return asked
   const distance = (effort: Effort): number => Math.abs(efforts.indexOf(effort) - efforts.indexOf(asked))
-  return taken.filter((effort) => effort !== "none").reduce<Effort | undefined>(
+  return supported.filter((effort) => effort !== "none").reduce<Effort | undefined>(
     (best, effort) => best === undefined || distance(effort) <= distance(best) ? effort : best,
     undefined
   )
 }
 
 /**
- * The effort that a request has in the end: the one nearest to what it asks for, else the model's own. A model that
- * takes budgets in place of efforts thinks as far as it was asked to.
+ * The effort that a request results in: the nearest one to the requested one, or the model's default. A model with
+ * budgets instead of efforts thinks as requested.
  */
 export const effectiveEffort = (rules: Rules, asked?: Effort, api?: Api): Effort | undefined => {
   if (asked === "none" && rules.thinkingOff === true) return "none"
@@ -134,15 +133,15 @@ export const effectiveEffort = (rules: Rules, asked?: Effort, api?: Api): Effort
   return rules.thinksByDefault === false ? "none" : rules.defaultEffort
 }
 
-/** Whether no byte may come while the model thinks at what a request asks for. */
+/** Whether no byte may arrive while the model thinks at this effort. */
 export const isSilent = (rules: Rules, asked?: Effort, api?: Api): boolean =>
   rules.silentThinking === true && effectiveEffort(rules, asked, api) !== "none"
 
 const long: ReadonlyArray<Effort> = ["high", "xhigh", "max"]
 
 /**
- * Whether many minutes of thinking are to be expected: from effort `high` on, and where the model thinks by itself and
- * its default effort is not known.
+ * Whether the model may think for many minutes: from effort `high` on, and if it thinks by default at an unknown
+ * effort.
  */
 export const thinksLong = (rules: Rules, asked?: Effort, api?: Api): boolean => {
   const effort = effectiveEffort(rules, asked, api)

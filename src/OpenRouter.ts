@@ -26,7 +26,7 @@ const layers = Provider.layers<Options>({
   vendor: "openrouter",
   wire: ({ name, options }) => openRouter(name, options),
   baseUrl: "https://openrouter.ai/api/v1",
-  suffix: /\/*(\/chat\/completions)?\/*$/,
+  endings: ["/chat/completions"],
   options: ["referer", "title"],
   keyVariables: [keyVariable],
   baseUrlVariable: "OPENROUTER_BASE_URL",

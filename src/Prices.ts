@@ -1,9 +1,9 @@
 /**
- * What tokens cost, in US dollars.
+ * The cost of tokens, in US dollars.
  *
- * Nothing imports this module, so that a program which counts no dollars does not load its tables. They hold the list
- * prices of ordinary requests: not those of batches, of faster or slower tiers of a service, or of a contract. Put your
- * own rows over them with `make`.
+ * No other module imports this one, so programs that do not count dollars do not load its tables. They contain list
+ * prices of ordinary requests, without batches, faster or slower service tiers, or contracts. Override them with
+ * `make`.
  *
  * ```ts
  * import { Completion, LLMClient } from "effect-llm"
@@ -25,33 +25,33 @@ import type { TokenUsage } from "./TokenUsage.ts"
 
 export type { Price, Row, Rows, Tier } from "./models/prices.ts"
 
-/** Counts of tokens; those that were written to a cache for long are a part of `cacheWriteTokens`. */
+/** Token counts. `longCacheWriteTokens` are part of `cacheWriteTokens`. */
 export interface Usage
   extends Pick<TokenUsage, "inputTokens" | "outputTokens" | "cachedInputTokens" | "cacheWriteTokens">
 {
   readonly longCacheWriteTokens?: number
 }
 
-/** What of an answer its cost follows from. */
+/** The fields of an answer that determine its cost. */
 export interface Answer {
   readonly provider: string
   readonly model?: string
   readonly usage: Usage
-  /** The passes of the model, where one answer took several; `usage` is their sum. */
+  /** The passes of an answer that took several. `usage` is their sum. */
   readonly passes?: ReadonlyArray<{ readonly model?: string; readonly usage: Usage }>
   readonly cost?: number
   readonly cached?: boolean
 }
 
 /**
- * A table of prices. `at` is the time of the call in milliseconds since 1970; without it all changes that are planned
- * count, since a table that is older than they are would say too little ever after.
+ * A table of prices. `at` is the time of the call in milliseconds since 1970. Without it, all planned changes apply, so
+ * that an outdated table does not underestimate.
  */
 export interface Prices {
   readonly rows: Rows
-  /** The row of a model as it stands at a time, or undefined when it has none. Never that of a similar model. */
+  /** The price row of a model at a time, if it has one. Never the row of a similar model. */
   readonly find: (provider: string, model: string, at?: number) => Omit<Row, "planned"> | undefined
-  /** What tokens cost, or undefined when the model has no price: `Budget` takes a table for this function. */
+  /** The cost of tokens; undefined when the model has no price. `Budget` takes a table for this function. */
   readonly of: (usage: Usage, model: string, provider: string, at?: number) => number | undefined
 }
 
@@ -66,7 +66,7 @@ const aliases: Readonly<Record<string, string>> = {
 
 const serviceOf = (provider: string): string => Object.hasOwn(aliases, provider) ? aliases[provider]! : provider
 
-/** Vendors whose models cost the same at the services that pass them on, as far as those list them. */
+/** Vendors whose models cost the same at resellers, if the resellers list them. */
 const passedOn = ["anthropic", "openai", "gemini"]
 
 type Models = Rows[string]
@@ -116,18 +116,18 @@ const merged = (tables: ReadonlyArray<Rows>): Rows => {
 const isPrices = (table: Rows | Prices): table is Prices => typeof table.of === "function"
 
 /**
- * A table of the rows of several, of which later ones win: by the name of the service (which is that of the provider's
- * layer) and of the model, exactly or as the beginning of several (`"my-models/*"`, `"*"`).
+ * Merges rows and tables; later ones win. Rows are by service (the name of the provider's layer) and by model, exactly
+ * or by prefix (`"my-models/*"`, `"*"`).
  *
- * A service without rows, such as OpenRouter's or one of your own name, has the prices of Anthropic, OpenAI and Gemini
- * for models of theirs. A price that is negative or no number counts as none.
+ * A service without rows, such as OpenRouter or one of your own, uses the prices of Anthropic, OpenAI and Gemini for
+ * their models. A price that is negative or not a number is ignored.
  */
 export const make = (...tables: ReadonlyArray<Rows | Prices>): Prices => {
   const rows = merged(tables.map((table) => isPrices(table) ? table.rows : table))
   const find: Prices["find"] = (provider, model, at = Infinity) => {
     const service = serviceOf(provider)
-    const own = Object.hasOwn(rows, service) ? inTable(rows[service]!, model) : undefined
-    if (own !== undefined) return rowAt(own, at)
+    const listed = Object.hasOwn(rows, service) ? inTable(rows[service]!, model) : undefined
+    if (listed !== undefined) return rowAt(listed, at)
     if (Object.hasOwn(rows, service) && service !== "openrouter") return undefined
     for (const vendor of passedOn) {
       const row = Object.hasOwn(rows, vendor) ? inTable(rows[vendor]!, model) : undefined
@@ -145,19 +145,19 @@ export const make = (...tables: ReadonlyArray<Rows | Prices>): Prices => {
   }
 }
 
-/** The list prices. Each row says of which day it is. */
+/** The list prices. Each row has a date. */
 export const table: Prices = make(rows)
 
 /** The list price of a model. */
 export const find: Prices["find"] = table.find
 
-/** What tokens cost by the list prices. */
+/** The cost of tokens at list prices. */
 export const of: Prices["of"] = table.of
 
 /**
- * What an answer cost: the provider's own figure where it sends one, else by its tokens, those of each pass at the price
- * of the pass's own model. Undefined when a model has no price; 0 for an answer from a cache of responses. What failed
- * attempts before it cost is not in it.
+ * The cost of an answer: the provider's own figure if there is one, otherwise computed from the tokens of each pass at
+ * the price of its model. Undefined when a model has no price; 0 for an answer from a response cache. The cost of
+ * failed attempts is not included.
  */
 export const cost = (
   answer: Answer,

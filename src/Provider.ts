@@ -24,6 +24,7 @@ import * as Result from "effect/Result"
 import { LLMClient } from "./LLMClient.ts"
 import * as Check from "./middleware/options.ts"
 import type * as Models from "./Models.ts"
+import { withoutEnding } from "./transport/address.ts"
 import * as transport from "./transport/completion.ts"
 import { type Auth, type Endpoint, unfit } from "./transport/exchange.ts"
 import { unsendable } from "./transport/headers.ts"
@@ -128,12 +129,14 @@ const commonNames = {
 export interface Definition<Options extends CommonOptions> {
   /** Whose `providerParams` apply, and the name of an instance at its own address: "anthropic". */
   readonly vendor: string
+  /** The name of instances of a server that is compatible with the vendor's, wherever it is. */
+  readonly preset?: string
   /** The wire that is spoken at an address, by the name of the instance. */
   readonly wire: (settings: { readonly name: string; readonly baseUrl: URL; readonly options: Options }) => Wire
   /** The vendor's own address. */
   readonly baseUrl: string
-  /** What a base URL may end with that the path of a request brings along. */
-  readonly suffix?: RegExp
+  /** What a base URL may end with that the path of a request brings along; the first that fits counts. */
+  readonly endings?: ReadonlyArray<string>
   /** The environment variables of the key; the first that is set counts. */
   readonly keyVariables: ReadonlyArray<string>
   readonly baseUrlVariable: string
@@ -162,9 +165,9 @@ export const isOwn = (own: string, url: URL): boolean => {
   return url.hostname === domain || url.hostname.endsWith(`.${domain}`)
 }
 
-const parseUrl = (text: string, suffix: RegExp | undefined): Result.Result<URL, string> => {
+const parseUrl = (text: string, endings: ReadonlyArray<string>): Result.Result<URL, string> => {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url !== undefined && suffix !== undefined) url.pathname = url.pathname.replace(suffix, "")
+  if (url !== undefined) url.pathname = withoutEnding(url.pathname, endings)
   return url === undefined || !/^https?:$/.test(url.protocol)
     ? Result.fail("baseUrl: give an absolute URL that begins with http:// or https://")
     : url.username !== "" || url.password !== ""
@@ -239,7 +242,8 @@ const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
 
 const toWire = <Options extends CommonOptions>(definition: Definition<Options>, baseUrl: URL, options: Options): Wire =>
   definition.wire({
-    name: options.name ?? (isOwn(definition.baseUrl, baseUrl) ? definition.vendor : baseUrl.host),
+    name: options.name ?? definition.preset
+      ?? (isOwn(definition.baseUrl, baseUrl) ? definition.vendor : baseUrl.host),
     baseUrl,
     options
   })
@@ -250,7 +254,7 @@ const toEndpoint = <Options extends CommonOptions>(
   keyVariables: ReadonlyArray<string>
 ): Result.Result<Endpoint, Problem & { readonly wire?: Wire }> =>
   Result.gen(function*() {
-    const parsed = parseUrl(options.baseUrl ?? definition.baseUrl, definition.suffix)
+    const parsed = parseUrl(options.baseUrl ?? definition.baseUrl, definition.endings ?? [])
     const baseUrl = yield* Result.mapError(parsed, problem("Option"))
     const headers = { ...present(definition.headers?.(options) ?? {}), ...options.headers }
     const wrong = unsendable(headers)
@@ -286,7 +290,7 @@ const toEndpoint = <Options extends CommonOptions>(
       timeouts: toTimeouts(options.timeouts),
       limits,
       whole: options.whole ?? "auto",
-      own: isOwn(definition.baseUrl, baseUrl),
+      own: definition.preset === undefined && isOwn(definition.baseUrl, baseUrl),
       tracePropagation: options.tracePropagation ?? false
     }
   })

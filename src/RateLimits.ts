@@ -1,10 +1,10 @@
 /**
- * What a provider's headers say of its rate limits, in one form for all of them.
+ * Rate limits from a provider's headers, in the same form for all providers.
  */
 
 import * as Schema from "effect/Schema"
 
-/** One limit: how much is allowed, how much is left, and how long until it is whole again (milliseconds in JSON). */
+/** One limit: the amount allowed, the amount remaining, and the time until it resets (milliseconds in JSON). */
 export const Window = Schema.Struct({
   limit: Schema.optionalKey(Schema.Finite),
   remaining: Schema.optionalKey(Schema.Finite),

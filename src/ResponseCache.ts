@@ -3,10 +3,9 @@
  * same at the same time. For requests that are repeated as they are: classification, extraction, evaluations, tests.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, ResponseCache } from "effect-llm"
+ * import { Anthropic, LLMClient, ResponseCache } from "effect-llm"
  *
- * const Claude = ResponseCache.layer({ timeToLive: "10 minutes" }).pipe(Layer.provide(Anthropic.layerConfig()))
+ * const Claude = LLMClient.compose(ResponseCache.layer({ timeToLive: "10 minutes" }), Anthropic.layerConfig())
  * ```
  *
  * - Requests are equal when their JSON is, whatever the order of its keys; a request without a model is equal to one
@@ -41,9 +40,10 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
+import { Embedding, type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as Options from "./middleware/options.ts"
+import * as Steady from "./middleware/steady.ts"
 import * as RemoteStore from "./middleware/store.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
@@ -103,7 +103,7 @@ const shared = (error: LLMError): LLMError => {
 // Entries of another form have other keys, and are never found.
 const version = 1
 
-// A reader that has not read on for so long may never do so.
+// After so long a reader has probably gone.
 const longestPause = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
@@ -111,7 +111,7 @@ const sorted = (_: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
     : value
 
-/** The same JSON for equal requests; absent where there is none, as of a request with a cycle in it. */
+/** The same JSON for equal requests; absent where a request cannot be written as JSON, such as one with a cycle in it. */
 const canonical = (
   { model, provider }: Service,
   scope: string | undefined,
@@ -156,6 +156,8 @@ const encoder = new TextEncoder()
 
 const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: Common) {
   const { cacheable = isCacheable, scope } = options
+  // A clock that is set back must not make a reader who went look as if it came back.
+  const currentTime = Steady.make()(Clock.currentTimeMillis)
   const { digestHex } = yield* Effect.provide(Digest.Digest, Digest.layerWebCrypto)
   // What goes on at this moment, and no longer: of how many there are, none may be forgotten.
   const landings = yield* Cache.makeWith((_key: string) => Call.use((call) => call), {
@@ -174,7 +176,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   /** Waits until a flight is not read on any more, and takes it out of the way. */
   const stalled = Effect.fnUntraced(function*(lane: string, flight: Flight) {
     while (true) {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* currentTime
       const left = (flight.idleSince ?? now) + longestPause - now
       if (left <= 0) break
       yield* Effect.sleep(left)
@@ -226,6 +228,8 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   })
 
   const completion: Service["completion"] = Effect.fnUntraced(function*(completion) {
+    // Vectors are no part of an answer that could be kept.
+    if ((yield* Embedding) !== undefined) return yield* client.completion(completion)
     const key = yield* keyOf(completion)
     if (Option.isNone(key)) return yield* client.completion(completion)
     const call = Effect.suspend(() => Effect.asSome(client.completion(completion)))
@@ -249,7 +253,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       const found = yield* Effect.raceFirst(Effect.as(Deferred.await(leads), Option.none()), Fiber.join(flight))
       if (Option.isSome(found)) return Stream.fromIterable(CompletionPart.fromResponse(found.value))
       let started = false
-      own.idleSince = yield* Clock.currentTimeMillis
+      own.idleSince = yield* currentTime
       const live = Stream.transformPull(client.stream(completion), (pull) =>
         Effect.succeed(Effect.gen(function*() {
           own.idleSince = undefined
@@ -261,7 +265,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
             yield* Deferred.succeed(answer, Option.some(last.response))
             yield* Fiber.await(flight)
           }
-          own.idleSince = yield* Clock.currentTimeMillis
+          own.idleSince = yield* currentTime
           return parts
         })))
       return Stream.tapError(live, (error) => {

@@ -34,6 +34,7 @@ import type { LLMError } from "./LLMError.ts"
 import * as Attempts from "./middleware/attempts.ts"
 import * as Deadline from "./middleware/deadline.ts"
 import * as Failures from "./middleware/failures.ts"
+import { isFallbackReady } from "./middleware/keys.ts"
 import * as Check from "./middleware/options.ts"
 
 const owner = "Retry policy"
@@ -219,17 +220,11 @@ const begin = (within: Duration.Duration): Effect.Effect<Call> =>
     return { failures: Failures.make(), patience: yield* Patience, bound: yield* Deadline.begin(within) }
   })
 
-/** Whether a Fallback has another member ready and moves on after this failure, which is faster than to wait. */
-const hasNext = (patience: Patience | undefined, error: LLMError): patience is Patience =>
-  patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
-
 /** Whether a wait can be begun: then it is taken off the patience. */
 const canWait = ({ bound: { deadline }, patience }: Call, error: LLMError, wait: number): Effect.Effect<boolean> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     if (isFinal(error) || (deadline !== undefined && now + wait >= deadline.at)) return false
-    if (hasNext(patience, error)) {
-      if (error.reason === "Timeout" || wait > patience.waiting) return false
-    }
+    if (isFallbackReady(patience, error) && (error.reason === "Timeout" || wait > patience.waiting)) return false
     if (patience !== undefined) patience.waiting = Math.max(0, patience.waiting - wait)
     return true
   })

@@ -102,6 +102,14 @@ const tooLong = (model: string): LLMError =>
     description: `the name of a model has at most ${longest} characters, not ${model.length}`
   })
 
+const cannotCount = ({ model = "" }: Completion.Completion, { provider }: Service): LLMError =>
+  makeError("ClientError", {
+    provider,
+    model,
+    reason: "Unsupported",
+    description: "this provider does not count tokens before a call: use Estimate.inputTokens"
+  })
+
 // What is wrong with a configuration names no values; of any other error no more is told than its name.
 const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
   if (isLLMError(error)) return error
@@ -158,7 +166,13 @@ const make = (routes: ReadonlyArray<Built>): Service => {
     completion: (completion) =>
       Effect.flatMap(routed(completion), ({ client, completion }) => client.completion(completion)),
     stream: (completion) =>
-      Stream.unwrap(Effect.map(routed(completion), ({ client, completion }) => client.stream(completion)))
+      Stream.unwrap(Effect.map(routed(completion), ({ client, completion }) => client.stream(completion))),
+    // Which layers can count is known when they are built.
+    countTokens: (completion) =>
+      Effect.flatMap(
+        routed(completion),
+        ({ client, completion }) => client.countTokens?.(completion) ?? Effect.fail(cannotCount(completion, client))
+      )
   }
 }
 

@@ -6,12 +6,12 @@
  * is counted, and above `Budget`, so that a call that waits has reserved nothing.
  *
  * ```ts
- * import { Layer } from "effect"
- * import { Anthropic, Retry, Throttle } from "effect-llm"
+ * import { Anthropic, LLMClient, Retry, Throttle } from "effect-llm"
  *
- * const Claude = Retry.layer().pipe(
- *   Layer.provide(Throttle.layer({ requestsPerMinute: 50, inputTokensPerMinute: 30_000, concurrency: 8 })),
- *   Layer.provide(Anthropic.layerConfig())
+ * const Claude = LLMClient.compose(
+ *   Retry.layer(),
+ *   Throttle.layer({ requestsPerMinute: 50, inputTokensPerMinute: 30_000, concurrency: 8 }),
+ *   Anthropic.layerConfig()
  * )
  * ```
  *

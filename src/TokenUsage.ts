@@ -1,8 +1,8 @@
 /**
- * Tokens of one answer, counted the same way for every provider, and their sum.
+ * The tokens of an answer, counted in the same way for every provider, and their sum.
  *
- * `inputTokens` is everything the model read, cached or not; `outputTokens` everything it wrote, reasoning included.
- * The cached, written and reasoning tokens are parts of those two and never added again.
+ * `inputTokens` is everything the model read, cached or not; `outputTokens` is everything it wrote, including
+ * reasoning. Cached, written and reasoning tokens are parts of these two, not additions to them.
  */
 
 import * as Schema from "effect/Schema"
@@ -10,9 +10,9 @@ import * as Schema from "effect/Schema"
 const Tokens = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
 export const TokenUsage = Schema.Struct({
-  /** Everything the model read: uncached, read from a cache, and written to one. */
+  /** Everything the model read: uncached, read from a cache, and written to a cache. */
   inputTokens: Tokens,
-  /** Everything the model wrote, reasoning included. */
+  /** Everything the model wrote, including reasoning. */
   outputTokens: Tokens,
   /** `inputTokens + outputTokens`, at most `Number.MAX_SAFE_INTEGER`. */
   totalTokens: Tokens,
@@ -20,7 +20,7 @@ export const TokenUsage = Schema.Struct({
   cachedInputTokens: Tokens,
   /** The part of `inputTokens` that was written to the provider's cache. */
   cacheWriteTokens: Tokens,
-  /** The part of `cacheWriteTokens` that is kept for an hour, which costs more than the usual minutes. */
+  /** The part of `cacheWriteTokens` with a lifetime of an hour, which costs more than the usual minutes. */
   longCacheWriteTokens: Tokens,
   /** The part of `outputTokens` that was reasoning. */
   reasoningTokens: Tokens
@@ -33,8 +33,8 @@ const count = (value: number | undefined): number =>
 const sum = (a: number, b: number): number => Math.min(a + b, Number.MAX_SAFE_INTEGER)
 
 /**
- * Usage from counts. Counts that are absent, negative or not a number are 0, fractions are cut, and a part is never
- * more than what is left of its whole.
+ * Usage from counts. A missing, negative or non-numeric count is 0, fractions are truncated, and no part exceeds its
+ * whole.
  */
 export const make = (counts: {
   readonly inputTokens?: number
@@ -61,7 +61,7 @@ export const make = (counts: {
 
 export const zero: TokenUsage = make({})
 
-/** The sum, each count saturating at `Number.MAX_SAFE_INTEGER`. Associative and commutative, with `zero`. */
+/** The sum. Counts saturate at `Number.MAX_SAFE_INTEGER`. Associative and commutative, with `zero` as identity. */
 export const add = (self: TokenUsage, that: TokenUsage): TokenUsage => {
   const inputTokens = sum(self.inputTokens, that.inputTokens)
   const outputTokens = sum(self.outputTokens, that.outputTokens)

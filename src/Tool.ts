@@ -1,5 +1,5 @@
 /**
- * Tools that the model may call, how freely it may choose among them, and what runs its calls.
+ * Tools that the model may call, the tool choice, and the handlers that run calls.
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -24,7 +24,7 @@ import * as Schema from "effect/Schema"
 import type { Concurrency } from "effect/Types"
 import * as Message from "./Message.ts"
 
-/** A tool by name, with the JSON Schema (draft 2020-12) of its arguments. */
+/** A tool: its name, its description, and the JSON Schema (draft 2020-12) of its arguments. */
 export const ToolDefinition = Schema.Struct({
   name: Schema.String,
   description: Schema.String,
@@ -35,9 +35,9 @@ export interface ToolDefinition extends Schema.Schema.Type<typeof ToolDefinition
 
 /** The model decides whether to call a tool. */
 export const Auto = Schema.TaggedStruct("Auto", {})
-/** The model calls no tool. */
+/** The model does not call tools. */
 export const None = Schema.TaggedStruct("None", {})
-// What to ask of a model that cannot be made to call a tool; without it the request is refused as `Unsupported`.
+// What to do on models whose tool calls cannot be forced. Without it, the request is refused as `Unsupported`.
 const otherwise = Schema.optionalKey(Schema.Literal("auto"))
 
 /** The model calls at least one tool. */
@@ -58,43 +58,43 @@ export const none: ToolChoice = { _tag: "None" }
 export const required: ToolChoice = { _tag: "Required" }
 export const specific = (...names: ReadonlyArray<string>): ToolChoice => ({ _tag: "Specific", names })
 
-// The name in a reference to a definition, which is a JSON Pointer in a URL fragment.
+// The name of a definition in a `$ref`, which is a JSON Pointer in a URL fragment.
 const definitionOf = (ref: string): string =>
   decodeURIComponent(ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
 
 const noArguments = { type: "object", properties: {}, additionalProperties: false }
 
-/** The JSON Schema (draft 2020-12) of the JSON form of a Schema, its definitions under `$defs`. */
+/** The JSON Schema (draft 2020-12) of a Schema's JSON form, with definitions under `$defs`. */
 export const jsonSchema = (schema: Schema.Constraint): Schema.JsonObject => {
   const { definitions, schema: root } = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  // Providers want an object at the root: a reference there gives way to what it refers to, and "anything but null",
-  // as which a struct without fields comes, to an object without properties.
+  // Providers require an object at the root. A reference there is resolved. A struct without fields, whose JSON Schema
+  // is "anything but null", becomes an object without properties.
   const atRoot = (node: JsonSchema): JsonSchema => {
     const { $ref, not, ...rest } = node
     if (typeof $ref === "string") return { ...atRoot(definitions[definitionOf($ref)] ?? {}), ...rest }
     return Equal.equals(not, { type: "null" }) ? { ...noArguments, ...rest } : node
   }
   const resolved = atRoot(root)
-  // A JSON Schema document is JSON by construction; its type is merely wider.
+  // A JSON Schema document is always JSON; its type is only wider.
   return (Object.keys(definitions).length === 0 ? resolved : { ...resolved, $defs: definitions }) as Schema.JsonObject
 }
 
-/** A JSON Schema as it is, or that of a Schema. */
+/** The JSON Schema of a Schema; a JSON Schema is returned unchanged. */
 export const toJsonSchema = (input: Schema.Constraint | Schema.JsonObject): Schema.JsonObject =>
   Schema.isSchema(input) ? jsonSchema(input) : input as Schema.JsonObject
 
-/** What the arguments of a tool are: a Schema, or a JSON Schema as it is. */
+/** The arguments of a tool: a Schema or a JSON Schema. */
 export type Parameters = Schema.Constraint | Schema.JsonObject
 
-/** A tool together with the type of its arguments, which is a type alone: the value is a `ToolDefinition`. */
+/** A tool with the type of its arguments. The value is only a `ToolDefinition`. */
 export interface Typed<P extends Parameters> extends ToolDefinition {
   readonly "~parameters"?: P
 }
 
-// The Schemas that tools were made of, since a definition is plain data.
+// The Schemas of tools. They are kept here because a definition is plain data.
 const schemas = new WeakMap<ToolDefinition, Schema.Constraint>()
 
-/** Defines a tool; `parameters` is the Schema of its arguments, or a JSON Schema as it is. */
+/** Defines a tool. `parameters` is the Schema or the JSON Schema of its arguments. */
 export const make = <P extends Parameters>(name: string, options: {
   readonly description: string
   readonly parameters: P
@@ -113,13 +113,13 @@ export const make = <P extends Parameters>(name: string, options: {
 type Arguments<P> = P extends Schema.Constraint ? P["Type"] : Schema.Json
 type DecodingServices<P> = P extends Schema.Constraint ? P["DecodingServices"] : never
 
-/** What a tool gives: a text, a content or several of `Message`, or any other JSON value. */
+/** The result of a tool: a text, one or several contents of `Message`, or any other JSON value. */
 export type Returned = Schema.Json | Message.ToolResultContent | ReadonlyArray<Message.ToolResultContent>
 
-/** A tool, and what runs its calls. */
+/** A tool and the function that runs its calls. */
 export interface Handler<out E = never, out R = never> {
   readonly tool: ToolDefinition
-  /** Arguments that do not match give a failed result, which tells the model what is wrong. */
+  /** Runs a call. Invalid arguments give a failed result, which tells the model what is wrong. */
   readonly run: (call: Message.ToolCall) => Effect.Effect<Message.ToolResult, E, R>
 }
 
@@ -131,14 +131,14 @@ const wordsOf = (error: unknown): string => {
   return Result.getOrUndefined(Result.try(() => JSON.stringify(error))) ?? String(error)
 }
 
-/** A result that tells the model what went wrong with its call. */
+/** A failed result, which tells the model what went wrong. */
 export const failed = ({ id, name }: Message.ToolCall, error: unknown): Message.ToolResult => {
   const words = wordsOf(error)
   const content = words.length > longest ? `${words.slice(0, longest)}…` : words
   return Message.toolResult({ id, name, content, isError: true })
 }
 
-/** The result of a call of a tool that does not exist. */
+/** The result of a call to a tool that does not exist. */
 export const missing = (call: Message.ToolCall, names: Iterable<string>): Message.ToolResult =>
   failed(call, `There is no tool ${call.name}. The tools are: ${[...names].join(", ")}`)
 
@@ -152,8 +152,8 @@ const contentOf = (output: Returned): string | Message.ToolResultContent | Reado
 }
 
 /**
- * What runs the calls of a tool: `run` is given the arguments as the tool's Schema reads them, or as JSON where the tool
- * was made of a JSON Schema. `tool` is what `Tool.make` gave, not a copy of it.
+ * Defines how a tool runs. `run` gets the arguments decoded with the tool's Schema, or as JSON if the tool has a JSON
+ * Schema. `tool` must be the value that `Tool.make` returned, not a copy.
  */
 export const handler = <P extends Parameters, A extends Returned, E, R>(
   tool: Typed<P>,
@@ -179,11 +179,11 @@ export const handler = <P extends Parameters, A extends Returned, E, R>(
   }
 }
 
-/** How calls are run. */
+/** How to run calls. */
 export interface RunOptions {
-  /** How many calls run at once; all unless set. */
+  /** How many calls run at the same time; all unless given. */
   readonly concurrency?: Concurrency | undefined
-  /** `return` sends what a tool fails with back to the model, in place of failing with it. */
+  /** With `return`, the error of a tool is sent to the model as a failed result, instead of failing the effect. */
   readonly failures?: "fail" | "return" | undefined
 }
 
@@ -193,9 +193,9 @@ type Failure<H, O> = O extends { readonly failures: "return" } ? never
 type Services<H> = H extends Handler<infer _E, infer R> ? R : never
 
 /**
- * Runs the calls of an answer, and gives the user message that holds their results, in the order of the calls: what
- * follows `response.message`. What the model did wrong (a tool that does not exist, arguments that do not match) goes
- * back to it as a failed result. An answer without calls is a defect, since there is no message without a content.
+ * Runs the tool calls of an answer, and returns the user message with their results, in the order of the calls, to be
+ * sent after `response.message`. A call to an unknown tool or with invalid arguments becomes a failed result. An answer
+ * without calls is a defect, because there is no message without contents.
  */
 export const run = <H extends Handler<unknown, unknown>, const O extends RunOptions = {}>(
   handlers: ReadonlyArray<H>,

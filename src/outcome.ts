@@ -1,7 +1,6 @@
 /**
- * What a call ends with: an answer or a failure. Each may hold the other, an answer the failures before it and a failure
- * the part of the answer that had come, so that both stand here. `CompletionResponse` and `LLMError` are the modules to
- * import.
+ * The outcome of a call: an answer or a failure. They are in one module because they contain each other: an answer
+ * contains earlier failures, and a failure the partial answer. Import them from `CompletionResponse` and `LLMError`.
  */
 
 import * as Duration from "effect/Duration"
@@ -16,17 +15,17 @@ import { TokenUsage } from "./TokenUsage.ts"
 
 const tag = <const Tag extends string>(tag: Tag) => Schema.TaggedStruct(tag, {})
 
-/** The provider named no reason. */
+/** The provider gave no reason. */
 export const None = tag("None")
-/** The model had said all, or met a stop sequence. */
+/** The model was finished, or met a stop sequence. */
 export const Stop = tag("Stop")
-/** The answer was cut at the limit of tokens. */
+/** The answer was cut at the token limit. */
 export const MaxTokens = tag("MaxTokens")
 /** The model called tools and waits for their results. */
 export const ToolUse = tag("ToolUse")
 /** The provider's filter cut the answer. */
 export const ContentFilter = tag("ContentFilter")
-/** Any other reason, in the provider's own word. */
+/** Any other reason, in the provider's words. */
 export const Other = Schema.TaggedStruct("Other", { reason: Schema.String })
 
 export interface None extends Schema.Schema.Type<typeof None> {}
@@ -46,17 +45,17 @@ export const FinishReason: Schema.Codec<FinishReason> = Schema.Union([
   Other
 ])
 
-/** One pass of the model, where an answer took several: a compaction, an advisor, a fallback at the provider. */
+/** One pass of the model, if an answer took several: a compaction, an advisor, a fallback at the provider. */
 export const Pass = Schema.Struct({
-  /** What the pass was for, in the provider's word. */
+  /** The kind of pass, in the provider's words. */
   kind: Schema.String,
-  /** The model of this pass, where it is not the one that answered. */
+  /** The model of this pass, if it differs from the one that answered. */
   model: Schema.optionalKey(Schema.String),
   usage: TokenUsage
 })
 export interface Pass extends Schema.Schema.Type<typeof Pass> {}
 
-/** What of the request was left out or changed, since the model does not take it as it was. */
+/** A part of the request that was left out or changed because the model does not support it. */
 export const Warning = Schema.Struct({
   /** The field of the request: "temperature", "toolChoice", "reasoning.effort". */
   field: Schema.String,
@@ -65,48 +64,48 @@ export const Warning = Schema.Struct({
 })
 export interface Warning extends Schema.Schema.Type<typeof Warning> {}
 
-/** An answer. */
+/** The answer of a language model. */
 export class CompletionResponse extends Schema.Class<CompletionResponse>("effect-llm/CompletionResponse")({
-  /** What the model said, in order. */
+  /** The contents of the answer, in order. */
   choice: Schema.Array(Message.AssistantContent),
   finishReason: FinishReason,
-  /** Tokens of this answer alone, all its passes together; those of failed attempts are in `attempts`. */
+  /** The tokens of this answer, all passes together. Those of failed attempts are in `attempts`. */
   usage: TokenUsage,
-  /** The model's passes, oldest first, where the answer took several; `usage` is their sum. */
+  /** The passes of an answer that took several, oldest first. `usage` is their sum. */
   passes: Schema.optionalKey(Schema.Array(Pass)),
-  /** The provider that answered, by the name of its instance: "anthropic", "openai", "my-vllm". */
+  /** The name of the provider's instance: "anthropic", "openai", "my-vllm". */
   provider: Schema.String,
-  /** The model that answered, as the provider names it. */
+  /** The model that answered, by the provider's name for it. */
   model: Schema.optionalKey(Schema.String),
   /** The provider's id of the answer. */
   id: Schema.optionalKey(Schema.String),
   /** The provider's id of the HTTP request, to quote to its support. */
   requestId: Schema.optionalKey(Schema.String),
-  /** The stop sequence that ended the answer, where the provider says which. */
+  /** The stop sequence that ended the answer, if the provider reports it. */
   stopSequence: Schema.optionalKey(Schema.String),
   rateLimits: Schema.optionalKey(RateLimits),
-  /** The provider's own figure, in US dollars, where it sends one. */
+  /** The cost in US dollars, if the provider reports it. */
   cost: Schema.optionalKey(Schema.Finite),
-  /** Whether the answer came from a cache of responses. */
+  /** Whether the answer came from a response cache. */
   cached: Schema.optionalKey(Schema.Boolean),
-  /** What of the request was left out or changed to suit the model. */
+  /** The parts of the request that were left out or changed for the model. */
   warnings: Schema.optionalKey(Schema.Array(Warning)),
-  /** What else the provider said, by its name: log probabilities, other choices, grounding, service tier. */
+  /** The provider's other fields, by provider: log probabilities, other choices, grounding, service tier. */
   metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.JsonObject)),
-  /** The failures, oldest first, that retries and fallbacks went through before this answer. */
+  /** The failed attempts before this answer, oldest first. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError)))
 }) {
-  /** The texts, one directly behind the other; where there is a final answer, commentary is left out. */
+  /** The texts, joined without a separator. If there is a final answer, commentary is left out. */
   get text(): string {
     const texts = this.choice.filter((content) => content._tag === "Text")
     const final = texts.some(({ phase, text }) => phase === "final_answer" && text !== "")
     return texts.map(({ phase, text }) => final && phase === "commentary" ? "" : text).join("")
   }
-  /** Every complete tool call, in order. */
+  /** All complete tool calls, in order. */
   get toolCalls(): Array<Message.ToolCall> {
     return this.choice.filter((content) => content._tag === "ToolCall")
   }
-  /** The readable reasoning, its texts and summaries joined by a newline. */
+  /** The readable reasoning: its texts and summaries, joined by newlines. */
   get reasoning(): string {
     return this.choice.flatMap((content) =>
       content._tag === "Reasoning"
@@ -150,32 +149,32 @@ export const ClientErrorReason = Schema.Literals([
 export type ClientErrorReason = typeof ClientErrorReason.Type
 
 export const fields = {
-  /** The provider that failed, by the name of its instance: "anthropic", "openai", "my-vllm". */
+  /** The name of the provider's instance: "anthropic", "openai", "my-vllm". */
   provider: Schema.String,
-  /** The model that was asked for; empty when none was. */
+  /** The requested model; empty if there was none. */
   model: Schema.String,
-  /** What was wrong, in words: the provider's own where it sent some, without secrets. */
+  /** What was wrong, in the provider's words if it sent any, without secrets. */
   description: Schema.String,
-  /** The HTTP status, or the code that stood for one in the body. */
+  /** The HTTP status, or a status code in the body. */
   status: Schema.optionalKey(Schema.Int),
-  /** The provider's own code or type of the error. */
+  /** The provider's error code or type. */
   code: Schema.optionalKey(Schema.String),
   /** The provider's id of the request, to quote to its support. */
   requestId: Schema.optionalKey(Schema.String),
   /** How long the provider asks to wait (milliseconds in JSON). */
   retryAfter: Schema.optionalKey(Schema.DurationFromMillis),
-  /** Only when the provider, a breaker or a throttle says so itself. */
+  /** Only set when the provider, a circuit breaker or a throttle says so. */
   retryable: Schema.optionalKey(Schema.Boolean),
   rateLimits: Schema.optionalKey(RateLimits),
-  /** The body of the failure, at most 8 KiB of it, without secrets. */
+  /** The body of the failure, at most 8 KiB, without secrets. */
   body: Schema.optionalKey(Schema.String),
-  /** The answer as far as it had come, with its usage. */
+  /** The partial answer, with its usage. */
   partial: Schema.optionalKey(Schema.suspend((): Schema.Codec<CompletionResponse, unknown> => CompletionResponse)),
-  /** The failures before this one, oldest first, with their usage, in one flat list. */
+  /** The earlier failures, oldest first, with their usage, in one flat list. */
   attempts: Schema.optionalKey(Schema.Array(Schema.suspend((): Schema.Codec<LLMError, unknown> => LLMError))),
-  /** Failures that were left out of the list of attempts before this one: how many, and what they cost together. */
+  /** The earlier failures that were left out of the list: their number, and their total usage. */
   omitted: Schema.optionalKey(Schema.Struct({ count: Schema.Int, usage: TokenUsage })),
-  /** What lies below, without secrets. */
+  /** The cause, without secrets. */
   cause: Schema.optionalKey(Schema.Defect())
 }
 
@@ -190,7 +189,7 @@ const message = (error: LLMError): string => {
     + (error.requestId === undefined ? "" : ` (${error.requestId})`)
 }
 
-/** The provider refuses for now: too many requests or tokens, or no capacity for us. */
+/** The provider refuses temporarily: too many requests or tokens, or no capacity. */
 export class RateLimit extends Schema.TaggedError<RateLimit>("effect-llm/RateLimit")("RateLimit", {
   reason: RateLimitReason,
   ...fields
@@ -206,7 +205,7 @@ export class RateLimit extends Schema.TaggedError<RateLimit>("effect-llm/RateLim
   }
 }
 
-/** The provider or the network failed in a way that usually passes. */
+/** The provider or the network failed in a way that is usually temporary. */
 export class Transient extends Schema.TaggedError<Transient>("effect-llm/Transient")("Transient", {
   reason: TransientReason,
   ...fields
@@ -222,7 +221,7 @@ export class Transient extends Schema.TaggedError<Transient>("effect-llm/Transie
   }
 }
 
-/** The provider answered with nothing of use; its answer, with the usage it cost, is in `partial`. */
+/** The answer was unusable. It is in `partial`, with its usage. */
 export class EmptyResponse extends Schema.TaggedError<EmptyResponse>("effect-llm/EmptyResponse")("EmptyResponse", {
   reason: EmptyResponseReason,
   ...fields
@@ -238,7 +237,7 @@ export class EmptyResponse extends Schema.TaggedError<EmptyResponse>("effect-llm
   }
 }
 
-// Whether another provider or model may do what this one would not.
+// Whether another provider or model may succeed where this one failed.
 const fallbackable: Record<ClientErrorReason, boolean> = {
   InvalidRequest: false,
   Authentication: true,
@@ -254,7 +253,7 @@ const fallbackable: Record<ClientErrorReason, boolean> = {
   Budget: false
 }
 
-/** The request cannot succeed as it is, however often it is sent. */
+/** The request cannot succeed, however often it is sent. */
 export class ClientError extends Schema.TaggedError<ClientError>("effect-llm/ClientError")("ClientError", {
   reason: ClientErrorReason,
   ...fields

@@ -6,10 +6,14 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import * as Anthropic from "../src/Anthropic.ts"
 import * as Budget from "../src/Budget.ts"
 import * as Completion from "../src/Completion.ts"
 import * as CompletionPart from "../src/CompletionPart.ts"
@@ -250,6 +254,109 @@ describe("Budget", () => {
       const interrupted = yield* budget.usage
       assert.deepStrictEqual([interrupted.tokens, interrupted.cost], [usage(2, 98), 9.82])
       assert.deepStrictEqual(interrupted.models.map(({ model }) => model), ["m"])
+    }))
+
+  it.effect("a call that is left costs what the provider had reported, where that is more than the estimate", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1_000_000, usd: 1000, prices: price })
+      const report = (usage: TokenUsage.TokenUsage) =>
+        Effect.map(LLMClient.Reported, (reported) => {
+          assert.isDefined(reported)
+          reported.usage = () => usage
+        })
+      for (
+        const [reported, stream, completion] of [
+          [usage(50_000, 1), usage(50_000, 10), usage(50_000, 98)],
+          [usage(1, 400), usage(2, 400), usage(2, 400)],
+          [usage(1, 1), usage(2, 10), usage(2, 98)]
+        ] as const
+      ) {
+        const provider: LLMClient.Service = {
+          provider: "test",
+          completion: () => Effect.andThen(report(reported), Effect.never),
+          stream: () =>
+            Stream.make({ _tag: "TextDelta", index: 0, text: "x".repeat(35) } as const).pipe(
+              Stream.concat(Stream.never),
+              Stream.onStart(report(reported))
+            )
+        }
+        // A throttle above it asks for the same.
+        const client = yield* over(
+          provider,
+          LLMClient.compose(Throttle.layer({ tokensPerMinute: 1_000_000 }), Budget.layer(budget))
+        )
+        yield* budget.reset
+        yield* Stream.runDrain(Stream.take(client.stream(request), 1))
+        assert.deepStrictEqual((yield* budget.usage).tokens, stream)
+        yield* budget.reset
+        yield* Fiber.interrupt(yield* Effect.forkChild(client.completion(request), { startImmediately: true }))
+        assert.deepStrictEqual((yield* budget.usage).tokens, completion)
+      }
+      // What one call had reported says nothing of the next one.
+      let calls = 0
+      const client = yield* over(
+        clientOf(() =>
+          calls++ === 0
+            ? Effect.andThen(report(usage(50_000, 1)), Effect.fail(rateLimit))
+            : Effect.never
+        ),
+        LLMClient.compose(Throttle.layer({ tokensPerMinute: 1_000_000 }), Retry.layer(), Budget.layer(budget))
+      )
+      yield* budget.reset
+      const fiber = yield* Effect.forkChild(client.completion(request), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(calls, 2)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual((yield* budget.usage).tokens, usage(2, 98))
+    }))
+
+  it.effect("a stream of a real provider that is left costs what was reported with its first event", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1_000_000 })
+      const head = { id: "1", model: "m", usage: { input_tokens: 50_000, output_tokens: 1 } }
+      const steps = [
+        { type: "message_start", message: head },
+        { type: "content_block_start", index: 0, content_block: { type: "text", text: "Hi" } }
+      ].map((event) => `data: ${JSON.stringify(event)}\n\n`).join("")
+      const http = HttpClient.make((request) =>
+        Effect.succeed(
+          HttpClientResponse.fromWeb(
+            request,
+            new Response(
+              new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode(steps)) })
+            )
+          )
+        )
+      )
+      const layer = LLMClient.compose(
+        Budget.layer(budget),
+        Anthropic.layer({ apiKey: Redacted.make("key"), model: "claude-sonnet-4-6" }).pipe(
+          Layer.provide(Layer.succeed(HttpClient.HttpClient, http))
+        )
+      )
+      const client = Context.get(yield* Layer.build(layer), LLMClient.LLMClient)
+      yield* Stream.runDrain(Stream.take(client.stream(Completion.make({ prompt: "Hello" })), 1))
+      assert.deepStrictEqual((yield* budget.usage).tokens, usage(50_000, 1))
+    }))
+
+  it.effect("failures that a list of attempts has left out were calls, too", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ tokens: 1_000_000 })
+      const first = failure("EmptyResponse", "NoContent", {
+        partial: answer(usage(2, 5)),
+        omitted: { count: 7, usage: usage(14, 35) }
+      })
+      for (
+        const [outcome, calls] of [
+          [Effect.fail(failure("Transient", "Server", { status: 500, attempts: [first] })), 9],
+          [Effect.succeed(answer(usage(0, 0), { cached: true, attempts: [first] })), 8]
+        ] as ReadonlyArray<readonly [Outcome, number]>
+      ) {
+        yield* budget.reset
+        yield* Effect.exit((yield* over(clientOf(() => outcome), Budget.layer(budget))).completion(request))
+        const spent = yield* budget.usage
+        assert.deepStrictEqual([spent.tokens, spent.calls], [usage(16, 40), calls])
+      }
     }))
 
   it.effect("a price that is unknown before refuses the call, and afterwards costs what was reserved", () =>

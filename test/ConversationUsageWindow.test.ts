@@ -140,6 +140,22 @@ describe("ConversationUsageWindow", () => {
       assert.isFalse(yield* window.shouldCompact)
     }))
 
+  it.effect("a compaction or an advisor's pass says nothing of the context, wherever it stands", () =>
+    Effect.gen(function*() {
+      const window = yield* ConversationUsageWindow.make({ contextThreshold: 1000 })
+      for (const kind of ["compaction", "advisor_message"]) {
+        yield* window.record(answer(tokens(55_196), [
+          { kind: "message", usage: tokens(220) },
+          { kind, usage: tokens(54_976) }
+        ]))
+        assert.strictEqual(yield* window.context, 220)
+      }
+      // What goes on from an answer that is a compaction and no more is the summary that it wrote.
+      const usage = TokenUsage.make({ inputTokens: 180_000, outputTokens: 3500 })
+      yield* window.record(answer(usage, [{ kind: "compaction", usage }]))
+      assert.strictEqual(yield* window.context, 3500)
+    }))
+
   it.effect("either threshold is enough", () =>
     Effect.gen(function*() {
       const window = yield* ConversationUsageWindow.make({ compactThreshold: 1000, contextThreshold: 900 })

@@ -13,7 +13,7 @@ import type { CompletionPart } from "../src/CompletionPart.ts"
 import * as Fallback from "../src/Fallback.ts"
 import * as LLMClient from "../src/LLMClient.ts"
 import type { LLMError } from "../src/LLMError.ts"
-import { limited } from "../src/middleware/patience.ts"
+import { limited, makeRefusals } from "../src/middleware/patience.ts"
 import { type Answer, answer, failure, noting } from "./clients.ts"
 
 const request = Completion.make({ prompt: "Hello" })
@@ -181,6 +181,15 @@ describe("a member whose circuit is known to be open", () => {
       yield* Effect.flip(two.completion(request))
       assert.deepStrictEqual(first.patiences.map((patience) => patience?.waiting), [10_000, 10_000, 10_000, 10_000])
     }))
+})
+
+it("what is known of open circuits is bounded, whatever models users name", () => {
+  const refusals = makeRefusals()
+  const open = failure("Transient", "Overloaded", { code: "circuit_open", retryAfter: Duration.minutes(1) })
+  for (let index = 0; index < 1_500; index++) refusals.note(`m-${index}`, open, 0)
+  const known = Array.from({ length: 1_500 }, (_, index) => refusals.isOpen(`m-${index}`, 1))
+  assert.strictEqual(known.filter((isOpen) => isOpen).length, 1_000)
+  assert.deepStrictEqual([known.at(0), known.at(-1)], [false, true])
 })
 
 describe("the deadline of a Fallback", () => {

@@ -541,6 +541,20 @@ describe("ResponseCache, calls at the same time", () => {
       assert.isTrue((yield* cache.completion(request)).cached)
     }))
 
+  it.effect("those who wait for a stream that is not read on wait no longer when the clock is set back", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(7_200_000)
+      const cache = yield* cached(provider().client)
+      yield* Effect.forkChild(Stream.runForEach(cache.stream(request), () => Effect.never))
+      yield* settle
+      yield* TestClock.setTime(3_600_000)
+      const other = yield* Effect.forkChild(Effect.map(hear(cache, request), ({ parts }) => finish(parts)))
+      yield* settle
+      yield* TestClock.adjust("30 seconds")
+      yield* settle
+      assert.isDefined(other.pollUnsafe())
+    }))
+
   it.effect("those who wait for a stream wait as long as its provider takes, and while it is read slowly", () =>
     Effect.gen(function*() {
       const { asked, client } = provider(Effect.delay(Effect.succeed(answer), "10 minutes"))

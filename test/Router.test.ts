@@ -87,6 +87,26 @@ const refusalOf = (routes: Readonly<Record<string, Layer.Layer<LLMClient.LLMClie
     return Exit.isSuccess(exit) ? undefined : inspect(exit, { depth: 5 })
   })
 
+describe("Router.countTokens", () => {
+  it.effect("asks the layer of the model, and says so where that cannot count", () =>
+    Effect.gen(function*() {
+      const counting = Layer.succeed(LLMClient.LLMClient, {
+        provider: "anthropic",
+        completion: () => Effect.never,
+        stream: () => Stream.never,
+        countTokens: ({ model = "" }: Completion.Completion) => Effect.succeed(model.length)
+      })
+      const client = yield* clientOf(Router.layer({
+        "claude-*": { layer: counting, model: (name) => name.slice("claude-".length) },
+        "gpt-*": fake("openai").layer
+      }))
+      assert.strictEqual(yield* client.countTokens!(ask("claude-12345")), 5)
+      const unable = yield* Effect.flip(client.countTokens!(ask("gpt-6-luna")))
+      assert.deepStrictEqual([unable.reason, unable.provider, unable.model], ["Unsupported", "openai", "gpt-6-luna"])
+      assert.strictEqual((yield* Effect.flip(client.countTokens!(ask("other")))).reason, "NotFound")
+    }))
+})
+
 for (const [way, call] of Object.entries(ways)) {
   describe(`Router, ${way}`, () => {
     it.effect("sends a completion to the layer of its model", () =>

@@ -8,13 +8,18 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientError from "effect/http/HttpClientError"
+import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import {
+  Anthropic,
   CircuitBreaker,
   Completion,
   CompletionPart,
@@ -23,6 +28,7 @@ import {
   LLMClient,
   LLMError,
   Message,
+  OpenAi,
   Retry,
   Throttle,
   TokenUsage
@@ -395,4 +401,316 @@ describe("failover", () => {
       assert.deepStrictEqual([error?.reason, error?.provider, seconds], ["Timeout", "second", 30])
       assert.strictEqual(LLMError.total(error!.attempts!).usage.outputTokens, 22)
     }))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The same over the real transport: providers' layers over a network by hand
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What a server does: says a text, waits, says nothing for ever, breaks the connection, or ends the body. */
+type Step = { readonly say: string } | { readonly wait: Duration.Input } | "hang" | "reset"
+
+/** What a request meets: steps of a body whose headers came at once, or no answer at all. */
+type Server = ReadonlyArray<Step> | "no answer"
+
+const event = (data: object | string): Step => ({
+  say: `data: ${typeof data === "string" ? data : JSON.stringify(data)}\n\n`
+})
+
+const ping: Step = { say: 'event: ping\ndata: {"type": "ping"}\n\n' }
+
+/** An answer of each protocol: what comes before the text, two pieces of it, and its end. */
+const spoken = {
+  anthropic: {
+    head: event({ type: "message_start", message: { id: "1", model: "m", usage: { input_tokens: 70 } } }),
+    pieces: ["All ", "well."].map((text, index) =>
+      index === 0
+        ? event({ type: "content_block_start", index: 0, content_block: { type: "text", text } })
+        : event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } })
+    ),
+    end: [
+      event({ type: "content_block_stop", index: 0 }),
+      event({ type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 9 } }),
+      event({ type: "message_stop" })
+    ],
+    error: event({ type: "error", error: { type: "api_error", message: "sorry" } })
+  },
+  chat: {
+    head: event({ choices: [{ delta: { role: "assistant" } }] }),
+    pieces: ["All ", "well."].map((content) => event({ choices: [{ delta: { content } }] })),
+    end: [event({ choices: [{ delta: {}, finish_reason: "stop" }] }), event("[DONE]")],
+    error: event({ error: { message: "sorry", type: "server_error" } })
+  }
+} as const
+
+type Protocol = keyof typeof spoken
+const protocols = Object.keys(spoken) as ReadonlyArray<Protocol>
+
+const whole = (protocol: Protocol): ReadonlyArray<Step> => {
+  const { end, head, pieces } = spoken[protocol]
+  return [head, ...pieces, ...end]
+}
+
+const stepped = (request: HttpClientResponse.HttpClientResponse["request"], steps: ReadonlyArray<Step>) =>
+  Stream.rechunk(
+    Stream.flatMap(Stream.fromIterable(steps), (step): Stream.Stream<Uint8Array, HttpClientError.HttpClientError> => {
+      if (step === "hang") return Stream.never
+      if (step === "reset") {
+        const cause = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
+        const reason = new HttpClientError.TransportError({ request, cause })
+        return Stream.fail(new HttpClientError.HttpClientError({ reason }))
+      }
+      return "say" in step
+        ? Stream.succeed(new TextEncoder().encode(step.say))
+        : Stream.fromEffectDrain(Effect.sleep(step.wait))
+    }),
+    1
+  )
+
+/** A server of a protocol, and how often it was asked. */
+const speaking = (
+  protocol: Protocol,
+  serve: (call: number) => Server,
+  options: { readonly silent?: true; readonly whole?: "unary" } = {}
+) => {
+  const calls: Array<number> = []
+  const http = HttpClient.make((request) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const server = serve(calls.push(now))
+      return server === "no answer" ? Effect.never : Effect.succeed(
+        {
+          status: 200,
+          headers: {},
+          request,
+          stream: stepped(request, server)
+        } as unknown as HttpClientResponse.HttpClientResponse
+      )
+    })
+  )
+  const apiKey = Redacted.make("key")
+  const provider = protocol === "anthropic"
+    ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", whole: options.whole })
+    : options.silent === true
+    ? OpenAi.layer({ apiKey, api: "chat", model: "gpt-6-luna" })
+    : OpenAi.layer({
+      apiKey,
+      model: "m",
+      name: "my-vllm",
+      baseUrl: "https://llm.example.com/v1",
+      whole: options.whole
+    })
+  const layer = LLMClient.compose(
+    Retry.layer(),
+    CircuitBreaker.layer(),
+    provider.pipe(Layer.provide(Layer.succeed(HttpClient.HttpClient, http)))
+  )
+  return { calls, layer, name: protocol === "anthropic" ? "anthropic" : options.silent ? "openai" : "my-vllm" }
+}
+
+type Speaking = ReturnType<typeof speaking>
+
+/** The recommended stack over a provider that fails, before one that answers. */
+const before = (first: Speaking, options?: Fallback.Options) =>
+  build(Fallback.layer([first.layer, Layer.succeed(LLMClient.LLMClient, well().client)], options))
+
+/** A row for each protocol besides. */
+const spokenRow = (
+  name: string,
+  test: (context: Case & { readonly protocol: Protocol }) => Effect.Effect<unknown, unknown, Scope.Scope>
+) => {
+  for (const protocol of protocols) row(`${name}, ${protocol}`, (context) => test({ ...context, protocol }))
+}
+
+describe("failover over the transport", () => {
+  spokenRow(
+    "2: what never answers is asked once, and the fallback answers after 12 s",
+    ({ protocol, way }) =>
+      Effect.gen(function*() {
+        const { head } = spoken[protocol]
+        const pings = Array.from({ length: 600 }, () => [ping, { wait: "5 seconds" } as const]).flat()
+        // Neither headers nor pings are an answer, nor is an event that says nothing.
+        for (const server of ["no answer", ["hang"], [head, "hang"], pings] as ReadonlyArray<Server>) {
+          const first = speaking(protocol, () => server)
+          const { answer, seconds } = yield* seen(yield* before(first), way)
+          assert.deepStrictEqual([answer?.provider, first.calls.length], ["second", 1])
+          assert.isAtLeast(seconds, 12)
+          assert.isAtMost(seconds, 12.1)
+          assert.deepStrictEqual(answer?.attempts?.map(({ provider, reason }) => [provider, reason]), [
+            [first.name, "Timeout"]
+          ])
+        }
+      })
+  )
+
+  spokenRow("2: alone, what never answers is waited for as long as the provider's own clocks say", (
+    { protocol, way }
+  ) =>
+    Effect.gen(function*() {
+      const first = speaking(protocol, () => "no answer")
+      const { error, seconds } = yield* seen(yield* build(Fallback.layer([first.layer])), way)
+      assert.deepStrictEqual([error?.reason, first.calls.length], ["Timeout", 2])
+      assert.isAtLeast(seconds, 600)
+    }))
+
+  spokenRow(
+    "3: a first token after 20 s is not waited for, unless the options say so",
+    ({ protocol, way }) =>
+      Effect.gen(function*() {
+        const server: Server = [{ wait: "20 seconds" }, ...whole(protocol)]
+        const slow = () => speaking(protocol, () => server)
+        const hurried = yield* seen(yield* before(slow()), way)
+        assert.strictEqual(hurried.answer?.provider, "second")
+        assert.isAtMost(hurried.seconds, 15)
+        for (
+          const options of [
+            { patience: { firstByte: "30 seconds" } },
+            { patience: false },
+            // Who would not move on after a timeout gains nothing by an early one.
+            { when: ({ reason }) => reason === "Quota" }
+          ] satisfies ReadonlyArray<Fallback.Options>
+        ) {
+          const first = slow()
+          const { answer, seconds } = yield* seen(yield* before(first, options), way)
+          assert.deepStrictEqual([answer?.provider, seconds, first.calls.length], [first.name, 20, 1])
+        }
+      })
+  )
+
+  row("3: a model that thinks in silence is waited for", ({ way }) =>
+    Effect.gen(function*() {
+      const first = speaking("chat", () => [{ wait: "100 seconds" }, ...whole("chat")], { silent: true })
+      const { answer, seconds } = yield* seen(yield* before(first), way)
+      assert.deepStrictEqual([answer?.provider, seconds], ["openai", 100])
+    }))
+
+  spokenRow("3: what begins in time may take its time", ({ protocol, way }) =>
+    Effect.gen(function*() {
+      const { end, head, pieces } = spoken[protocol]
+      const steps = [head, { wait: "11 seconds" }, ...pieces, { wait: "50 seconds" }, ...end] as const
+      const { answer, seconds } = yield* seen(yield* before(speaking(protocol, () => steps)), way)
+      assert.deepStrictEqual([answer?.text, seconds, answer?.attempts], ["All well.", 61, undefined])
+    }))
+
+  /** What comes after the first piece of an answer, how it is told, and how often the member is asked then. */
+  const breaks: Readonly<Record<string, (protocol: Protocol) => readonly [ReadonlyArray<Step>, string, number]>> = {
+    "a cut": () => [[], "Truncated", 4],
+    "a broken connection": () => [["reset"], "Network", 4],
+    "an event that is not JSON": () => [[event("{oops")], "Malformed", 2],
+    "an error event": (protocol) => [[spoken[protocol].error], "Server", 4],
+    "a stall": () => [["hang"], "Timeout", 1]
+  }
+
+  for (const [name, after] of Object.entries(breaks)) {
+    spokenRow(
+      `4: after ${name} a whole answer is whole, and a stream ends with what had come`,
+      ({ protocol, way }) =>
+        Effect.gen(function*() {
+          const [steps, reason, calls] = after(protocol)
+          const { head, pieces } = spoken[protocol]
+          const broken = [head, pieces[0]!, ...steps]
+          const first = speaking(protocol, () => broken)
+          const { answer, error } = yield* seen(yield* before(first), way)
+          if (way === "stream") {
+            assert.deepStrictEqual([error?.reason, error?.partial?.text, first.calls.length], [reason, "All ", 1])
+            return
+          }
+          assert.deepStrictEqual([answer?.provider, answer?.text, first.calls.length], ["second", "All well.", calls])
+          assert.deepStrictEqual(
+            answer?.attempts?.map(({ partial, reason }) => [reason, partial?.text]),
+            Array.from({ length: calls }, () => [reason, "All "])
+          )
+          if (reason === "Timeout") return
+          const once = speaking(protocol, (call) => call === 1 ? broken : whole(protocol))
+          const retried = yield* seen(yield* before(once), way)
+          assert.deepStrictEqual([retried.answer?.provider, retried.answer?.text], [once.name, "All well."])
+        })
+    )
+  }
+
+  // What the provider reported of the input, or the estimate of it, and an estimate of the four letters that came.
+  const costOf: Record<Protocol, TokenUsage.TokenUsage> = {
+    anthropic: TokenUsage.make({ inputTokens: 70, outputTokens: 2 }),
+    chat: TokenUsage.make({ inputTokens: 2, outputTokens: 2 })
+  }
+
+  spokenRow(
+    "12: a cut stream cost what had come, where the provider had not reported it",
+    ({ protocol, way }) =>
+      Effect.gen(function*() {
+        const { head, pieces } = spoken[protocol]
+        const { answer, error } = yield* seen(
+          yield* before(speaking(protocol, () => [head, pieces[0]!])),
+          way
+        )
+        const partial = way === "stream" ? error?.partial : answer?.attempts?.[0]?.partial
+        assert.deepStrictEqual(partial?.usage, costOf[protocol])
+        assert.deepStrictEqual(partial?.warnings?.map(({ field }) => field), ["usage"])
+      })
+  )
+
+  row("12: a call of arguments that was cut cost them, too", ({ way }) =>
+    Effect.gen(function*() {
+      const begun = event({
+        choices: [{
+          delta: {
+            tool_calls: [{ index: 0, id: "t", function: { name: "f", arguments: `{"a":"${"x".repeat(345)}` } }]
+          }
+        }]
+      })
+      const { answer, error } = yield* seen(yield* before(speaking("chat", () => [spoken.chat.head, begun])), way)
+      const partial = way === "stream" ? error?.partial : answer?.attempts?.[0]?.partial
+      assert.isAtLeast(partial?.usage.outputTokens ?? 0, 100)
+    }))
+
+  spokenRow("12: what the provider had reported stays as it is", ({ protocol, way }) =>
+    Effect.gen(function*() {
+      const { end, head, pieces } = spoken[protocol]
+      const usage = { prompt_tokens: 70, completion_tokens: 9, total_tokens: 79 }
+      const steps = protocol === "anthropic"
+        ? [head, ...pieces, end[0]!, event({ type: "message_delta", delta: {}, usage: { output_tokens: 9 } })]
+        : [head, ...pieces, event({ choices: [], usage })]
+      const { answer, error } = yield* seen(yield* before(speaking(protocol, () => steps)), way)
+      const partial = way === "stream" ? error?.partial : answer?.attempts?.[0]?.partial
+      assert.deepStrictEqual(partial?.usage, TokenUsage.make({ inputTokens: 70, outputTokens: 9 }))
+      assert.isUndefined(partial?.warnings)
+    }))
+
+  spokenRow(
+    "12: the attempt that a deadline interrupts is told of, with what had come",
+    ({ protocol, way }) =>
+      Effect.gen(function*() {
+        const { head, pieces } = spoken[protocol]
+        // A stream's deadline is over with its first part.
+        const steps: Server = way === "stream" ? [head, "hang"] : [head, pieces[0]!, "hang"]
+        const first = speaking(protocol, (call) => call === 1 ? [head] : steps)
+        const { error, seconds } = yield* seen(
+          yield* build(Fallback.layer([first.layer], { deadline: "30 seconds" })),
+          way
+        )
+        assert.deepStrictEqual([error?._tag, error?.reason, seconds], ["Transient", "Timeout", 30])
+        assert.deepStrictEqual(
+          error?.attempts?.map(({ provider, reason }) => [provider, reason]),
+          [[first.name, "Truncated"], [first.name, "Timeout"]]
+        )
+        const { partial } = error!.attempts![1]!
+        if (way === "completion") assert.deepStrictEqual([partial?.text, partial?.usage], ["All ", costOf[protocol]])
+        if (protocol === "anthropic") assert.strictEqual(partial?.usage.inputTokens, 70)
+      })
+  )
+
+  for (const protocol of protocols) {
+    it.effect(`12: so is one that is not streamed, ${protocol}`, () =>
+      Effect.gen(function*() {
+        for (const server of ["no answer", ["hang"]] as ReadonlyArray<Server>) {
+          const first = speaking(protocol, () => server, { whole: "unary" })
+          const client = yield* build(Fallback.layer([first.layer], { deadline: "30 seconds" }))
+          const { error, seconds } = yield* seen(client, "completion")
+          assert.deepStrictEqual([error?.reason, seconds, first.calls.length], ["Timeout", 30, 1])
+          assert.deepStrictEqual(
+            error?.attempts?.map(({ description, provider, reason }) => [provider, reason, description]),
+            [[first.name, "Timeout", "deadline timeout after 30s"]]
+          )
+        }
+      }))
+  }
 })

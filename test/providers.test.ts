@@ -85,7 +85,7 @@ const providers = {
     baseUrlVariable: "OPENAI_BASE_URL",
     header: "authorization",
     sent: "Bearer secret",
-    url: "https://api.openai.com/v1/chat/completions"
+    url: "https://api.openai.com/v1/responses"
   },
   Gemini: {
     make: Gemini,
@@ -368,7 +368,7 @@ describe("the base URL", () => {
   ) {
     it.effect(`${base} is ${newer ? "OpenAI itself" : "another server"}`, () =>
       Effect.gen(function*() {
-        const layer = OpenAi.layer({ baseUrl: base, apiKey: Redacted.make("secret") })
+        const layer = OpenAi.layer({ baseUrl: base, apiKey: Redacted.make("secret"), api: "chat" })
         const asked = question.pipe(
           Completion.tools([{ name: "a", description: "", parameters: {} }]),
           Completion.outputSchema({ type: "object" })
@@ -627,7 +627,7 @@ describe("LLMProvider", () => {
       "https://proxy.test/v1beta/models/m:generateContent",
       "secret"
     ],
-    '{"_tag":"OpenAi"}': ["https://api.openai.com/v1/chat/completions", "Bearer secret"],
+    '{"_tag":"OpenAi"}': ["https://api.openai.com/v1/responses", "Bearer secret"],
     '{"_tag":"OpenAi","baseUrl":"https://gateway.test/v1","apiKeyEnv":"MY_KEY"}': [
       "https://gateway.test/v1/chat/completions",
       "Bearer mine"

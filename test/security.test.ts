@@ -81,7 +81,16 @@ describe("what was recorded", () => {
 
   it("is no part of the package, which is its sources and what is said of it", () => {
     const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: unknown }
-    assert.deepStrictEqual(files, ["dist", "src", "CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"])
+    assert.deepStrictEqual(files, [
+      "dist",
+      "docs",
+      "examples",
+      "src",
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "SECURITY.md"
+    ])
   })
 })
 

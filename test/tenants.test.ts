@@ -112,7 +112,7 @@ describe("examples/tenants", () => {
         const error = yield* Effect.flip(Effect.forever(ask("oslo", "Hello")))
         assert.match(
           error.message,
-          /^ClientError: anthropic claude-sonnet-4-6 Budget: the budget of tenant oslo of 1000 tokens is exceeded/
+          /^ClientError: anthropic claude-opus-5-5 Budget: the budget of tenant oslo of 1000 tokens is exceeded/
         )
         yield* ask("rome", "Hello")
       }).pipe(Effect.provideContext(context))
@@ -128,7 +128,7 @@ describe("examples/tenants", () => {
         /^oslo: Simulated answer to: "Hello from oslo"$/m,
         /^rome: ClientError: anthropic .*401 authentication_error/m,
         /^rome gets a valid key\nrome: Simulated answer to: "Hello from rome"$/m,
-        /^rome: ClientError: anthropic claude-sonnet-4-6 Budget: the budget of tenant rome of 130 tokens is exceeded: \d+ spent/m,
+        /^rome: ClientError: anthropic claude-opus-5-5 Budget: the budget of tenant rome of 130 tokens is exceeded: \d+ spent/m,
         /^rome has spent \d+ tokens\n$/m
       ]
     ) assert.match(stdout, line)

@@ -11,38 +11,63 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
-import type { Service } from "../LLMClient.ts"
+import { charactersOf } from "../Estimate.ts"
+import { Reported, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
+import type { TokenUsage } from "../TokenUsage.ts"
 
 /** How a call ended, streamed or not. */
 export type Ended =
   & (
     | { readonly _tag: "Answered"; readonly response: CompletionResponse }
     | { readonly _tag: "Failed"; readonly error: LLMError }
-    /** The caller went, or something died; of a stream, this many characters had come by then. */
-    | { readonly _tag: "Left"; readonly characters: number }
+    /**
+     * The caller went, or something died; of a stream, this many characters had come by then. `reported` is the usage
+     * that the provider had told by then.
+     */
+    | {
+      readonly _tag: "Left"
+      readonly characters: number
+      readonly reported?: TokenUsage | undefined
+      readonly died?: true
+    }
   )
   & { readonly streamed: boolean }
 
-const ended = (exit: Exit.Exit<CompletionResponse, LLMError>): Ended => {
+/** The end of a call that gave no answer and did not fail. */
+export const left = (
+  exit: Exit.Exit<unknown, unknown>,
+  streamed: boolean,
+  characters: number,
+  reported?: Reported
+): Ended => {
+  const usage = reported?.usage()
+  return {
+    _tag: "Left",
+    streamed,
+    characters,
+    ...(usage !== undefined && { reported: usage }),
+    ...(Exit.isFailure(exit) && Cause.hasDies(exit.cause) && { died: true })
+  }
+}
+
+/** The end of a call that is not streamed. */
+export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported?: Reported): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
-    onNone: () => ({ _tag: "Left", streamed: false, characters: 0 }),
+    onNone: () => left(exit, false, 0, reported),
     onSome: (error) => ({ _tag: "Failed", error, streamed: false })
   })
 }
 
-const length = (part: CompletionPart): number => {
-  switch (part._tag) {
-    case "TextDelta":
-    case "ReasoningDelta":
-      return part.text.length
-    case "ToolCallDelta":
-      return part.arguments.length
-    default:
-      return 0
-  }
-}
+const nothing = () => undefined
+
+// One place for all that stand around a call: each call begins with nothing reported.
+const reporting: Effect.Effect<Reported> = Effect.map(Reported, (outer) => {
+  if (outer === undefined) return { usage: nothing }
+  outer.usage = nothing
+  return outer
+})
 
 /** Makes an effect interruptible within one that is not. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
@@ -57,6 +82,8 @@ export interface Surrounding<A> {
    * otherwise, and what it had taken by then it gives back itself.
    */
   readonly before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>
+  /** The client that is called, where that depends on what was taken. */
+  readonly through?: (taken: A) => Calls
   /** Runs with the first part of a stream, ahead of whoever reads it; not for completions. */
   readonly began?: (taken: A) => Effect.Effect<void>
   /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
@@ -68,19 +95,18 @@ export interface Surrounding<A> {
 /** Surrounds every call of a client; each step gets what `before` took. */
 export const around = <A>(
   client: Calls,
-  { after, began, before, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
+  { after, began, before, through = () => client, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        before(completion, restore),
-        (taken) =>
+      Effect.flatMap(before(completion, restore), (taken) =>
+        Effect.flatMap(reporting, (reported) =>
           // A client that throws instead of failing has been called all the same.
-          restore(Effect.suspend(() => client.completion(completion))).pipe(
-            Effect.onExit((exit) => after(taken, ended(exit))),
+          restore(Effect.suspend(() => through(taken).completion(completion))).pipe(
+            Effect.provideService(Reported, reported),
+            Effect.onExit((exit) => after(taken, ended(exit, reported))),
             Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
-          )
-      )
+          )))
     ),
   stream: (completion) =>
     Stream.unwrap(Effect.gen(function*() {
@@ -93,10 +119,11 @@ export const around = <A>(
           open = false
           return after(taken, how)
         })
+      const reported = yield* reporting
       const taken = yield* Effect.uninterruptibleMask((restore) =>
         Effect.acquireRelease(
           before(completion, restore),
-          (taken) => settle(taken, { _tag: "Left", streamed: true, characters })
+          (taken, exit) => Effect.suspend(() => settle(taken, left(exit, true, characters, reported)))
         )
       )
       const see = (parts: Arr.NonEmptyReadonlyArray<CompletionPart>) => {
@@ -107,10 +134,11 @@ export const around = <A>(
             parts
           )
         }
-        for (const part of parts) characters += length(part)
+        for (const part of parts) characters += charactersOf(part)
         return Effect.succeed(parts)
       }
-      return client.stream(completion).pipe(
+      return through(taken).stream(completion).pipe(
+        Stream.provideService(Reported, reported),
         Stream.mapArrayEffect((parts) => {
           if (began === undefined || !beginning) return see(parts)
           beginning = false

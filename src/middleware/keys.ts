@@ -92,7 +92,7 @@ export const keyOf =
 export const notRetryable = (error: LLMError): LLMError => Attempts.replace(error, { retryable: false })
 
 /** Whether another member of a Fallback is ready, and takes the call after this failure. */
-export const isFallbackReady = (patience: Patience | undefined, error: LLMError): boolean =>
+export const isFallbackReady = (patience: Patience | undefined, error: LLMError): patience is Patience =>
   patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
 
 export const checkKey = (owner: string, key: Key | undefined): void => {

@@ -21,15 +21,25 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
     case "Answered":
       return ended.response.usage.totalTokens > 0 ? ended.response.usage : estimate
     case "Failed": {
-      const { partial, status = 0 } = ended.error
-      if (partial !== undefined) return partial.usage.totalTokens > 0 ? partial.usage : estimate
+      const { _tag, partial, status = 0 } = ended.error
+      if (partial !== undefined) {
+        if (partial.usage.totalTokens === 0) return estimate
+        // What a stream that broke off had reported may leave out what it wrote.
+        return _tag === "Transient"
+          ? { ...partial.usage, outputTokens: Math.max(partial.usage.outputTokens, Estimate.outputTokens(partial)) }
+          : partial.usage
+      }
       // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.
       return status >= 400 || isUnsent(ended.error) ? none : estimate
     }
-    case "Left":
-      return ended.characters === 0
-        ? estimate
-        : { ...estimate, outputTokens: Estimate.ofCharacters(ended.characters) }
+    case "Left": {
+      const { characters, reported } = ended
+      const guess = characters === 0 ? estimate : { ...estimate, outputTokens: Estimate.ofCharacters(characters) }
+      return reported === undefined ? guess : {
+        inputTokens: Math.max(guess.inputTokens, reported.inputTokens),
+        outputTokens: Math.max(guess.outputTokens, reported.outputTokens)
+      }
+    }
   }
 }
 

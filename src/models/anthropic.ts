@@ -1,7 +1,7 @@
 /**
  * Claude. Source: Anthropic API reference, "Models overview", "Migration guide" of each model, "Errors".
  *
- * Mythos is the Fable of the same number.
+ * Mythos has the rules of the Fable with the same number.
  */
 import { type Effort, type Line, type Rules, upTo, type Version } from "./rules.ts"
 
@@ -16,12 +16,12 @@ const claude = {
   structuredOutput: true,
   structuredOutputWithTools: true,
   media: ["image", "pdf"],
-  // Pings come while it thinks.
+  // The service sends pings while the model thinks.
   silentThinking: false,
   thinkingBound: false
 } as const satisfies Rules
 
-/** Models up to 4.5 think within a budget of tokens, when they are told to. */
+/** Up to 4.5, models think only on request, within a token budget. */
 const enabled = {
   ...claude,
   sampling: "withoutThinking",
@@ -55,7 +55,9 @@ const v4_6 = {
   prefill: false
 } as const satisfies Rules
 
-/** From 4.7 on thinking is adaptive alone, its text is left out, and sampling is refused. */
+/**
+ * From 4.7 on, only adaptive thinking is supported, its text is omitted by default, and sampling settings are refused.
+ */
 const adaptive = {
   ...claude,
   ...size(1_000_000, 128_000),
@@ -75,7 +77,7 @@ const v4_8 = {
   systemInMiddle: "yes"
 } as const satisfies Rules
 
-/** From 5 on a model thinks unless it is told not to. */
+/** From 5 on, models think by default. */
 const v5 = {
   ...adaptive,
   thinksByDefault: true,
@@ -91,7 +93,10 @@ const always = {
   systemInMiddle: "yes"
 } as const satisfies Rules
 
-/** Fable 5.1 and the models of 5.5, but for Haiku: no tool can be forced, and thinking is bound to what precedes it. */
+/**
+ * Fable 5.1 and the 5.5 models except Haiku: tools cannot be forced, and thinking is bound to the preceding
+ * conversation.
+ */
 const bound = { ...always, forcedTools: "no", thinkingBound: true } as const satisfies Rules
 
 const fable = (name: string) =>
@@ -109,7 +114,7 @@ const old = (version: string, family: string, contextWindow: number, maxOutput: 
   versions: [[0, { ...rules, ...size(contextWindow, maxOutput), family }]]
 })
 
-// They do not think at all.
+// These models do not think.
 const v3 = {
   ...claude,
   sampling: "all",
@@ -122,7 +127,7 @@ const v3 = {
   structuredOutputWithTools: false
 } as const satisfies Rules
 
-/** The more special a name, the earlier it stands. */
+/** Specific names come before general ones. */
 export const anthropic: ReadonlyArray<Line> = [
   {
     name: named("opus"),
@@ -152,7 +157,7 @@ export const anthropic: ReadonlyArray<Line> = [
         leastThinking: "between_tools",
         thinkingOffEfforts: upToHigh
       }],
-      // Its thinking can be off at any effort. It answers 200 to a system message in the middle, and ignores it.
+      // Thinking can be turned off at every effort. A system message in the middle is accepted and ignored.
       [500, {
         ...adaptive,
         family: "claude-sonnet-5",
@@ -160,7 +165,7 @@ export const anthropic: ReadonlyArray<Line> = [
         thinkingOff: true,
         systemInMiddle: "ignored"
       }],
-      // Whether it takes prefill is not verified: it is sent, and a refusal is the service's own.
+      // Not verified whether it supports prefill. It is sent, so the service decides.
       [406, { ...v4_6, family: "claude-sonnet-4-6", prefill: true }],
       [405, { ...v4_5, family: "claude-sonnet-4-5", shutdown: "2026-11-30" }],
       [400, { ...enabled, ...size(200_000, 64_000), family: "claude-sonnet-4" }]
@@ -169,8 +174,8 @@ export const anthropic: ReadonlyArray<Line> = [
   {
     name: named("haiku"),
     versions: [
-      // One source says that its tools can be forced, none that its thinking is bound. Where that is wrong, the service
-      // refuses the request.
+      // One source says that its tools can be forced; no source says that its thinking is bound. If that is wrong, the
+      // service refuses the request.
       [505, { ...v5, family: "claude-haiku-5-5", defaultEffort: "medium" }],
       [405, { ...v4_5, family: "claude-haiku-4-5" }]
     ]
@@ -185,7 +190,7 @@ export const anthropic: ReadonlyArray<Line> = [
   old("3[-.]5-(?:sonnet|haiku)", "claude-3-5", 200_000, 8192, v3),
   old("3-(?:opus|sonnet|haiku)", "claude-3", 200_000, 4096, v3),
   old("(?:2|2[-.]\\d|instant-1|instant-1[-.]\\d)", "claude-2", 100_000, 4096, { ...v3, media: [] }),
-  // A line of another name, from 5 on. Every Claude since 4.5 but the Opus of 4 takes 64,000 tokens of output; whether
+  // An unknown line, from version 5 on. All Claude models since 4.5 except Opus 4 support 64,000 output tokens. Whether
   // tools can be forced is left to the service.
   {
     name: /^claude-[a-z]+-(?<major>\d{1,2})(?:[-.](?<minor>\d))?(?=-|$)/,

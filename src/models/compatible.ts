@@ -1,7 +1,7 @@
 /**
- * Models of other vendors, which servers compatible with OpenAI's protocols serve. Their rules come from one listing and
- * hold limits, efforts and what has to go back; whether tools can be forced or answers held to a schema is not verified,
- * so that both are sent and the server decides.
+ * Models of other vendors, served by servers with OpenAI's protocols. The rules come from one listing: limits, efforts
+ * and what must be sent back. Forced tools and structured output are not verified, so they are sent and the server
+ * decides.
  */
 import * as Struct from "effect/Struct"
 import { alike, type Effort, type Line, type Rules, upTo } from "./rules.ts"
@@ -16,7 +16,7 @@ const image = ["image"] as const satisfies Rules["media"]
 const size = (contextWindow: number, maxOutput: number) =>
   ({ contextWindow, maxOutput: upTo(maxOutput) }) satisfies Rules
 
-/** They send their reasoning as `reasoning_content` while they think. */
+/** They stream their reasoning as `reasoning_content`. */
 const showing = { thinksByDefault: true, silentThinking: false } as const satisfies Rules
 const unthinking = { thinking: [], efforts: [], thinksByDefault: false, thinkingOff: true } as const satisfies Rules
 
@@ -43,7 +43,8 @@ const grok = {
   efforts: lowToXhigh,
   thinksByDefault: true,
   thinkingOff: false,
-  // Its reasoning is encrypted. That no byte comes meanwhile is assumed: where it is wrong, a call waits longer.
+  // Its reasoning is encrypted. We assume that nothing is sent meanwhile; if that is wrong, a call waits longer than
+  // needed.
   silentThinking: true,
   media: image
 } as const satisfies Rules
@@ -86,9 +87,9 @@ const qwen = { vendor: "qwen" } as const satisfies Rules
 const minimax = { vendor: "minimax", media: image } as const satisfies Rules
 const muse = { vendor: "meta", media: image } as const satisfies Rules
 
-/** The more special a name, the earlier it stands. */
+/** Specific names come before general ones. */
 export const compatible: ReadonlyArray<Line> = [
-  // Without a version it is the newest.
+  // Without a version, it is the newest model.
   alike(/^deepseek-flash(?=-|$)/, { ...deepseekFlash, family: "deepseek-flash" }),
   {
     name: /^deepseek-v(?<major>\d{1,2})(?:[-.](?<minor>\d))?-flash(?=-|$)/,
@@ -201,7 +202,7 @@ export const compatible: ReadonlyArray<Line> = [
   alike(/^llama-3\.1-8b(?=-|$)/, { ...unthinking, family: "llama-3.1", vendor: "meta", media: [] })
 ]
 
-/** Services that serve models of others, with limits of their own. */
+/** Services that serve other vendors' models, with their own limits. */
 const hosts = [
   "azure",
   "cerebras",
@@ -217,10 +218,10 @@ const hosts = [
   "vllm"
 ]
 
-/** Vendors whose models are the same at every service. */
+/** Vendors whose models have the same rules at every service. */
 const same = ["anthropic", "google", "openai"]
 
-/** What is known of a model at a service of others, by service and family. */
+/** Rules of a model at such a service, by service and family. */
 const hosted = {
   groq: {
     "gpt-oss": size(131_072, 65_536),
@@ -250,7 +251,7 @@ const hosted = {
   }
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Rules>>>>
 
-/** OpenRouter calls OpenAI's models by whichever of the two protocols they take, and fits efforts itself. */
+/** OpenRouter chooses between OpenAI's two protocols, and adapts efforts itself. */
 const openRouter = { chatTools: "yes", responsesOnly: false, responsesEfforts: [] } as const satisfies Rules
 
 const hostsOwn = ["contextWindow", "maxOutput", "efforts", "defaultEffort", "thinkingOff"] as const
@@ -263,9 +264,9 @@ const ofHost = (provider: string, family: string): Rules | undefined => {
 }
 
 /**
- * The rules of a model as a service serves it. What other services make of an open model's limits and efforts is not
- * known but for the rows above. OpenRouter itself goes on with a long answer of Gemini's. Names that are no known
- * service's leave the rules as they are.
+ * The rules of a model at a service. Except for the rows above, the limits and efforts of an open model at another
+ * service are unknown. OpenRouter continues Gemini's long answers itself. An unknown service leaves the rules
+ * unchanged.
  */
 export const servedBy = (provider: string, rules: Rules): Rules => {
   const { assumed, family = "", vendor = "" } = rules

@@ -14,7 +14,7 @@ const gemini = {
   systemInMiddle: "hoisted",
   structuredOutput: true,
   media: ["image", "pdf", "audio", "video"],
-  // Unless thoughts are asked for, nothing is sent while it thinks.
+  // Without a request for thoughts, nothing is sent while the model thinks.
   silentThinking: true
 } as const satisfies Rules
 
@@ -33,7 +33,7 @@ const flash2_5 = {
   thinkingBudget: { minimum: 0, maximum: 24_576 }
 } as const satisfies Rules
 
-/** From 3 on thinking has levels and cannot be off. */
+/** From 3 on, thinking has levels and cannot be turned off. */
 const v3 = {
   ...gemini,
   structuredOutputWithTools: true,
@@ -45,12 +45,12 @@ const v3 = {
 } as const satisfies Rules
 
 const pro3 = { ...v3, efforts: lowToHigh, defaultEffort: "high" } as const satisfies Rules
-/** Sampling is accepted and ignored. */
+/** Sampling settings are accepted and ignored. */
 const v3_6 = { ...v3, sampling: "none" } as const satisfies Rules
 const v3_7 = { ...v3_6, efforts: lowToHigh } as const satisfies Rules
 
-// Whether Gemini 4 refuses sampling or ignores it is not verified: it is not sent. For models that are not named the
-// limits of Argon hold, which are the lowest.
+// Not verified whether Gemini 4 refuses or ignores sampling settings, so they are not sent. Unlisted names get the
+// limits of Argon, which are the lowest.
 const v4 = {
   ...v3_7,
   defaultEffort: "high",
@@ -62,7 +62,7 @@ const newest = [400, { ...v4, family: "gemini-4" }] as const
 
 const named = (word: string): RegExp => new RegExp(`^gemini-(?<major>\\d{1,2})(?:\\.(?<minor>\\d))?-${word}(?=-|$)`)
 
-/** The more special a name, the earlier it stands. */
+/** Specific names come before general ones. */
 export const google: ReadonlyArray<Line> = [
   { name: named("argon"), versions: [[400, { ...v4, family: "gemini-4-argon" }]] },
   { name: named("carbon"), versions: [[400, { ...v4, family: "gemini-4-carbon" }]] },
@@ -121,7 +121,7 @@ export const google: ReadonlyArray<Line> = [
       }]
     ]
   },
-  // What the newest of them is changes without a word, so that only what all of them have in common holds.
+  // `latest` changes without notice, so it only gets the rules that all models share.
   {
     name: /^gemini-(?:pro|flash|flash-lite)(?=-latest$)/,
     versions: [[0, { ...v3_7, family: "gemini-3" }]]

@@ -21,7 +21,7 @@ const openAi = {
   phase: false
 } as const satisfies Rules
 
-/** Reasoning is neither shown nor announced: minutes may pass without a byte. */
+/** Reasoning is not streamed: no byte may arrive for minutes. */
 const reasoning = {
   ...openAi,
   maxTokensField: "max_completion_tokens",
@@ -29,14 +29,17 @@ const reasoning = {
   silentThinking: true
 } as const satisfies Rules
 
+// Servers of open weights support `max_tokens`, and only some of them the newer field.
+const openWeights = Struct.omit(reasoning, ["maxTokensField"])
+
 const small = { contextWindow: 400_000, maxOutput: upTo(128_000) } as const satisfies Rules
 const large = { contextWindow: 1_050_000, maxInput: 922_000, maxOutput: upTo(128_000) } as const satisfies Rules
 
-/** Reasons always, and takes no sampling. */
+/** Always reasons, and does not support sampling settings. */
 const always = { thinksByDefault: true, thinkingOff: false, sampling: "none" } as const satisfies Rules
-/** Reasons unless told not to. */
+/** Reasons by default. */
 const unlessNone = { thinksByDefault: true, thinkingOff: true, sampling: "withoutThinking" } as const satisfies Rules
-/** Reasons only when told to. */
+/** Reasons only on request. */
 const onDemand = {
   thinksByDefault: false,
   thinkingOff: true,
@@ -65,11 +68,11 @@ const v5 = {
 } as const satisfies Rules
 
 const v5_1 = { ...reasoning, ...small, ...onDemand, efforts: noneToHigh, chatTools: "yes" } as const satisfies Rules
-// One report says that Chat Completions refuses its tools beside an effort; then the service says so.
+// One report says that Chat Completions refuses its tools together with an effort. The service decides.
 const v5_2 = { ...v5_1, efforts: noneToXhigh } as const satisfies Rules
-// The models before gpt-5.3-codex know no phase.
+// The models before gpt-5.3-codex do not have phases.
 const v5_4 = { ...v5_2, ...large, phase: true, chatTools: "onlyAtNone" } as const satisfies Rules
-// "nano" and "mini" are smaller, and else as their family (not verified).
+// Assumed to match their family except for their size (not verified).
 const v5_4small = { ...v5_2, phase: true, chatTools: "onlyAtNone" } as const satisfies Rules
 
 const v5_5 = {
@@ -91,8 +94,9 @@ const v5_6 = {
 
 const v6 = { ...v5_6, cacheRetention: false } as const satisfies Rules
 
-// What gpt-6.1-sol does is inferred from it: where that is wrong, a tool over Chat Completions is refused before it is
-// sent, while Responses, the default, takes it. The default effort of Astra is not known, that of Sol not verified.
+// The rules of gpt-6.1-sol are inferred from these. If they are wrong, a tool over Chat Completions is refused although
+// it would work; Responses, the default, accepts it. The default effort of Astra is unknown, and that of Sol is not
+// verified.
 const astra = {
   ...Struct.omit(v6, ["defaultEffort"]),
   ...always,
@@ -142,16 +146,16 @@ const v4o = { ...v4_1, contextWindow: 128_000, maxOutput: upTo(16_384) } as cons
 const gone = { ...plain, shutdown: "2026-10-23", structuredOutput: false } as const satisfies Rules
 const goneReasoning = { ...oSeries, shutdown: "2026-10-23" } as const satisfies Rules
 
-/** "gpt-6.1-sol", and "gpt-sol-latest" as OpenRouter has it. */
+/** "gpt-6.1-sol", and OpenRouter's "gpt-sol-latest". */
 const named = (word: string): RegExp =>
   new RegExp(`^gpt-(?:(?<major>\\d{1,2})(?:\\.(?<minor>\\d))?-${word}(?=-|$)|${word}(?=-latest$|$))`)
 
-/** The more special a name, the earlier it stands. */
+/** Specific names come before general ones. */
 export const openai: ReadonlyArray<Line> = [
-  // Open weights, which many serve; the limit of the output is the server's. They show their reasoning. Bedrock has a
-  // "-1" behind the name.
+  // Open weights on many servers, each with its own output limit. They show their reasoning. Bedrock appends "-1" to
+  // the name.
   alike(/^gpt-oss(?:-safeguard)?-\d{1,3}b(?:-1)?(?=-|$)/, {
-    ...reasoning,
+    ...openWeights,
     family: "gpt-oss",
     contextWindow: 131_072,
     efforts: ["low", "medium", "high"],
@@ -214,7 +218,7 @@ export const openai: ReadonlyArray<Line> = [
   }),
   alike(/^gpt-5\.1-codex-max(?=-|$)/, { ...codex, family: "gpt-5.1-codex-max" }),
   {
-    // Codex is taken to be reached by Responses alone (not verified): Chat Completions then says so before it is sent.
+    // Assumed to be available only over Responses (not verified), so Chat Completions refuses it before sending.
     name: /^gpt-(?<major>\d{1,2})(?:\.(?<minor>\d))?-codex(?=-|$)/,
     versions: [
       [503, { ...v5_2, family: "gpt-5.3-codex", phase: true, responsesOnly: true }],
@@ -226,7 +230,7 @@ export const openai: ReadonlyArray<Line> = [
     name: /^gpt-(?<major>\d{1,2})(?:\.(?<minor>\d))?-cyber(?=-|$)/,
     versions: [[506, { ...Struct.omit(astra, ["maxInput"]), ...small, family: "gpt-5.6-cyber", cacheRetention: true }]]
   },
-  // The models of ChatGPT: whether they reason is not said, so that nothing is refused for them.
+  // ChatGPT's models. It is unknown whether they reason, so nothing is refused.
   alike(/^gpt-\d{1,2}(?:\.\d)?-chat(?=-|$)/, {
     vendor: "openai",
     family: "gpt-chat",

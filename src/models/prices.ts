@@ -1,44 +1,44 @@
 /**
- * Prices in US dollars for a million tokens, by service and by the name that the service has for the model.
- * Source: the services' own price lists, as three listings of 10 November 2026 agree on them unless a row says otherwise.
+ * Prices in US dollars per million tokens, by service and by the service's name for the model. Source: the services'
+ * price lists, according to three listings of 10 November 2026, unless a row says otherwise.
  */
 
 export interface Price {
-  /** Input that was neither read from a cache nor written to one. */
+  /** Input tokens that were neither read from a cache nor written to one. */
   readonly input: number
-  /** Output, reasoning included. */
+  /** Output tokens, including reasoning. */
   readonly output: number
-  /** Input from the cache; as `input` unless given. */
+  /** Input tokens read from the cache; as `input` unless given. */
   readonly cacheRead?: number
-  /** Input that was written to the cache; as `input` unless given. */
+  /** Input tokens written to the cache; as `input` unless given. */
   readonly cacheWrite?: number
-  /** Input that was written to the cache for an hour or longer; as `cacheWrite` unless given. */
+  /** Input tokens written to the cache for an hour or longer; as `cacheWrite` unless given. */
   readonly longCacheWrite?: number
 }
 
-/** The price of a request whose input is larger than a number of tokens; all of its tokens cost so much. */
+/** The price of all tokens of a request whose input exceeds a number of tokens. */
 export interface Tier extends Price {
   readonly above: number
 }
 
 export interface Row extends Price {
-  /** The day at which these were the prices, as `2026-11-10`. */
+  /** The day of these prices, as `2026-11-10`. */
   readonly asOf?: string
-  /** The smallest stands first. */
+  /** The smallest first. */
   readonly tiers?: ReadonlyArray<Tier>
-  /** Changes that are announced: what is other from a day on, as `2026-12-01`. The earliest stands first. */
+  /** Announced changes: the fields that change on a day, as `2026-12-01`. The earliest first. */
   readonly planned?: ReadonlyArray<Partial<Omit<Row, "asOf" | "planned">> & { readonly from: string }>
 }
 
-/** By service, then by model: its exact name, or the beginning of several as `my-models/*`. */
+/** By service, then by model: its exact name, or a prefix as `my-models/*`. */
 export type Rows = Readonly<Record<string, Readonly<Record<string, Row>>>>
 
 const asOf = "2026-11-10"
 
-// Products of decimal fractions, without what binary ones add to them.
+// Rounds away the error of binary fractions.
 const exact = (dollars: number): number => Math.round(dollars * 1e6) / 1e6
 
-/** A write of five minutes costs 1.25 times the input, one of an hour twice as much as the input. */
+/** Writes for five minutes cost 1.25 times the input, writes for an hour twice the input. */
 const claude = (input: number, output: number, cacheRead: number) =>
   ({
     input,
@@ -52,10 +52,10 @@ const claude = (input: number, output: number, cacheRead: number) =>
 const plain = (input: number, output: number, cacheRead?: number) =>
   ({ input, output, ...(cacheRead !== undefined && { cacheRead }), asOf }) satisfies Row
 
-/** From gpt-5.6 on, writes to the cache cost 1.25 times the input. */
+/** From gpt-5.6 on, cache writes cost 1.25 times the input. */
 const written = (row: Row): Row => ({ ...row, cacheWrite: exact(row.input * 1.25) })
 
-/** A tier above which the input, cached or not, costs twice as much, and the output so many times as much. */
+/** A tier above which the input, cached or not, costs twice as much, and the output `output` times as much. */
 const doubledAbove = (above: number, output: number) => (row: Row): Row => ({
   ...row,
   tiers: [{
@@ -71,7 +71,9 @@ const gpt = doubledAbove(272_000, 1.5)
 const gemini = doubledAbove(200_000, 1.5)
 const grok = doubledAbove(200_000, 2)
 
-/** Gemini 4 doubles on the first of December. The price of reading the cache is not announced: it doubles, too. */
+/**
+ * Gemini 4 doubles its prices on 1 December. The price of cache reads is not announced; we assume that it doubles too.
+ */
 const introductory = {
   ...plain(2, 10, 0.1),
   planned: [{ from: "2026-12-01", input: 4, output: 20, cacheRead: 0.2 }]
@@ -105,7 +107,7 @@ export const rows = {
     "gpt-5.6-sol": gpt(written(plain(4, 20, 0.4))),
     "gpt-5.6-terra": gpt(written(plain(2, 12, 0.2))),
     "gpt-5.6-luna": gpt(written(plain(0.2, 1.2, 0.02))),
-    // One listing alone has the "pro" and "codex" models.
+    // Only one listing has the "pro" and "codex" models.
     "gpt-5.5-pro": gpt(plain(30, 180)),
     "gpt-5.5": gpt(plain(5, 30, 0.5)),
     "gpt-5.4-pro": gpt(plain(30, 180)),
@@ -133,7 +135,7 @@ export const rows = {
     "gemini-4-argon": introductory,
     "gemini-4-carbon": introductory,
     "gemini-4-hydrogen": { ...plain(1.5, 7.5, 0.075), asOf: "2026-11-12" },
-    // One page of a reseller.
+    // Source: one reseller's page.
     "gemini-4-neon": { ...plain(3, 15), asOf: "2026-11-18" },
     "gemini-3.8-flash": plain(0.75, 3.75, 0.075),
     "gemini-3.7-flash": plain(0.75, 3.75, 0.075),
@@ -143,7 +145,7 @@ export const rows = {
     "gemini-3.1-flash-lite": plain(0.25, 1.5, 0.025),
     "gemini-3-flash-preview": plain(0.5, 3, 0.05),
     "gemini-3.1-pro-preview": gemini(plain(2, 12, 0.2)),
-    // From 1 December on another model answers for the next two, and is named in the answer, which is then priced by it.
+    // From 1 December on, another model answers for the next two. The answer names it and has its price.
     "gemini-2.5-pro": gemini(plain(1.25, 10, 0.125)),
     "gemini-2.5-flash": plain(0.3, 2.5, 0.03),
     "gemini-2.5-flash-lite": plain(0.1, 0.4, 0.01)
@@ -191,7 +193,7 @@ export const rows = {
     "qwen-3.8-27b": plain(0.99, 1.49, 0.99)
   },
   openrouter: {
-    // Two listings have it cheaper.
+    // Two listings show a lower price.
     "google/gemini-3.8-flash": plain(0.825, 4.125, 0.0825),
     "meta/muse-ember": { ...plain(0.1, 0.5, 0.004), cacheWrite: 0.125 },
     "meta/muse-glimmer-30b": plain(0.3, 1.2, 0.04),

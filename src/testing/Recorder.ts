@@ -1,8 +1,9 @@
 /**
- * Records real HTTP exchanges to a file, and replays them: an `HttpClient` around the real one. Tests that replay need
- * no keys and no network, and yet see what the provider really said, byte by byte and chunk by chunk.
+ * Records real HTTP exchanges to a file, and replays them: an `HttpClient` around a real one. Tests that replay need
+ * neither keys nor a network, and still see what the provider really sent, byte by byte and chunk by chunk.
  *
- * Reach for it when the provider's own words matter. `Simulator` needs no recording, `TestLLM` no HTTP.
+ * Use it when the provider's own words matter. `Simulator` needs no recording, and `TestLLM` no HTTP. See
+ * docs/testing.md.
  *
  * ```ts
  * import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -11,15 +12,15 @@
  * import { Anthropic } from "effect-llm"
  * import { Recorder } from "effect-llm/testing"
  *
- * // Asks the provider once, and from then on the file, which is to be committed.
+ * Asks the provider once, and the file from then on. Commit the file.
  * const Recorded = Anthropic.layerConfig({}).pipe(
  *   Layer.provide(Recorder.layer({ file: "test/recordings/weather.json" })),
  *   Layer.provide([NodeHttpClient.layerUndici, NodeServices.layer])
  * )
  * ```
  *
- * One file holds the exchanges of one test. What goes by is not held back. Secrets are replaced or left out, and an
- * exchange in which one still appears is refused; look at a recording before you commit it all the same.
+ * One file contains the exchanges of one test. Secrets are replaced or left out, and an exchange that still contains
+ * one is not written. Still look at a recording before you commit it.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -48,37 +49,37 @@ import { finder, type Sent } from "./recorder/match.ts"
 import { isEmptyBody, withBody } from "./recorder/response.ts"
 
 export interface ReplayOptions {
-  /** The file of the recording; its folder is made if it is not there. One file belongs to one test. */
+  /** The file of the recording. Its folder is created if needed. One file belongs to one test. */
   readonly file: string
-  /** Whether requests may come in any order (the default), or only in that of the recording. */
+  /** Whether requests may come in any order (the default), or only in the recorded one. */
   readonly order?: "any" | "strict"
-  /** Whether chunks are replayed at the pace at which they came, on Effect's clock; at once unless set. */
+  /** Whether chunks are replayed at their recorded pace, on Effect's clock. By default they arrive at once. */
   readonly timing?: boolean
-  /** Whether a recording may be replayed more than once, when there is no other left that matches. */
+  /** Whether an exchange can be replayed again when no other one matches. */
   readonly reuse?: boolean
   /**
    * Fields in which a request may differ from the recording: `origin`, `query.alt`, `body.metadata`,
    * `body.messages[*].id`.
    */
   readonly ignore?: ReadonlyArray<string>
-  /** Further names of query parameters, and of fields of forms and JSON, whose values are not recorded. */
+  /** Further names of query parameters, and of fields in forms and JSON, whose values are not recorded. */
   readonly redact?: ReadonlyArray<string>
 }
 
 export interface Options extends ReplayOptions {
   /**
-   * `auto`, the default, replays what is recorded, and records the rest; `record` begins a new recording. Where
-   * nothing may be recorded, as in continuous integration, say `replay`, or take `layerReplay`.
+   * `auto`, the default, replays recorded requests and records the others; `record` starts a new recording. Use
+   * `replay`, or `layerReplay`, where nothing may be recorded, as in continuous integration.
    */
   readonly mode?: "auto" | "record" | "replay"
   /**
-   * Further headers, of requests and responses, that are recorded: `x-deployment`, or `x-acme-` for all that begin so.
-   * Those that hold credentials never are.
+   * Further headers to record, of requests and responses: `x-deployment`, or `x-acme-` as a prefix. Headers with
+   * credentials are refused.
    */
   readonly headers?: ReadonlyArray<string>
 }
 
-/** A recording that cannot be read or written, a request that is not in it, or a secret that would have been. */
+/** A recording cannot be read or written, a request is not in it, or an exchange contains a secret. */
 export class RecorderError extends Data.TaggedError("RecorderError")<{
   readonly file: string
   readonly description: string
@@ -134,14 +135,14 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const load = Effect.gen(function*() {
     if (mode === "record") return []
     if (!(yield* fs.exists(file))) {
-      return mode === "auto" ? [] : yield* failure("there is no such recording: record it first")()
+      return mode === "auto" ? [] : yield* failure("the recording does not exist: record it first")()
     }
     const text = yield* fs.readFileString(file)
-    // A name that is misspelt would be read as nothing, and be gone when the file is written again.
+    // A misspelt field would otherwise be ignored, and lost when the file is written again.
     const { exchanges } = yield* Schema.decodeEffect(Schema.fromJsonString(Cassette.Cassette))(text, {
       onExcessProperty: "error"
     }).pipe(
-      Effect.mapError((error) => failure(`this is no recording: ${error.message}`)(error))
+      Effect.mapError((error) => failure(`this is not a recording: ${error.message}`)(error))
     )
     return exchanges
   }).pipe(
@@ -151,12 +152,12 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
   const { find, replayed } = finder(recorded, { ignore, order, reuse })
   const fresh: Array<{ exchange: Cassette.Exchange | undefined; readonly leave: Effect.Effect<void> }> = []
 
-  // Written beside its place and moved there, so that nobody ever reads half a file.
+  // Written to a temporary file and moved, so that nobody reads an incomplete file.
   const save = Effect.gen(function*() {
     const directory = path.dirname(file)
     yield* fs.makeDirectory(directory, { recursive: true })
-    const beside = yield* fs.makeTempDirectoryScoped({ directory, prefix: ".recording-" })
-    const written = path.join(beside, path.basename(file))
+    const temporary = yield* fs.makeTempDirectoryScoped({ directory, prefix: ".recording-" })
+    const written = path.join(temporary, path.basename(file))
     const all = [...recorded, ...fresh.flatMap(({ exchange }) => exchange === undefined ? [] : [exchange])]
     yield* fs.writeFileString(written, Cassette.print(all))
     yield* fs.rename(written, file)
@@ -263,7 +264,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
           return save
         }))
 
-      // Its place in the file is that of the request, whichever body ends first.
+      // Exchanges are written in the order of their requests, whichever body ends first.
       fresh.push({ exchange: undefined, leave: end("Left") })
       const response = yield* execute(request)
       answered = { after: since(), response }
@@ -281,7 +282,7 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     }
   )
 
-  // A body that can be read only once is read here, and sent on as what it was.
+  // A stream can only be read once, so it is read here and sent as bytes.
   const bytesOf = (
     request: HttpClientRequest.HttpClientRequest,
     url: URL
@@ -327,11 +328,11 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
     Effect.andThen(
       Effect.suspend(() => Effect.forEach(fresh, ({ leave }) => leave, { discard: true })),
       Effect.suspend(() => {
-        // What the test dies of may follow from one that was swallowed.
-        const known = new Set(
+        // The test may have died as a consequence of a swallowed problem.
+        const reported = new Set(
           Exit.isFailure(exit) ? exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect) : []
         )
-        const swallowed = problems.filter((problem) => !known.has(problem))
+        const swallowed = problems.filter((problem) => !reported.has(problem))
         return swallowed.length === 0
           ? Effect.void
           : Effect.failCause(Cause.fromReasons<never>(swallowed.map(Cause.makeDieReason)))
@@ -343,9 +344,9 @@ const make = Effect.fnUntraced(function*(options: Options, inner: Execute | unde
 })
 
 /**
- * Replays what is recorded; in `auto` mode, the default, what is not is asked of the client below, and recorded. Fails
- * when the file is no recording, or in `replay` mode when it is missing. A request that cannot be replayed, and an
- * exchange that would write a secret, die with a `RecorderError`.
+ * Replays recorded requests. In `auto` mode, the default, other requests are sent to the client below and recorded.
+ * Fails when the file is not a recording, or in `replay` mode when it does not exist. A request that cannot be
+ * replayed, and an exchange with a secret, die with a `RecorderError`.
  */
 export const layer = (
   options: Options
@@ -355,7 +356,7 @@ export const layer = (
     Effect.flatMap(HttpClient.HttpClient, (client) => make(options, client.execute))
   )
 
-/** Replays what is recorded, and needs no client below: a request that is not recorded dies with a `RecorderError`. */
+/** Replays recorded requests without a client below. Any other request dies with a `RecorderError`. */
 export const layerReplay = (
   options: ReplayOptions
 ): Layer.Layer<HttpClient.HttpClient, RecorderError, FileSystem.FileSystem | Path.Path> =>

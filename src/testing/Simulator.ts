@@ -1,20 +1,20 @@
 /**
- * Language model services to test against: they speak Anthropic Messages, OpenAI Chat Completions and Responses,
- * OpenRouter's Chat Completions and Gemini generateContent as the real ones do, in the process (`layer`, an `HttpClient`)
- * or on a port (`serve`). Requests are checked as strictly as the services check them, and refused in their words.
- * Answers, ids and token counts depend on the request alone, unless a test gives its own (`answer`).
+ * Simulated language model services. They speak Anthropic Messages, OpenAI Chat Completions and Responses, OpenRouter's
+ * Chat Completions and Gemini generateContent like the real ones, in the process (`layer`, an `HttpClient`) or on a
+ * port (`serve`). They check requests as strictly as the services, and refuse them in their words. Answers, ids and
+ * token counts depend only on the request, unless a test provides them (`answer`). See docs/testing.md.
  *
  * ```ts
  * import { Layer } from "effect"
  * import { Anthropic } from "effect-llm"
  * import { Simulator } from "effect-llm/testing"
  *
- * // The first request meets a rate limit, the second breaks off, the next one is answered.
+ * The first request hits a rate limit, the second breaks off, the third is answered.
  * const Scripted = Anthropic.layerConfig().pipe(
  *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }, "Cut"] }))
  * )
  *
- * // One request in five fails, each time in a way that this provider can fail; the seed makes a run repeatable.
+ * One request in five fails, in a way in which this provider can fail. The seed makes a run repeatable.
  * const Unreliable = Anthropic.layerConfig().pipe(
  *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" }, answer: () => "Quite so." }))
  * )
@@ -46,11 +46,11 @@ export type { Asked, Faults, Options, RecordedRequest } from "./simulator/core.t
 export type { Canned, Failure, Provider, SimulatedRequest, SimulatedResponse } from "./simulator/exchange.ts"
 export {
   type FaultName,
-  /** The names of what can go wrong with a provider. */
+  /** The names of the faults that a service can have. */
   faultsOf
 } from "./simulator/faults/faults.ts"
 export {
-  /** The answer to one plain request, as a pure function. */
+  /** The response to one request, as a pure function. */
   respond,
   type Settings
 } from "./simulator/respond.ts"
@@ -61,13 +61,13 @@ export interface Simulator extends Asked {
 
 const decoder = new TextDecoder()
 
-/** The body's text; a form is not one that any of the protocols takes. */
+/** The text of a body. No protocol accepts a form. */
 const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Effect<string> => {
   switch (body._tag) {
     case "Uint8Array":
       return Effect.succeed(decoder.decode(body.body))
     case "Raw":
-      // As fetch reads it, whatever it is: bytes, a Blob, a stream, or a text.
+      // fetch also accepts bytes, a Blob, a stream or a text.
       return Effect.tryPromise(() => new Response(body.body as BodyInit).text()).pipe(Effect.orElseSucceed(() => ""))
     case "Stream":
       return Stream.mkString(Stream.decodeText(body.stream)).pipe(Effect.orElseSucceed(() => ""))
@@ -76,7 +76,7 @@ const bodyText = (body: HttpClientRequest.HttpClientRequest["body"]): Effect.Eff
   }
 }
 
-/** A simulator of its own, with what it was asked: for tests that look at what was sent. */
+/** A simulator with its requests, for tests that check what was sent. */
 export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.fn.Return<Simulator> {
   const { answer, cancelled, onCancel, requests } = yield* Core.make(options)
   const client = HttpClient.make(Effect.fnUntraced(function*(request, url, signal) {
@@ -101,8 +101,8 @@ export const make = Effect.fnUntraced(function*(options: Options = {}): Effect.f
 })
 
 /**
- * The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure. Nobody
- * can ask it for its requests, so it keeps none, and may be called as often as you like.
+ * The simulator as the `HttpClient` of provider layers. Every build of the layer starts with the first failure again.
+ * It keeps no requests, so it can be called any number of times.
  */
 export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient> =>
   Layer.effect(HttpClient.HttpClient, Effect.map(make({ ...options, keep: 0 }), ({ client }) => client))
@@ -111,9 +111,9 @@ export const layer = (options?: Options): Layer.Layer<HttpClient.HttpClient> =>
 export class Server extends Context.Service<
   Server,
   Asked & {
-    /** Where it listens, without a path: `http://127.0.0.1:4000`. */
+    /** Its address without a path: `http://127.0.0.1:4000`. */
     readonly url: string
-    /** The base URL that the provider layers and the official clients take. */
+    /** The base URLs for the provider layers and the official clients. */
     readonly baseUrls: { readonly [P in Provider]: string }
   }
 >()("effect-llm/testing/Simulator/Server") {}
@@ -147,7 +147,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
     const { delay = 0, ending, headers, status, unanswered } = response
     if (delay > 0) {
       yield* Effect.onInterrupt(
-        Effect.interruptible(Effect.raceFirst(Effect.sleep(delay), closed)),
+        Effect.interruptible(Effect.timeoutOption(closed, delay)),
         () => Effect.sync(onCancel)
       )
     }
@@ -155,7 +155,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
       yield* Effect.onInterrupt(Effect.interruptible(closed), () => Effect.sync(onCancel))
     }
     return HttpServerResponse.stream(
-      // A body that breaks before its first byte takes the headers with it.
+      // A body that breaks before its first byte is sent without headers.
       unanswered === true ? Stream.die(connectionReset()) : toStream(response, closed, onCancel),
       { status, headers, ...headers["content-type"] !== undefined && { contentType: headers["content-type"] } }
     )
@@ -176,7 +176,7 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
 })
 
 /**
- * The simulator as a server, for other clients and other processes: all four protocols on one port, over the
+ * The simulator as a server, for other clients and other processes: all five services on one port, over the
  * `HttpServer` that you provide. With port 0 the system finds a free one.
  *
  * ```ts
@@ -195,9 +195,8 @@ const makeServer = Effect.fnUntraced(function*(options: Options) {
  * }).pipe(Effect.provide(Server))
  * ```
  *
- * A broken connection is a socket that is destroyed; a stalled one ends when the client or the layer does. What is a
- * defect in the process (a fault that the provider cannot have) is 501 for other processes, and the end of the layer
- * fails with it.
+ * A broken connection is a destroyed socket. A stalled one ends with the client or the layer. A defect, such as a fault
+ * that the service cannot have, is the status 501 for the client, and the end of the layer fails with it.
  */
 export const serve = (options: Options = {}): Layer.Layer<Server, never, HttpServer.HttpServer> =>
   Layer.effect(Server, makeServer(options))

@@ -1,6 +1,6 @@
 /**
- * A scripted `LLMClient`, for tests of code that calls language models: it answers what the script says, keeps what it
- * was asked, and fails the test that asks for more, for less, or for something else.
+ * A scripted `LLMClient`, for tests of code that calls language models. It answers from a script, keeps its requests,
+ * and fails the test if the code asks for more, for less, or for something else. See docs/testing.md.
  *
  * ```ts
  * import { assert, it } from "@effect/vitest"
@@ -8,11 +8,11 @@
  * import { Completion, LLMClient } from "effect-llm"
  * import { TestLLM } from "effect-llm/testing"
  *
- * it.effect("asks for the weather, then tells it", () =>
+ * it.effect("asks for the weather, then gives advice", () =>
  *   Effect.gen(function*() {
  *     const call = yield* LLMClient.completion(Completion.make({ prompt: "Oslo?" }))
- *     const told = yield* LLMClient.completion(Completion.make({ prompt: "Rain", history: [call.message] }))
- *     assert.strictEqual(told.text, "Take an umbrella.")
+ *     const advice = yield* LLMClient.completion(Completion.make({ prompt: "Rain", history: [call.message] }))
+ *     assert.strictEqual(advice.text, "Take an umbrella.")
  *     assert.strictEqual((yield* TestLLM.requests).length, 2)
  *   }).pipe(Effect.provide(TestLLM.layer([
  *     TestLLM.toolCall("get_weather", { city: "Oslo" }),
@@ -20,8 +20,8 @@
  *   ]))))
  * ```
  *
- * Whatever goes against the script is a defect, and the end of the layer fails the test with it even if the code under
- * test swallowed it. `Simulator` is for tests that also run the real provider layers.
+ * A call that does not follow the script is a defect. If the code under test swallows it, the end of the layer fails
+ * the test. `Simulator` is for tests that also run the real provider layers.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -63,64 +63,63 @@ export type { Answer, AnswerFields, Failure, Match, Parts, PartStep, Reply, Scri
 // Replies
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** An answer by its fields; what they leave out is usual: it stopped, or called tools, and cost no tokens. */
+/** An answer from its fields. The finish reason (`Stop` or `ToolUse`) and zero usage are filled in. */
 export const answer = (fields: AnswerFields): Answer => ({ _tag: "Answer", fields })
 
-/** An answer that calls one tool. */
+/** An answer with one tool call. */
 export const toolCall = (name: string, args: Schema.Json): Answer => answer({ toolCalls: [{ name, arguments: args }] })
 
 /**
- * An answer as a stream brings it: texts and other parts, with a `Duration` wherever it waits, and a failure where it
- * breaks. What follows from the parts comes by itself: `Start`, the indices, the `ContentEnd` of each content with its
- * last piece, and `Finish`, with `rest` (usage, finish reason) and all that the parts said. `completion` waits as long,
- * and gives the joined answer.
+ * A streamed answer: texts and other parts, with a `Duration` where it waits, and a failure where it breaks. `Start`,
+ * indices, `ContentEnd` and `Finish` are added if they are left out; `rest` are fields of the answer, such as usage and
+ * finish reason. `completion` waits as long, and returns the joined answer.
  */
 export const parts = (steps: ReadonlyArray<Step>, rest: Parts["rest"] = {}): Parts => ({ _tag: "Parts", steps, rest })
 
-/** No answer at all: the call waits until it is interrupted. */
+/** Never answers: the call waits until it is interrupted. */
 export const never: Never = { _tag: "Never" }
 
 /** The reply, after a delay on Effect's clock. */
 export const after = (delay: Duration.Input, reply: Reply): After => ({ _tag: "After", delay, reply })
 
-/** The reply, and the test fails if the call that gets it asks for something else. */
+/** The reply. The test fails if the call that gets it asks for something else. */
 export const expect = (match: Match, reply: Reply): Conditional => ({ _tag: "Expect", match, reply })
 
-/** The reply, kept for the first call that matches; other calls pass it over and take the next one. */
+/** The reply for the first call that matches. Other calls take the next reply. */
 export const when = (match: Match, reply: Reply): Conditional => ({ _tag: "When", match, reply })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The service
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A completion that was asked for, and what became of it. */
+/** A request, and its outcome. */
 export interface Request {
   readonly completion: Completion.Completion
   readonly streamed: boolean
-  /** `Interrupted`: the caller went before the end. `Refused`: the call went against the script. */
+  /** `Interrupted`: the caller left before the end. `Refused`: the call did not follow the script. */
   readonly outcome: "Running" | "Answered" | "Failed" | "Interrupted" | "Refused"
 }
 
 export class TestLLM extends Context.Service<TestLLM, {
   readonly client: Service
-  /** Every completion up to now, in order. */
+  /** All requests so far, in order. */
   readonly requests: Effect.Effect<ReadonlyArray<Request>>
-  /** Dies when anything went against the script, or replies are left. */
+  /** Dies when a call did not follow the script, or replies are unused. */
   readonly verify: Effect.Effect<void>
 }>()("effect-llm/testing/TestLLM") {}
 
-/** Every completion up to now, in order. */
+/** All requests so far, in order. */
 export const requests: Effect.Effect<ReadonlyArray<Request>, never, TestLLM> = TestLLM.use(({ requests }) => requests)
 
-/** Fails the test when anything went against the script, or replies are left. The end of the layer does it by itself. */
+/** Fails the test when a call did not follow the script, or replies are unused. The end of the layer does the same. */
 export const verify: Effect.Effect<void, never, TestLLM> = TestLLM.use(({ verify }) => verify)
 
 export interface Settings {
-  /** The provider's name, in answers and errors; "test" unless given. */
+  /** The provider's name in answers and errors; "test" unless given. */
   readonly provider?: string
-  /** The model of completions that name none; "test-model" unless given. */
+  /** The model of completions without one; "test-model" unless given. */
   readonly model?: string
-  /** Where the provider is said to be; nowhere unless given. */
+  /** The base URL of the service; none unless given. */
   readonly baseUrl?: string
 }
 
@@ -131,16 +130,16 @@ interface Asking {
 }
 
 /**
- * A scripted client of its own, with what it was asked; for tests that have several. A script that cannot be kept is
- * refused as a defect. The end of the scope fails the test when anything went against the script.
+ * A scripted client with its requests, for tests with several. An invalid script is refused as a defect. The end of the
+ * scope fails the test when a call did not follow the script.
  */
 export const make = Effect.fnUntraced(
   function*(script: Script, settings: Settings = {}): Effect.fn.Return<TestLLM["Service"], never, Scope.Scope> {
     const { baseUrl, model = "test-model", provider = "test" } = settings
     if (provider === "") Options.refuse("TestLLM", "provider", "a name")
     if (model === "") Options.refuse("TestLLM", "model", "a name")
-    const left = typeof script === "function" ? [] : readAll(script)
-    const size = left.length
+    const remaining = typeof script === "function" ? [] : readAll(script)
+    const size = remaining.length
     const asked: Array<Asking> = []
     const problems: Array<Error> = []
 
@@ -149,8 +148,10 @@ export const make = Effect.fnUntraced(
         const reply = script(completion, call)
         return reply === undefined ? undefined : read(`reply to call ${call + 1}`, reply)
       }
-      const index = left.findIndex(({ when }) => when.every((match) => difference(match, completion) === undefined))
-      return left.splice(index, index < 0 ? 0 : 1)[0]
+      const index = remaining.findIndex(({ when }) =>
+        when.every((match) => difference(match, completion) === undefined)
+      )
+      return remaining.splice(index, index < 0 ? 0 : 1)[0]
     }
 
     const complaint = (problem: string, options?: ErrorOptions): Error =>
@@ -166,11 +167,11 @@ export const make = Effect.fnUntraced(
     const tooMany = (completion: Completion.Completion): string => {
       const got = `It asked for\n${show(completion)}`
       if (typeof script === "function") return `the script has no reply for it. ${got}`
-      if (left.length === 0) return `the script has ${size} ${size === 1 ? "reply" : "replies"}. ${got}`
-      return `none of the replies left (${left.length}) is for it. ${got}${nearest(script, left, completion)}`
+      if (remaining.length === 0) return `the script has ${size} ${size === 1 ? "reply" : "replies"}. ${got}`
+      return `none of the replies left (${remaining.length}) is for it. ${got}${nearest(script, remaining, completion)}`
     }
 
-    // The steps of the reply to a call, once its delay has passed; or what is wrong with the call.
+    // The steps of the reply after its delay, or what is wrong with the call.
     const answerTo = (asked: Completion.Completion, call: number): Effect.Effect<ReadonlyArray<Resolved>> | string => {
       const name = asked.model ?? model
       const completion = Completion.model(name)(asked)
@@ -186,7 +187,7 @@ export const make = Effect.fnUntraced(
       return Duration.isZero(delay) ? Effect.succeed(steps) : Effect.as(Effect.sleep(delay), steps)
     }
 
-    // What a function of the script throws is a problem like every other: an assertion in a predicate, for one.
+    // An exception in a function of the script counts as a problem, for example an assertion in a predicate.
     const begin = (asking: Asking): Effect.Effect<ReadonlyArray<Resolved>> => {
       const call = asked.push(asking) - 1
       const answer = Result.try(() => answerTo(asking.completion, call))
@@ -238,13 +239,13 @@ export const make = Effect.fnUntraced(
         )
     }
 
-    // All that is to be said, but for the defects that are known already. What is left over when a test dies is only a
-    // consequence; what went against the script before is not, and may be why.
-    const complain = (known: ReadonlyArray<unknown>): Effect.Effect<void> => {
-      const unused = left.length === 0 || known.length > 0
+    // Reports the problems that are not known yet. After a defect, unused replies are only a consequence, but an
+    // earlier problem may be the reason.
+    const complain = (reported: ReadonlyArray<unknown>): Effect.Effect<void> => {
+      const unused = remaining.length === 0 || reported.length > 0
         ? []
-        : [complaint(`replies left over: ${left.length} of ${size}, the next is\n${show(left[0]?.reply)}`)]
-      const all = [...problems.filter((problem) => !known.includes(problem)), ...unused]
+        : [complaint(`replies left over: ${remaining.length} of ${size}, the next is\n${show(remaining[0]?.reply)}`)]
+      const all = [...problems.filter((problem) => !reported.includes(problem)), ...unused]
       return all.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(all.map(Cause.makeDieReason)))
     }
 
@@ -259,8 +260,8 @@ export const make = Effect.fnUntraced(
 )
 
 /**
- * The scripted client as a layer, which also gives access to `requests` and `verify`. Every build begins the script
- * anew; its end fails the test when replies are left, or when anything went against the script before.
+ * The scripted client as a layer, with `requests` and `verify`. Every build starts the script again. The end of the
+ * layer fails the test when replies are unused, or a call did not follow the script.
  */
 export const layer = (script: Script, settings?: Settings): Layer.Layer<LLMClient | TestLLM> =>
   Layer.effectContext(

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -15,11 +15,13 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
-import { Patience, type Service } from "../LLMClient.ts"
+import { Deadline, Embedding, Patience, Reported, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
+import { baseOf } from "./address.ts"
+import * as Ask from "./ask.ts"
 import * as Ending from "./ending.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
@@ -75,18 +77,25 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       }
     )
 
+    // Who would not move on after a timeout gains nothing by an early one.
+    const movesOn = (patience: Patience, completion: Completion): boolean => {
+      if (!Number.isFinite(patience.firstByte) || patience.when === undefined) return true
+      const signal = { _tag: "Timeout", clock: "firstByte", after: Duration.millis(patience.firstByte) } as const
+      return patience.when(toError(failures, signal, attemptOf(completion), 0))
+    }
+
     const clocksOf = (completion: Completion, patience: Patience | undefined, streamed: boolean) => {
       const { long, silent } = wire.thinking?.(completion, modelOf(completion)) ?? { long: false, silent: false }
       return resolve(timeouts, {
         pings: wire.pings === true,
         long,
-        firstByte: silent || patience === undefined ? Infinity : patience.firstByte,
+        firstByte: silent || patience === undefined || !movesOn(patience, completion) ? Infinity : patience.firstByte,
         streamed
       })
     }
 
     // One channel for a whole stream: every layer of operators would cost each delta its share.
-    const pullOf = (completion: Completion): Channel.Channel<Parts, LLMError> =>
+    const pullOf = (completion: Completion, whole: boolean): Channel.Channel<Parts, LLMError> =>
       Channel.fromTransform((_, scope) =>
         Effect.contextWith((services: Context.Context<never>) =>
           Effect.flatMap(Patience, (patience) =>
@@ -97,7 +106,8 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
                 completion,
                 open: (further) => open(completion, true, further),
                 attempt: attemptOf(completion),
-                timeouts: clocksOf(completion, patience, true)
+                timeouts: clocksOf(completion, patience, true),
+                whole
               },
               services,
               scope
@@ -106,12 +116,12 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       )
 
     const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError> =>
-      Stream.fromChannel(pullOf(completion))
+      Stream.fromChannel(pullOf(completion, false))
 
     // The answer at the end of a stream that nobody else sees.
     const collected = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> =>
       Effect.scopedWith((scope) =>
-        Effect.flatMap(Channel.toPullScoped(pullOf(completion), scope), (next) => {
+        Effect.flatMap(Channel.toPullScoped(pullOf(completion, true), scope), (next) => {
           const loop: Pull.Pull<CompletionResponse, LLMError> = Effect.flatMap(next, (parts) => {
             const last = parts[parts.length - 1]!
             // What follows is read too, so that the connection can be used again.
@@ -173,24 +183,43 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       }
     )
 
-    const unary = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> => {
-      const progress: Progress = { partial: undefined }
-      const { total } = clocksOf(completion, undefined, false)
-      if (!Number.isFinite(total)) return exchanged(completion, progress)
-      const after = Duration.millis(total)
-      return Effect.timeoutOrElse(exchanged(completion, progress), {
-        duration: after,
-        orElse: () => fail({ _tag: "Timeout", clock: "total", after }, { ...attemptOf(completion), ...progress })
+    const unary = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> =>
+      Effect.contextWith((services: Context.Context<never>) => {
+        const clock = Context.get(services, Clock.Clock)
+        const started = clock.currentTimeMillisUnsafe()
+        const progress: Progress = { partial: undefined }
+        const late = (clock: string, after: Duration.Duration) =>
+          fail({ _tag: "Timeout", clock, after }, { ...attemptOf(completion), ...progress })
+        const { total } = clocksOf(completion, undefined, false)
+        const after = Duration.millis(total)
+        const inTime = Number.isFinite(total)
+          ? Effect.timeoutOrElse(exchanged(completion, progress), {
+            duration: after,
+            orElse: () => late("total", after)
+          })
+          : exchanged(completion, progress)
+        const reported = Context.get(services, Reported)
+        if (reported !== undefined) reported.usage = () => progress.partial?.usage
+        const deadline = Context.get(services, Deadline)
+        return deadline === undefined ? inTime : Effect.onInterrupt(inTime, () => {
+          const cut = late("deadline", Duration.millis(clock.currentTimeMillisUnsafe() - started))
+          return Effect.map(Effect.flip(cut), (error) => deadline.attempts.push(error))
+        })
       })
-    }
 
     const readsStream = (completion: Completion, patience: Patience | undefined): boolean =>
       whole === "stream"
       || (whole === "auto" && (completion.maxTokens ?? Infinity) > shortAnswer
         && (endpoint.own || patience !== undefined))
 
+    const embed = Ask.embedding(endpoint, http)
+    const countTokens = Ask.counting(endpoint, http)
+
     const complete = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> =>
-      Effect.flatMap(Patience, (patience) => {
+      Effect.contextWith((services: Context.Context<never>) => {
+        const embedding = Context.get(services, Embedding)
+        if (embedding !== undefined) return embed(completion, embedding)
+        const patience = Context.get(services, Patience)
         if (!streams || !readsStream(completion, patience) || Request.asksWhole(wire, completion)) {
           return unary(completion)
         }
@@ -202,10 +231,12 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
 
     return {
       provider: name,
-      baseUrl: baseUrl.origin + baseUrl.pathname.replace(/\/+$/, ""),
+      baseUrl: baseOf(baseUrl),
       ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
-      completion: complete
+      completion: complete,
+      ...(countTokens && { countTokens }),
+      ...(wire.embeddings && { embeds: wire.embeddings.most })
     }
   })
 

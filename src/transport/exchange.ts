@@ -18,6 +18,7 @@ import type * as Models from "../Models.ts"
 import type { Signal } from "../wire/failure.ts"
 import { parseJson } from "../wire/json.ts"
 import type { Wire } from "../wire/Wire.ts"
+import { baseOf } from "./address.ts"
 import { mergeHeaders, unsendable } from "./headers.ts"
 import { type Attempt, toError } from "./judge.ts"
 import * as secrets from "./secrets.ts"
@@ -127,7 +128,7 @@ const added = (
 /** The exchange with an endpoint. */
 export const make = (endpoint: Endpoint, http: HttpClient.HttpClient): Exchange => {
   const { baseUrl, wire: { failures, name } } = endpoint
-  const base = baseUrl.origin + baseUrl.pathname.replace(/\/+$/, "")
+  const base = baseOf(baseUrl)
   const url = (path: string): string =>
     `${base}${path}${path.includes("?") ? baseUrl.search.replace("?", "&") : baseUrl.search}`
 

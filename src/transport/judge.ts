@@ -3,7 +3,9 @@
  */
 import type { Completion } from "../Completion.ts"
 import * as CompletionResponse from "../CompletionResponse.ts"
+import * as Estimate from "../Estimate.ts"
 import * as LLMError from "../LLMError.ts"
+import * as TokenUsage from "../TokenUsage.ts"
 import { type Classified, classify, client, type Received, type Signal } from "../wire/failure.ts"
 import { array, type JsonRecord, object, string } from "../wire/json.ts"
 import type { Answer, Failures, Verdict } from "../wire/Wire.ts"
@@ -95,6 +97,29 @@ export const toResponse = (
 }
 
 type CompletionMetadata = NonNullable<CompletionResponse.CompletionResponse["metadata"]>[string]
+
+/**
+ * The beginning of an answer that broke off after so many characters. What the provider had not reported, of what it read
+ * or of what it wrote, is estimated, and a warning says so.
+ */
+export const brokenOff = (
+  partial: CompletionResponse.CompletionResponse | undefined,
+  characters: number,
+  completion: Completion
+): CompletionResponse.CompletionResponse | undefined => {
+  if (partial === undefined) return undefined
+  const { passes: _, usage, warnings = [], ...rest } = partial
+  const inputTokens = usage.inputTokens || Estimate.inputTokens(completion)
+  const outputTokens = usage.outputTokens || Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
+  if (inputTokens === usage.inputTokens && outputTokens === usage.outputTokens) return partial
+  const description = "estimated from what had come: the provider had not reported it yet"
+  return CompletionResponse.make({
+    ...rest,
+    // Passes that do not add up to it are left out.
+    usage: TokenUsage.make({ ...usage, inputTokens, outputTokens }),
+    warnings: [...warnings, { field: "usage", description }]
+  })
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Errors

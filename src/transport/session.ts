@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type { CompletionPart } from "../CompletionPart.ts"
 import * as Part from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
+import { charactersOf } from "../Estimate.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/Wire.ts"
@@ -28,6 +29,8 @@ export interface Session {
   readonly finished: () => boolean
   /** How many events have changed the answer; pings, comments and empty deltas do not. */
   readonly changes: () => number
+  /** How many characters the parts brought, those of calls that are not whole included. */
+  readonly characters: () => number
   /** The answer as far as it came. */
   readonly partial: () => CompletionResponse | undefined
 }
@@ -56,6 +59,7 @@ export const make = (options: {
   let further: JsonRecord | undefined
   let shown = 0
   let size = 0
+  let characters = 0
   const plain: Array<string> = []
   let plainAnswer: Answer | undefined
   let plainLength = 0
@@ -66,6 +70,7 @@ export const make = (options: {
   const complement = (from: number): void => {
     for (let index = from; index < parts.length; index++) {
       const part = parts[index]!
+      characters += charactersOf(part)
       if (part._tag !== "ContentEnd") continue
       const content = sound(part.content)
       if (content === undefined) parts.splice(index--, 1)
@@ -220,6 +225,7 @@ export const make = (options: {
     failure: () => failure,
     finished: () => finished,
     changes: () => shown + (decoder.changes?.() ?? 0),
+    characters: () => characters,
     partial: () => {
       const whole = events + earlier === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)

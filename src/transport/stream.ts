@@ -6,7 +6,7 @@ import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { HttpClientError } from "effect/http/HttpClientError"
 import * as Option from "effect/Option"
@@ -17,11 +17,13 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
+import { Deadline, Reported } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import * as Message from "../Message.ts"
+import type { Signal } from "../wire/failure.ts"
 import type { JsonRecord } from "../wire/json.ts"
 import type { Endpoint, Exchange, Opened } from "./exchange.ts"
-import { type Attempt, judge, toResponse } from "./judge.ts"
+import { type Attempt, brokenOff, judge, toResponse } from "./judge.ts"
 import * as Session from "./session.ts"
 import { type ClockName, type Marks, type Timeouts, watch } from "./timeouts.ts"
 
@@ -53,11 +55,13 @@ export interface Streamed {
   /** The attempt before anything of it came back. */
   readonly attempt: Attempt
   readonly timeouts: Timeouts
+  /** Whether a deadline holds until its end, and not only until its first part. */
+  readonly whole: boolean
 }
 
 /** The parts of a streamed attempt. */
 export const pull = (
-  { attempt: before, completion, endpoint, exchange: { fail }, open, timeouts }: Streamed,
+  { attempt: before, completion, endpoint, exchange: { fail }, open, timeouts, whole }: Streamed,
   services: Context.Context<never>,
   scope: Scope.Scope
 ): Effect.Effect<Pull.Pull<Parts, LLMError>> => {
@@ -69,6 +73,15 @@ export const pull = (
   let parts: Pull.Pull<Parts, LLMError> | undefined
   let changes = 0
   let ended = false
+
+  const broken = (signal: Signal, session: Session.Session): Effect.Effect<never, LLMError> => {
+    const partial = session.partial()
+    return fail(signal, {
+      ...attempt,
+      // What is judged is there to its end.
+      partial: signal._tag === "Unanswered" ? partial : brokenOff(partial, session.characters(), completion)
+    })
+  }
 
   const start = ({ received, response }: Opened): Pull.Pull<Parts, LLMError> => {
     attempt = received
@@ -135,7 +148,7 @@ export const pull = (
       const parts = session.take()
       if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
       const signal = session.failure()
-      if (signal !== undefined) return fail(signal, { ...attempt, partial: session.partial() })
+      if (signal !== undefined) return broken(signal, session)
       const fields = session.further()
       if (fields !== undefined) return goOn({ fields, partial: session.partial() })
       if (ended) return Cause.done()
@@ -156,7 +169,7 @@ export const pull = (
       const parts = session.take()
       if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
       const signal = session.failure()
-      return signal === undefined ? Cause.done() : fail(signal, { ...attempt, partial: session.partial() })
+      return signal === undefined ? Cause.done() : broken(signal, session)
     })
   // What had come when a clock ran out is given still; if it was the whole answer, it is one.
   const expire = (clock: ClockName, after: Duration.Duration): Pull.Pull<Parts, LLMError> => {
@@ -165,7 +178,23 @@ export const pull = (
     return session === undefined ? fail(signal, attempt) : left(session)
   }
   const unwatched = Effect.suspend(() => parts ?? begin)
-  return Object.values<number>({ ...timeouts }).some(Number.isFinite)
+  const watched = Object.values<number>({ ...timeouts }).some(Number.isFinite)
     ? watch(unwatched, scope, timeouts, marks, isLast, expire)
     : Effect.succeed(unwatched)
+  const reported = Context.get(services, Reported)
+  if (reported !== undefined) reported.usage = () => session?.partial()?.usage
+  const deadline = Context.get(services, Deadline)
+  return deadline === undefined ? watched : Effect.map(watched, (next) => {
+    const started = clock.currentTimeMillisUnsafe()
+    let begun = false
+    const cut = Effect.suspend(() => {
+      const after = Duration.millis(clock.currentTimeMillisUnsafe() - started)
+      const signal = { _tag: "Timeout", clock: "deadline", after } as const
+      return session === undefined ? fail(signal, attempt) : broken(signal, session)
+    })
+    // Whoever is interrupted by a deadline says what it had cost.
+    const first = Effect.onInterrupt(next, () => Effect.map(Effect.flip(cut), (error) => deadline.attempts.push(error)))
+    const told = Effect.tap(first, () => Effect.sync(() => begun = true))
+    return whole ? first : Effect.suspend(() => begun ? next : told)
+  })
 }

@@ -1,6 +1,7 @@
 /**
- * What is known of a provider's wire, read from both sides: pure functions from a `Completion` to a request and from a
- * body to an answer, and the same back again for simulators and gateways. `transport` runs the client half over HTTP.
+ * A provider's wire format, in both directions, as pure functions. The client half turns a `Completion` into a request
+ * and a body into an answer; `transport` runs it over HTTP. The server half does the reverse, for simulators and
+ * gateways.
  */
 import type * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -11,13 +12,14 @@ import type * as LLMError from "../LLMError.ts"
 import type * as Message from "../Message.ts"
 import type { RateLimits } from "../RateLimits.ts"
 import type { TokenUsage } from "../TokenUsage.ts"
+import type { Embeddings } from "./embeddings.ts"
 import { type JsonRecord, survives } from "./json.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Which media a provider takes: by kind of source, all media types (`true`) or those listed. */
+/** The sources of media that a provider supports: all media types (`true`), or those listed. */
 export interface Media {
   readonly Url?: true
   readonly Base64?: true | ReadonlyArray<string>
@@ -26,29 +28,29 @@ export interface Media {
 
 export type MediaTag = "Image" | "Audio" | "Video" | "Document"
 
-/** What a provider takes; what is not listed is refused before anything is sent. */
+/** The contents that a provider supports. Anything else is refused before the request is sent. */
 export interface Accepts {
   readonly user: { readonly [Tag in MediaTag]?: Media }
-  /** Images and documents that a tool gives as its result. */
+  /** Images and documents in tool results. */
   readonly toolResult?: { readonly Image?: Media; readonly Document?: Media }
-  /** Images of earlier answers. */
+  /** Images in earlier answers. */
   readonly assistant?: Media
   /** Several names in `ToolChoice.Specific`. */
   readonly severalToolNames?: true
-  /** URLs must come with their media type, except those that begin with one of these. */
+  /** The provider requires the media type of URLs, except of those with one of these prefixes. */
   readonly urlWithoutMediaType?: ReadonlyArray<string>
 }
 
-/** What is sent: a path below the base URL, headers, and the JSON body. */
+/** A request: a path below the base URL, headers, and the JSON body. */
 export interface WireRequest {
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body: JsonRecord
-  /** What of the completion was left out or changed, since the model does not take it as it was. */
+  /** What was left out or changed because the model does not support it. */
   readonly warnings?: ReadonlyArray<Warning>
 }
 
-/** A completion that this model would not take, and of which nothing may be left out. */
+/** The model does not support the completion, and nothing can be left out of it without changing its meaning. */
 export interface Refused {
   readonly _tag: "Refused"
   readonly reason: "InvalidRequest" | "Unsupported"
@@ -60,7 +62,7 @@ export interface Refused {
 // Answers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a body says, before it is judged whether that is an answer. */
+/** The contents of a body. Whether they make a valid answer is decided later. */
 export interface Answer {
   readonly choice: Array<Message.AssistantContent>
   readonly finishReason: FinishReason
@@ -69,49 +71,48 @@ export interface Answer {
   readonly id?: string | undefined
   readonly model?: string | undefined
   readonly cost?: number | undefined
-  /** The provider's own word for the end. */
+  /** The provider's own finish reason. */
   readonly finish?: string | undefined
-  /** The stop sequence that ended the answer, where the provider says which. */
+  /** The stop sequence that ended the answer, when the provider reports it. */
   readonly stopSequence?: string | undefined
-  /** What else the provider said that the vocabulary has no place for. */
+  /** Other fields of the answer, without a counterpart in the vocabulary. */
   readonly metadata?: JsonRecord | undefined
-  /** What the provider says that it left out of the request. */
+  /** What the provider reports that it dropped from the request. */
   readonly warnings?: ReadonlyArray<Warning> | undefined
-  /** A tool call whose arguments are not JSON, though the answer was not cut. */
+  /** Why a tool call cannot be read, although the answer was not cut. */
   readonly malformedCall?: string | undefined
-  /** There was no turn at all: no choice, no candidate. */
+  /** The body has no turn at all: no choice, no candidate. */
   readonly absent?: boolean
-  /** Why a filter took the answer, in the provider's words. */
+  /** Why a filter blocked the answer, in the provider's words. */
   readonly filter?: string | undefined
 }
 
 /**
- * Puts the events of one stream together, step by step, to what the body of the call without streaming says.
- *
- * It adds the parts of the answer but two: who answers (`Start`, from `head`) and the end (`Finish`, from `answer`) are
- * added by the session that runs it. Every content of the answer gets a `ContentEnd` by then.
+ * Assembles the events of a stream, one by one, into the answer that the call without streaming returns. It emits all
+ * parts except `Start` and `Finish`, which the session adds from `head` and `answer`. By the end, every content has its
+ * `ContentEnd`.
  */
 export interface StreamDecoder {
-  /** Takes in one event, and adds the parts that it brings. */
+  /** Reads one event and appends its parts. */
   readonly event: (event: JsonRecord, parts: Array<CompletionPart>) => void
-  /** Takes in the word that nothing comes any more (`[DONE]`). */
+  /** Reads the marker of the end of the stream (`[DONE]`). */
   readonly end?: () => void
-  /** Whether the provider said that nothing comes any more. */
+  /** Whether the provider has ended the stream. */
   readonly done: () => boolean
-  /** Whether what came is an answer to its end. */
+  /** Whether the answer is complete. */
   readonly complete: () => boolean
-  /** Ends the contents that are whole and have not ended yet; called once, when the answer is complete. */
+  /** Emits the `ContentEnd` of the complete contents that have none yet. Called once, when the answer is complete. */
   readonly close: (parts: Array<CompletionPart>) => void
   /**
-   * What a further request has in its body besides, where this one ended before its answer did; asked at the end of a
-   * body, which is not complete then. The events that follow are those of the further request.
+   * The extra fields of a follow-up request, when the body ended before the answer did. Called at the end of a body,
+   * whose answer is not complete then. The decoder reads the events of the follow-up request next.
    */
   readonly continues?: () => JsonRecord | undefined
-  /** How many events have changed the answer without a part, such as a signature, or the beginning of hidden reasoning. */
+  /** How many events changed the answer without a part, such as a signature or the beginning of hidden reasoning. */
   readonly changes?: () => number
-  /** Who answers, as far as that is known. */
+  /** The id and the model of the answer, as far as they are known. */
   readonly head: () => { readonly id?: string | undefined; readonly model?: string | undefined }
-  /** What the answer says as far as it came; undefined when it lacks what every answer has. */
+  /** The answer so far; undefined when it lacks a field that every answer has. */
   readonly answer: () => Answer | undefined
 }
 
@@ -119,25 +120,25 @@ export interface StreamDecoder {
 // Framing
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** One frame of a streamed body: the name of an event, where the framing has names, and its data as text. */
+/** One frame of a streamed body: the event's name, if the framing has names, and its data as text. */
 export interface Frame {
   readonly name: string
   readonly data: string
 }
 
-/** How the body of a stream is cut into events. */
+/** How the body of a stream is split into events. */
 export interface Framing {
-  /** The media type that is asked for. */
+  /** The media type for the `accept` header. */
   readonly accept: string
-  /** The data that says that nothing comes any more. */
+  /** The data that marks the end of the stream. */
   readonly last?: string
-  /** The name of events that hold an error. */
+  /** The name of error events. */
   readonly error?: string
-  /** Whether the beginning of a body is of this framing, and no plain JSON. */
+  /** Whether the beginning of a body looks like this framing, and not like plain JSON. */
   readonly recognizes: (text: string) => boolean
   /**
-   * Reads one body. `feed` and `end` give `false` when a frame is longer than `limit` characters; what has come of it by
-   * then is given up.
+   * Reads one body. `feed` and `end` return `false` when a frame is longer than `limit` characters; the partial frame
+   * is discarded.
    */
   readonly reader: (limit: number, onFrame: (frame: Frame) => void) => {
     readonly feed: (text: string) => boolean
@@ -159,50 +160,53 @@ export type Verdict =
 /** Response headers under lower-cased names. */
 export type HeaderMap = Readonly<Record<string, string | undefined>>
 
-/** A case in which a provider gives nothing but words. The pattern sees at most 8 KiB, and may hold no unbounded gap. */
+/**
+ * A failure that a provider reports only in its message. The pattern sees at most 8 KiB, and must not contain an
+ * unbounded gap.
+ */
 export interface MessageRule {
   readonly pattern: RegExp
   readonly verdict: Verdict
-  /** The statuses at which the words are read; undefined is a failure without status, code and type. */
+  /** The statuses to which the rule applies; undefined stands for a failure without status, code and type. */
   readonly statuses: ReadonlyArray<number | undefined>
   readonly holds?: (match: RegExpExecArray) => boolean
 }
 
-/** What a failure says of itself. */
+/** The facts of a failure that decide its tag and reason. */
 export interface Reading {
-  /** Its codes and types, the most telling first. */
+  /** Codes and types, the most specific first. */
   readonly words: ReadonlyArray<string>
   readonly status: number | undefined
   readonly description: string
 }
 
-/** What a wire's failures mean: tables and small functions that the one classifier is fed with. */
+/** The failures of a wire: tables and small functions for the classifier, which all wires share. */
 export interface Failures {
-  /** What its own codes, types and status words mean, besides those that all wires share. */
+  /** The wire's own codes, types and status words. The shared ones are in the classifier. */
   readonly words: Readonly<Record<string, Verdict>>
-  /** The same for all words that begin so. */
+  /** The same by prefix. */
   readonly prefixes?: ReadonlyArray<readonly [prefix: string, verdict: Verdict]>
-  /** Its own cases of words alone, besides those that all wires share. */
+  /** The wire's own message rules. The shared ones are in the classifier. */
   readonly messages?: ReadonlyArray<MessageRule>
-  /** Finish words that are failures, whatever came with them. */
+  /** Finish reasons that are failures, whatever the answer contains. */
   readonly finishes?: Readonly<Record<string, Verdict>>
-  /** The error object in a body; undefined when the body holds none. */
+  /** The error object in a body, if there is one. */
   readonly errorIn: (body: unknown) => JsonRecord | undefined
-  /** Codes and types of an error besides the usual ones, the most telling first. */
+  /** Further codes and types of an error, the most specific first. */
   readonly candidates?: (error: JsonRecord) => ReadonlyArray<unknown>
-  /** The message of an error, where it stands elsewhere than in `message`. */
+  /** The message of an error that is not in `message`. */
   readonly message?: (error: JsonRecord) => string | undefined
-  /** What no table can say; decided first. */
+  /** Cases that no table can express. They are decided first. */
   readonly decide?: (error: JsonRecord, reading: Reading) => Verdict | undefined
-  /** Which limit a rate limit is about, or that it is a quota. */
+  /** The limit that a rate limit is about, or a quota. */
   readonly limit?: (error: JsonRecord, headers: HeaderMap) => Verdict | undefined
-  /** Whether the provider says that the request may be sent again. */
+  /** Whether the provider says that the request may be retried. */
   readonly retryable?: (error: JsonRecord, headers: HeaderMap) => boolean | undefined
-  /** How long the provider asks to wait, besides `retry-after` and `retry-after-ms`. */
+  /** How long the provider asks to wait, when it is not in `retry-after` or `retry-after-ms`. */
   readonly retryAfter?: (headers: HeaderMap, error: JsonRecord, now: number) => Duration.Duration | undefined
-  /** What the headers say of limits. */
+  /** The rate limits in the headers. */
   readonly rateLimits: (headers: HeaderMap, now: number) => RateLimits | undefined
-  /** The header that holds the provider's id of the request. */
+  /** The provider's id of the request. */
   readonly requestId: (headers: HeaderMap, body: unknown) => string | undefined
 }
 
@@ -210,37 +214,42 @@ export interface Failures {
 // The two halves
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The client half: what a provider is made of. */
+/** How a provider counts the tokens of a request before it is sent. */
+export interface CountTokens {
+  /** The request that asks for the count, made of the one that would be sent. */
+  readonly request: (sent: WireRequest, model: string) => WireRequest
+  /** The count that a body says; undefined when it says none. */
+  readonly response: (body: JsonRecord) => number | undefined
+}
+
+/** The client half, from which a provider is made. */
 export interface Wire {
-  /** Whose `providerParams` apply: "anthropic", "openai", "gemini", "openrouter", or a vendor of your own. */
+  /** The key of `providerParams`: "anthropic", "openai", "gemini", "openrouter", or a vendor of your own. */
   readonly vendor: string
-  /** The name of this instance, which answers, errors and histories carry. */
+  /** The name of this instance, in answers, errors and histories. */
   readonly name: string
   readonly accepts: Accepts
   readonly framing: Framing
   readonly failures: Failures
-  /** The provider sends something at least every minute while a model thinks; elsewhere silence says nothing. */
+  /** The provider sends something at least every minute while a model thinks. Without it, silence tells nothing. */
   readonly pings?: true
   /**
-   * How a model thinks at the effort of a request, its default effort included: `long` at effort high and above;
-   * `silent` when nothing may come for as long as it thinks.
+   * How a model thinks at the effort of a request, or at its default effort. `long` is effort high and above; `silent`
+   * means that no byte may arrive while the model thinks.
    */
   readonly thinking?: (completion: Completion, model: string) => { readonly long: boolean; readonly silent: boolean }
-  /**
-   * The request for a completion, made to fit its model. `model` is resolved, and the completion was found fit to be
-   * sent as far as `accepts` says.
-   */
+  /** The request for a completion, adapted to its model. `model` is resolved, and `accepts` was checked. */
   readonly request: (completion: Completion, model: string, streamed: boolean) => WireRequest | Refused
   /**
-   * What a whole body says; undefined when it lacks what every answer has. `mintId` names the n-th tool call that came
-   * without an id. `earlier` are the bodies that this one goes on from, oldest first.
+   * The answer in a body; undefined when it lacks a field that every answer has. `mintId` makes an id for the n-th tool
+   * call that has none. `earlier` are the bodies that this one continues, oldest first.
    */
   readonly response: (
     body: JsonRecord,
     mintId: (index: number) => string,
     earlier?: ReadonlyArray<JsonRecord>
   ) => Answer | undefined
-  /** What a further request has in its body besides, where the last of these bodies ended before its answer did. */
+  /** The extra fields of a follow-up request, when the last of these bodies ended before the answer did. */
   readonly continues?: (
     bodies: ReadonlyArray<JsonRecord>,
     completion: Completion,
@@ -248,9 +257,13 @@ export interface Wire {
   ) => JsonRecord | undefined
   /** A decoder for one stream. */
   readonly stream: (mintId: (index: number) => string) => StreamDecoder
+  /** Absent where the provider does not count. */
+  readonly countTokens?: CountTokens
+  /** Absent where the provider has no embeddings. */
+  readonly embeddings?: Embeddings
 }
 
-/** A request as it came in. */
+/** An incoming request. */
 export interface Incoming {
   readonly body: JsonRecord
   readonly headers: HeaderMap
@@ -258,36 +271,36 @@ export interface Incoming {
   readonly path: string
 }
 
-/** What a client asks for. */
+/** A decoded request. */
 export interface Asked {
   readonly completion: Completion
   readonly model: string
   readonly streamed: boolean
-  /** Chat Completions: whether a stream ends with a chunk of usage. */
+  /** Chat Completions: whether the client wants a chunk with usage at the end of a stream. */
   readonly usage?: boolean
-  /** Gemini: whether thoughts are shown. */
+  /** Gemini: whether the client wants to see thoughts. */
   readonly thoughts?: boolean
 }
 
-/** What ids and times of an answer are made from where the provider gave none: the same ones give the same bytes. */
+/** Ids and times for answers without their own. The same stamp gives the same bytes. */
 export interface Stamp {
   readonly seed: string
   /** Unix time in seconds. */
   readonly created: number
 }
 
-/** An answer to be written: one that `MaxTokens` cut may hold a call whose arguments are no JSON yet. */
+/** An answer to write. If `MaxTokens` cut it, the arguments of its last call may be incomplete JSON. */
 export interface Outgoing {
   readonly response: CompletionResponse
-  /** The call in whose arguments the answer was cut; comes last. */
+  /** The call whose arguments were cut. It comes last. */
   readonly cutCall?: { readonly id: string; readonly name: string; readonly arguments: string } | undefined
 }
 
-/** Writes one streamed answer: the parts of the answer as events of the wire, as they stand in the body. */
+/** Writes one streamed answer, part by part, as the text of events. */
 export interface StreamEncoder {
-  /** The events of a part; empty when there is nothing to say. */
+  /** The events of a part; empty when there are none. */
   readonly part: (part: CompletionPart) => ReadonlyArray<string>
-  /** The event of a failure after the first part; ends the stream. */
+  /** The event of a failure after the first part. It ends the stream. */
   readonly fail: (error: LLMError.LLMError) => ReadonlyArray<string>
   /** Keeps the connection alive. */
   readonly ping: string
@@ -300,20 +313,20 @@ export interface Refusal {
   readonly body: JsonRecord
 }
 
-/** The server half: the same wire, written by whoever stands in for the provider. Pure. */
+/** The server half: the same wire as the provider writes it. Pure. */
 export interface Server {
   readonly vendor: string
-  /** What a request asks for; lenient, as the client half is in reading answers. Fails with what is wrong. */
+  /** Reads a request leniently. Fails with what is wrong. */
   readonly decode: (incoming: Incoming) => Result.Result<Asked, Refused>
   /** The body of a whole answer. */
   readonly encode: (answer: Outgoing, asked: Asked, stamp: Stamp) => JsonRecord
   /** Writes one stream. */
   readonly stream: (asked: Asked, stamp: Stamp) => StreamEncoder
-  /** A failure in the words of this wire: the body from which the client half reads the same tag and reason. */
+  /** A failure as the provider writes it, so that the client half reads the same tag and reason. */
   readonly refuse: (error: LLMError.LLMError, stamp: Stamp) => Refusal
 }
 
-// Whether a content can be stored and sent back: what a provider wrote as JSON may hold what JSON cannot keep.
+// Whether a content can be stored and sent back: JSON can contain numbers and depths that do not survive a round trip.
 const keeps = (content: Message.AssistantContent): boolean => {
   switch (content._tag) {
     case "Text":
@@ -328,7 +341,7 @@ const keeps = (content: Message.AssistantContent): boolean => {
   }
 }
 
-/** The content as it can be kept: a text without citations that JSON cannot keep; nothing of a call or a block. */
+/** The content, if it can be stored. A text loses citations that cannot; a call or a block is dropped. */
 export const sound = (content: Message.AssistantContent): Message.AssistantContent | undefined => {
   if (keeps(content)) return content
   if (content._tag !== "Text") return undefined
@@ -336,8 +349,8 @@ export const sound = (content: Message.AssistantContent): Message.AssistantConte
   return text
 }
 
-// Nobody should run a call on a number that nobody wrote.
-const kept = (answer: Answer): Answer => {
+// A call must not run with arguments that the model did not write.
+const storable = (answer: Answer): Answer => {
   if (answer.choice.every(keeps)) return answer
   const call = answer.choice.find((content) => content._tag === "ToolCall" && !keeps(content)) as
     | Message.ToolCall
@@ -346,21 +359,21 @@ const kept = (answer: Answer): Answer => {
     ...answer,
     choice: answer.choice.flatMap((content) => sound(content) ?? []),
     malformedCall: answer.malformedCall ??
-      (call && `the arguments of the call of ${call.name} hold a number too large to keep, or are nested too deeply`)
+      (call && `the arguments of the call of ${call.name} contain a number that is too large, or are nested too deeply`)
   }
 }
 
-/** The answer that `read` gives, as it can be kept; undefined when it is no answer, whatever it is instead. */
+/** The answer that `read` returns, if it can be stored; undefined when the body is not an answer. */
 export const readAnswer = (read: () => Answer | undefined): Answer | undefined =>
   Result.getOrUndefined(Result.try(() => {
     const answer = read()
-    return answer && kept(answer)
+    return answer && storable(answer)
   }))
 
 /** A table of finish reasons, by the provider's words. */
 export type FinishReasons = Readonly<Record<string, Exclude<FinishReason["_tag"], "Other">>>
 
-/** Looks a word up; none is `None`, an unknown one is `Other`. */
+/** Looks up a finish reason: `None` without a word, `Other` for an unknown one. */
 export const finishReason = (table: FinishReasons, word: string | undefined): FinishReason => {
   if (word === undefined) return { _tag: "None" }
   const tag = Object.hasOwn(table, word) ? table[word] : undefined

@@ -1,27 +1,27 @@
 /**
- * Ids of tool calls that a provider takes. A conversation that another provider began holds ids of that one's form, which
- * this one may refuse; what they are means nothing, as long as a call and its result have the same.
+ * Tool call ids that a provider accepts. A conversation from another provider contains ids in that provider's format,
+ * which this one may refuse. Their values do not matter, as long as a call and its result have the same one.
  */
 import * as Hash from "effect/Hash"
 import type * as Message from "../Message.ts"
 
-/** Which ids a provider takes. */
+/** The ids that a provider accepts. */
 export interface CallIds {
-  /** Whether it takes this id; `own` says that it wrote the id itself, or that the message names no provider. */
+  /** Whether it accepts this id. `own` means that it wrote the id itself, or that the message names no provider. */
   readonly fits: (id: string, own: boolean) => boolean
-  /** Whether it refuses an id that a call of an earlier turn has too; of one turn, no two calls may have the same. */
+  /** Whether ids must be unique in the whole conversation. Within a turn they always must be. */
   readonly unique?: true
 }
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// The narrowest form of all, Mistral's: what fits there fits everywhere.
+// Mistral's format is the strictest, so these ids are valid everywhere.
 const length = 9
 
 const short = (seed: string): string => {
   let id = ""
   for (let index = 0; index < length; index++) {
-    // One hash has the bits for five letters.
+    // One hash has enough bits for five letters.
     const hash = Hash.string(`${Math.floor(index / 5)} ${seed}`) >>> 0
     id += alphabet[Math.floor(hash / alphabet.length ** (index % 5)) % alphabet.length]
   }
@@ -33,7 +33,7 @@ const isCall = (content: Message.AssistantContent): content is Message.ToolCall 
 const isOwn = (message: Message.Assistant, provider: string): boolean =>
   message.provider === undefined || message.provider === provider
 
-// Whether all ids can be sent as they are, as is usual.
+// Usually all ids can be sent as they are.
 const allFit = (messages: ReadonlyArray<Message.Message>, provider: string, { fits, unique }: CallIds): boolean => {
   const seen = new Set<string>()
   for (const message of messages) {
@@ -48,8 +48,8 @@ const allFit = (messages: ReadonlyArray<Message.Message>, provider: string, { fi
 }
 
 /**
- * The messages with every id that the provider would refuse replaced, in calls and results alike. No two calls become
- * one, and the same messages get the same ids, which a provider's prompt cache depends on.
+ * Replaces every id that the provider would refuse, in calls and results. Distinct calls keep distinct ids, and the
+ * same messages always get the same ids, because the provider's prompt cache depends on it.
  */
 export const fitIds = (
   messages: ReadonlyArray<Message.Message>,
@@ -62,11 +62,11 @@ export const fitIds = (
       message._tag === "Assistant" ? message.content.filter(isCall).map(({ id }) => id) : []
     )
   )
-  // The ids that no further call may have.
+  // The ids that later calls cannot use.
   const seen = new Set<string>()
-  // How many names were tried for an id: those stay taken.
+  // How many names were generated for an id. Those names stay taken.
   const tried = new Map<string, number>()
-  // The ids that stand for an id in the turn that last used it, in the order of its calls, and how many have a result.
+  // For each id, its names in the last turn that used it, in the order of its calls, and how many have a result.
   const current = new Map<string, { readonly names: Array<string>; answered: number }>()
 
   const nameOf = (id: string, own: boolean): string => {
@@ -82,7 +82,7 @@ export const fitIds = (
     return name
   }
 
-  // Further results of a call answer its last one.
+  // Extra results belong to the last call.
   const answerOf = (id: string): string => {
     const turn = current.get(id)
     if (turn === undefined) return id

@@ -1,7 +1,7 @@
 /**
- * The one classifier: turns every way in which a provider can fail into a tag and a reason. It decides by the provider's
- * code or type first, then by status, then by transport, and reads the words of a message only in a few rules. A wire
- * feeds it with the tables of its own words.
+ * The classifier that all wires share. It turns every failure of a provider into a tag and a reason: by the provider's
+ * code or type first, then by status, then by transport. It reads the message only in a few rules. A wire adds the
+ * tables of its own words.
  */
 import * as Duration from "effect/Duration"
 import type * as LLMError from "../LLMError.ts"
@@ -13,19 +13,19 @@ import type { Failures, HeaderMap, MessageRule, Reading, Refused, Verdict } from
 export type Signal =
   /** We refuse to send the request. */
   | Refused
-  /** There is no key for it. */
+  /** The API key is missing. */
   | { readonly _tag: "Unauthenticated"; readonly description: string }
-  /** The provider says that it failed: with a status, or with an error inside a body. `body` is its JSON, if it is. */
+  /** The provider reports a failure, by a status or by an error in a body. `body` is the parsed JSON, if it is JSON. */
   | { readonly _tag: "Failed"; readonly text: string; readonly body?: unknown }
-  /** A body that is not what every answer is. `final` when the next would not be either. */
+  /** A body without what every answer has. `final` when a retry would fail in the same way. */
   | { readonly _tag: "Malformed"; readonly text: string; readonly description: string; readonly final?: true }
-  /** An answer that holds nothing that the caller asked for. */
+  /** An answer without anything that the caller asked for. */
   | { readonly _tag: "Unanswered"; readonly verdict: Verdict; readonly description: string }
   /** A stream ended before its answer did. */
   | { readonly _tag: "Truncated" }
   /** The network failed. */
   | { readonly _tag: "Network"; readonly cause: unknown }
-  /** A clock ran out: ours, or one of the HTTP client's own. */
+  /** A timeout, ours or the HTTP client's own. */
   | { readonly _tag: "Timeout"; readonly clock: string; readonly after: Duration.Duration }
 
 /** A verdict from its tag and reason. */
@@ -42,7 +42,7 @@ export const server: Verdict = ["Transient", "Server"]
 // Tables
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What the words of many providers mean; servers repeat those of the providers behind them. */
+/** Words that many providers use. Servers also repeat the words of the providers behind them. */
 const words: Readonly<Record<string, Verdict>> = {
   rate_limit_error: limited,
   rate_limit_exceeded: limited,
@@ -85,7 +85,7 @@ const words: Readonly<Record<string, Verdict>> = {
 
   invalid_prompt: client("InvalidRequest"),
 
-  // The status words of google.rpc, which gateways in front of other providers write too.
+  // The status words of google.rpc, which gateways in front of other providers use too.
   RESOURCE_EXHAUSTED: limited,
   UNAVAILABLE: overloaded,
   INTERNAL: server,
@@ -95,7 +95,7 @@ const words: Readonly<Record<string, Verdict>> = {
   NOT_FOUND: client("NotFound")
 }
 
-/** Words that say no more than "server error": at 503, which says more, the status decides. */
+/** Words that mean no more than "server error". With 503, the status is more specific and decides. */
 const serverWords: ReadonlySet<string> = new Set([
   "api_error",
   "server_error",
@@ -104,7 +104,7 @@ const serverWords: ReadonlySet<string> = new Set([
   "server"
 ])
 
-/** Words that say no more than the status 400 does, and stand for it where there is no status. */
+/** Words that mean no more than the status 400, and replace it when there is no status. */
 const weakWords: ReadonlySet<string> = new Set([
   "invalid_request",
   "invalid_request_error",
@@ -128,7 +128,7 @@ const statuses: Readonly<Record<number, Verdict>> = {
   529: overloaded
 }
 
-/** The few cases in which many providers give nothing but words. */
+/** The few failures that many providers report only in the message. */
 const messages: ReadonlyArray<MessageRule> = [
   {
     pattern: /prompt is too long|input token count.{0,200}exceeds the maximum|maximum context length/is,
@@ -142,7 +142,7 @@ const messages: ReadonlyArray<MessageRule> = [
   }
 ]
 
-// No pattern sees more of what a provider says.
+// Patterns see at most this much of a message.
 const readable = 8192
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ const readable = 8192
 
 const isStatus = (code: number | undefined): boolean => Number.isInteger(code) && code! >= 400 && code! < 600
 
-/** The error of a body, where it stands under `error`: an object, or a text. */
+/** The error under `error` in a body: an object, or a text. */
 export const errorUnder = (body: unknown): JsonRecord | undefined => {
   const error = object(body)["error"]
   if (isObject(error)) return error
@@ -164,7 +164,7 @@ const numeric = (code: unknown): number | undefined =>
 
 const usual = (error: JsonRecord): ReadonlyArray<unknown> => [error["code"], error["type"], error["status"]]
 
-/** The message of an error where it usually stands. */
+/** The message of an error in its usual places. */
 export const usualMessage = (error: JsonRecord): string | undefined =>
   string(error["message"]) ?? string(error["detail"])
 
@@ -177,7 +177,6 @@ const lookUp = (failures: Failures, word: string): Verdict | undefined =>
     ? server
     : failures.prefixes?.find(([prefix]) => word.startsWith(prefix))?.[1]
 
-// What a failure says of itself, from its status and its error object.
 const read = (failures: Failures, error: JsonRecord, status: number | undefined): Reading => {
   const candidates = failures.candidates?.(error) ?? usual(error)
   const codes = [error["code"], error["status"]].map(numeric)
@@ -189,8 +188,8 @@ const read = (failures: Failures, error: JsonRecord, status: number | undefined)
 }
 
 const codeOf = (failures: Failures, error: JsonRecord, { words }: Reading): string | undefined => {
-  const own = [error["code"], error["status"]].map(numeric).find((code) => code !== undefined && !isStatus(code))
-  return words.find((word) => lookUp(failures, word) !== undefined) ?? words[0] ?? own?.toString()
+  const code = [error["code"], error["status"]].map(numeric).find((code) => code !== undefined && !isStatus(code))
+  return words.find((word) => lookUp(failures, word) !== undefined) ?? words[0] ?? code?.toString()
 }
 
 const byWords = (failures: Failures, { description, words }: Reading, status: number | undefined) => {
@@ -211,7 +210,7 @@ const decide = (failures: Failures, error: JsonRecord, reading: Reading, headers
     const verdict = lookUp(failures, word)
     return verdict === undefined || (status === 503 && serverWords.has(word)) ? [] : [verdict]
   })
-  // A quota that is spent is often reported together with words for a rate limit, which it is not.
+  // Providers often report an exhausted quota together with words for a rate limit.
   const other = verdicts.find(([tag]) => tag !== "RateLimit")
   if (other !== undefined) return other
   const said = byWords(failures, reading, status)
@@ -227,13 +226,13 @@ const decide = (failures: Failures, error: JsonRecord, reading: Reading, headers
 // Signals
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a failure is, before an error is made of it. What the provider said may hold secrets. */
+/** A classified failure, from which an error is made. The provider's texts may contain secrets. */
 export interface Classified {
   readonly verdict: Verdict
   readonly description: string
   /** The text of the body. */
   readonly text?: string | undefined
-  /** The body, where it is JSON. */
+  /** The parsed body, if it is JSON. */
   readonly body?: unknown
   readonly status?: number | undefined
   readonly code?: string | undefined
@@ -241,7 +240,7 @@ export interface Classified {
   readonly retryable?: boolean | undefined
 }
 
-/** What is known besides the signal. */
+/** The context of a signal. */
 export interface Received {
   readonly status?: number | undefined
   readonly headers?: HeaderMap | undefined
@@ -250,8 +249,8 @@ export interface Received {
 }
 
 const retryAfterOf = (failures: Failures, headers: HeaderMap, error: JsonRecord, now: number) => {
-  const told = Hints.ofHeaders(headers, now)
-  return told === undefined ? failures.retryAfter?.(headers, error, now) : Duration.millis(told)
+  const header = Hints.ofHeaders(headers, now)
+  return header === undefined ? failures.retryAfter?.(headers, error, now) : Duration.millis(header)
 }
 
 const failed = (
@@ -273,7 +272,7 @@ const failed = (
   }
 }
 
-/** What a signal is; the network's is told by the transport, which knows causes. */
+/** Classifies a signal. The transport classifies network failures, because it knows their causes. */
 export const classify = (
   failures: Failures,
   signal: Exclude<Signal, { readonly _tag: "Network" }>,
@@ -295,7 +294,11 @@ export const classify = (
         retryable: signal.final === true ? false : undefined
       }
     case "Truncated":
-      return { verdict: ["Transient", "Truncated"], description: "the stream ended before the answer did" }
+      return {
+        verdict: ["Transient", "Truncated"],
+        description: "the stream ended before the answer did",
+        status: received.status
+      }
     case "Timeout":
       return {
         verdict: ["Transient", "Timeout"],
@@ -316,11 +319,11 @@ const requestId: Failures["requestId"] = (headers, body) => {
   return string(object(body)["request_id"])
 }
 
-/** The failures of a wire from what is its own; what is left out is as most providers have it. */
+/** The failures of a wire. Anything left out is as most providers have it. */
 export const failures = (
-  own: Partial<Failures> & { readonly families?: ReadonlyArray<Hints.Family> } = {}
+  given: Partial<Failures> & { readonly families?: ReadonlyArray<Hints.Family> } = {}
 ): Failures => {
-  const { families = [], ...rest } = own
+  const { families = [], ...rest } = given
   return {
     words: {},
     errorIn: errorUnder,
@@ -340,5 +343,5 @@ export const failures = (
   }
 }
 
-/** Objects of a list of unknown values. */
+/** The objects in a list of unknown values. */
 export const objects = (value: unknown): ReadonlyArray<JsonRecord> => array(value).map(object)

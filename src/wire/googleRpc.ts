@@ -1,6 +1,6 @@
 /**
- * The error details of google.rpc, which Gemini sends, and so do servers of other wires that stand in front of it.
- * Source: googleapis, google/rpc/error_details.proto; Gemini API, "Rate limits".
+ * The error details of google.rpc, which Gemini sends, and servers in front of it that speak another wire. Source:
+ * googleapis, google/rpc/error_details.proto; Gemini API, "Rate limits".
  */
 import { client, objects, requests, tokens } from "./failure.ts"
 import { goDuration, hint } from "./hints.ts"
@@ -9,7 +9,7 @@ import type { Verdict } from "./Wire.ts"
 
 const isZero = (value: unknown): boolean => number(value) === 0 || value === "0"
 
-/** What a quota failure is about: by the quota that was violated, not by the delay that comes with it. */
+/** The verdict of a quota failure. The violated quota decides, not the delay that comes with it. */
 export const quota = (error: JsonRecord): Verdict | undefined => {
   const violations = objects(error["details"]).flatMap((detail) => objects(detail["violations"]))
   const ids = violations.map((violation) => string(violation["quotaId"]) ?? "")
@@ -32,6 +32,6 @@ export const retryDelay = (error: JsonRecord): number | undefined =>
       .find((delay) => delay !== undefined)
   )
 
-/** The reasons of the details. */
+/** The reasons in the details. */
 export const reasons = (error: JsonRecord): ReadonlyArray<unknown> =>
   objects(error["details"]).map((detail) => detail["reason"])

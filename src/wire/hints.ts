@@ -1,7 +1,6 @@
 /**
- * The forms in which providers say how long to wait and what is left of their limits. A wire says which of them it knows.
- *
- * Sources: RFC 9110 "Retry-After"; Anthropic "Rate limits"; OpenAI "Rate limits" and the SDKs' `retry-after-ms`;
+ * Formats in which providers report how long to wait and how much of a limit remains. Each wire picks the ones that
+ * apply. Sources: RFC 9110 "Retry-After"; Anthropic "Rate limits"; OpenAI "Rate limits" and the SDKs' `retry-after-ms`;
  * OpenRouter "Limits".
  */
 import * as DateTime from "effect/DateTime"
@@ -12,20 +11,20 @@ import * as Result from "effect/Result"
 import type { RateLimits, Window } from "../RateLimits.ts"
 import type { HeaderMap } from "./Wire.ts"
 
-/** Longer texts are no hints: what reads them must not be made to work for what a provider sends. */
+/** Longer texts are ignored, so that a provider's text cannot make parsing slow. */
 const longest = 64
 
-/** A hint in milliseconds; absent unless it is a finite number that is not negative. */
+/** A hint in milliseconds; undefined unless it is finite and not negative. */
 export const hint = (millis: number | undefined): number | undefined =>
   millis !== undefined && Number.isFinite(millis) && millis >= 0 ? millis : undefined
 
-/** A decimal number, as headers write it. */
+/** A decimal number in a header. */
 export const decimal = (text: string | undefined): number | undefined => {
   const trimmed = text === undefined || text.length > longest ? "" : text.trim()
   return /^\d+(\.\d+)?$/.test(trimmed) && Number.isFinite(Number(trimmed)) ? Number(trimmed) : undefined
 }
 
-/** An RFC 3339 instant, as the milliseconds from now until then. */
+/** The milliseconds from now until an RFC 3339 instant. */
 export const instant = (text: string | undefined, now: number): number | undefined =>
   text === undefined || text.length > longest
     ? undefined
@@ -47,7 +46,7 @@ const units: Readonly<Record<string, number>> = {
   ns: 1e-6
 }
 
-/** A duration as Go and protobuf write it, such as `6m0s`, `12ms` or `34.4s`, in milliseconds. */
+/** A duration in the format of Go and protobuf, such as `6m0s`, `12ms` or `34.4s`, in milliseconds. */
 export const goDuration = (text: string | undefined): number | undefined => {
   if (text === undefined || text.length > longest) return undefined
   if (!/^(\d+(\.\d+)?(h|ms|us|µs|ns|m|s))+$/.test(text)) return undefined
@@ -55,7 +54,7 @@ export const goDuration = (text: string | undefined): number | undefined => {
     .reduce((sum, [, amount, unit]) => sum + Number(amount) * units[unit!]!, 0)
 }
 
-/** `retry-after-ms`, else `retry-after` in seconds or as a date; in milliseconds. */
+/** `retry-after-ms`, otherwise `retry-after` in seconds or as a date; in milliseconds. */
 export const ofHeaders = (headers: HeaderMap, now: number): number | undefined => {
   const seconds = decimal(headers["retry-after"])
   return hint(decimal(headers["retry-after-ms"]))
@@ -67,7 +66,7 @@ export const ofHeaders = (headers: HeaderMap, now: number): number | undefined =
 // Rate-limit headers
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Where the figures of one limit stand. */
+/** The names of the headers for one limit. */
 export interface Names {
   readonly window: keyof RateLimits
   readonly limit: string
@@ -75,14 +74,16 @@ export interface Names {
   readonly reset: string
 }
 
-/** One family of rate-limit headers: its windows, and how their reset is written. */
+/** A family of rate-limit headers: its windows, and the format of their reset. */
 export interface Family {
   readonly windows: ReadonlyArray<Names>
   /** Milliseconds until the reset. */
   readonly reset: (text: string | undefined, now: number) => number | undefined
 }
 
-/** A family by the form of its names. They are put together once: every answer is searched for all of them. */
+/**
+ * A family, from the pattern of its names. The names are built once, because every answer is searched for all of them.
+ */
 export const family = (
   header: (window: string, figure: "limit" | "remaining" | "reset") => string,
   windows: Readonly<Record<string, keyof RateLimits>>,
@@ -97,7 +98,7 @@ export const family = (
   reset
 })
 
-/** What the headers say of limits, remaining and resets; undefined when they say nothing. */
+/** The limits, what remains and the resets in the headers; undefined when there are none. */
 export const rateLimits = (families: ReadonlyArray<Family>) => (headers: HeaderMap, now: number) => {
   let found: { -readonly [K in keyof RateLimits]: Window } | undefined
   for (const { reset: read, windows } of families) {
@@ -117,7 +118,7 @@ export const rateLimits = (families: ReadonlyArray<Family>) => (headers: HeaderM
   return found
 }
 
-/** The longest reset of the windows that have nothing left, in milliseconds. */
+/** The longest reset of the exhausted windows, in milliseconds. */
 export const exhausted = ({ reset, windows }: Family, headers: HeaderMap, now: number): number | undefined => {
   const resets = windows.flatMap((names) =>
     decimal(headers[names.remaining]) === 0 ? hint(reset(headers[names.reset], now)) ?? [] : []

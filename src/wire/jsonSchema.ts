@@ -1,10 +1,10 @@
 /**
- * JSON Schemas (draft 2020-12) as `response_format` takes them. Source: OpenAI, "Structured model outputs".
+ * JSON Schemas (draft 2020-12) for `response_format`. Source: OpenAI, "Structured model outputs".
  */
 import * as Result from "effect/Result"
 import { array, isObject, type JsonRecord, object, string } from "./json.ts"
 
-// What a schema demands beyond what the provider can enforce is told to the model in words.
+// Constraints that the provider cannot enforce go into the description, so that the model can read them.
 const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, unknown]>): JsonRecord => {
   if (refused.length === 0) return {}
   const demands = `{${refused.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")}}`
@@ -27,7 +27,7 @@ const decodeStep = (step: string): string =>
 
 const stepsOf = (reference: string): ReadonlyArray<string> => reference.split("/").slice(1).map(decodeStep)
 
-/** The value that a reference points to inside of a schema. */
+/** The value that a reference in a schema points to. */
 export const resolve = (root: JsonRecord, reference: string): unknown =>
   reference.startsWith("#")
     ? stepsOf(reference).reduce<unknown>(
@@ -37,15 +37,15 @@ export const resolve = (root: JsonRecord, reference: string): unknown =>
     )
     : undefined
 
-// What these hold is a value, and no schema.
+// These keywords hold a value, not a schema.
 const literals: ReadonlySet<string> = new Set(["const", "enum", "default", "examples", "example"])
 
-// The keys of what these hold are names, and no keywords.
+// The keys under these keywords are names, not keywords.
 const byName: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependentSchemas", ...definitionKeys])
 
 /**
- * A schema without the definitions that nothing in it refers to: a Schema with a name comes with one of its root, which
- * would be sent twice.
+ * Removes the definitions that nothing refers to. A named Schema comes with a definition of its root, which would be
+ * sent twice.
  */
 export const withoutUnused = (schema: JsonRecord): JsonRecord => {
   const references = new Set<string>()
@@ -74,7 +74,7 @@ export const withoutUnused = (schema: JsonRecord): JsonRecord => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 // Source: OpenAI, "Structured model outputs", "Supported schemas".
-const kept = new Set([
+const supported = new Set([
   "$ref",
   "type",
   "title",
@@ -92,10 +92,10 @@ const kept = new Set([
   "maxItems"
 ])
 
-// Left out, and told in words.
-const told = new Set(["minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"])
+// Left out of the schema, and put into the description.
+const asWords = new Set(["minLength", "maxLength", "uniqueItems", "minProperties", "maxProperties", "contentEncoding"])
 
-// Left out: they say nothing of what an answer may be.
+// Left out: they do not constrain the answer.
 const annotating = new Set([
   "$schema",
   "$id",
@@ -111,11 +111,11 @@ const annotating = new Set([
 
 const formats = new Set(["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"])
 
-// A schema together with all that it must be as well, where no two of them say different things of one keyword.
+// Merges a schema with its `allOf`, if no keyword has two different values.
 const flattened = (node: JsonRecord): JsonRecord | undefined => {
-  const { allOf, ...own } = node
+  const { allOf, ...siblings } = node
   if (allOf === undefined) return node
-  const merged: Record<string, unknown> = { ...own }
+  const merged: Record<string, unknown> = { ...siblings }
   for (const member of array(allOf)) {
     const flat = isObject(member) ? flattened(member) : undefined
     if (flat === undefined) return undefined
@@ -134,12 +134,12 @@ const admitsNull = (schema: unknown): boolean =>
     array(schema["enum"]).includes(null)
     || array(schema["anyOf"]).some(admitsNull))
 
-// What may be absent is there, and null.
+// An optional property becomes required and nullable.
 const nullable = (schema: unknown): unknown => admitsNull(schema) ? schema : { anyOf: [schema, { type: "null" }] }
 
 type Strict = JsonRecord | undefined
 
-// All of some schemas in the strict form; undefined when one of them has none.
+// The strict forms of all schemas; undefined when one has no strict form.
 const allStrict = (schemas: ReadonlyArray<unknown>): ReadonlyArray<JsonRecord> | undefined => {
   const rewritten = schemas.map(strictly)
   return rewritten.every((schema) => schema !== undefined) ? rewritten : undefined
@@ -153,7 +153,7 @@ const strictRecord = (record: unknown): Readonly<Record<string, JsonRecord>> | u
 
 const strictObject = (node: JsonRecord): Strict => {
   const { additionalProperties, properties } = node
-  // What may hold any property cannot be closed.
+  // An object with arbitrary properties cannot be closed.
   if (additionalProperties === undefined ? !isObject(properties) : additionalProperties !== false) return undefined
   const schemas = strictRecord(properties)
   const required = array(node["required"])
@@ -168,10 +168,10 @@ const strictObject = (node: JsonRecord): Strict => {
 
 const structural = ["anyOf", "oneOf", "items", "properties", "required", "additionalProperties", ...definitionKeys]
 
-// The strict form of a schema: undefined when it has none.
+// The strict form of a schema, if it has one.
 const strictly = (schema: unknown): Strict => {
   const node = isObject(schema) ? flattened(schema) : undefined
-  // A schema without any keyword admits everything, which strict mode does not know.
+  // A schema without keywords allows everything, which strict mode does not support.
   if (node === undefined || Object.keys(node).every((key) => annotating.has(key) || key === "description")) {
     return undefined
   }
@@ -181,7 +181,7 @@ const strictly = (schema: unknown): Strict => {
     || node["properties"] !== undefined
   const isArraySchema = node["type"] === "array" || array(node["type"]).includes("array") || node["items"] !== undefined
   const keys = Object.keys(node)
-  if (!keys.every((key) => kept.has(key) || told.has(key) || annotating.has(key) || structural.includes(key))) {
+  if (!keys.every((key) => supported.has(key) || asWords.has(key) || annotating.has(key) || structural.includes(key))) {
     return undefined
   }
   const unions = [...array(node["anyOf"]), ...array(node["oneOf"])]
@@ -190,10 +190,10 @@ const strictly = (schema: unknown): Strict => {
   const items = isArraySchema ? strictly(node["items"]) : undefined
   if (union === undefined || fields === undefined || (isArraySchema && items === undefined)) return undefined
   const inWords = Object.entries(node).filter(([key, value]) =>
-    told.has(key) || (key === "format" && !formats.has(String(value)))
+    asWords.has(key) || (key === "format" && !formats.has(String(value)))
   )
   const dropped = inWords.map(([key]) => key)
-  const kinds = omit(node, keys.filter((key) => !kept.has(key) || dropped.includes(key)))
+  const kinds = omit(node, keys.filter((key) => !supported.has(key) || dropped.includes(key)))
   return {
     ...kinds,
     ...described(node, inWords),
@@ -203,7 +203,7 @@ const strictly = (schema: unknown): Strict => {
   }
 }
 
-// The schema that a reference at the root stands for, since providers want an object there.
+// Resolves a reference at the root, because providers require an object there.
 const atRoot = (schema: JsonRecord): JsonRecord => {
   const reference = string(schema["$ref"])
   const target = reference === undefined || reference === "#" ? undefined : resolve(schema, reference)
@@ -213,8 +213,8 @@ const atRoot = (schema: JsonRecord): JsonRecord => {
 }
 
 /**
- * A schema as `response_format` takes it. Where OpenAI's strict mode can say it, its objects are closed and every property
- * is required, those that may be absent as null; else it goes as it is, and the model is asked to follow it.
+ * The schema for `response_format`. If OpenAI's strict mode supports it, objects are closed and all properties are
+ * required; optional ones become nullable. Otherwise the schema is sent unchanged, and the model is asked to follow it.
  */
 export const structured = (schema: JsonRecord): { readonly strict: boolean; readonly schema: JsonRecord } => {
   const whole = withoutUnused(atRoot(schema))

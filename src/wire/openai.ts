@@ -1,12 +1,12 @@
 /**
- * What OpenAI's protocols share, Chat Completions and Responses: headers, codes, and the forms of media. Sources: OpenAI
- * API, "Error codes", "Rate limits".
+ * What OpenAI's two protocols, Chat Completions and Responses, share: headers, error codes and media formats. Sources:
+ * OpenAI API, "Error codes", "Rate limits".
  */
 import { capacity, client } from "./failure.ts"
 import * as Hints from "./hints.ts"
 import type { Failures, MessageRule } from "./Wire.ts"
 
-/** The headers that say how much is left of a limit. */
+/** The headers that report how much of a limit remains. */
 export const limits: Hints.Family = Hints.family((window, figure) => `x-ratelimit-${figure}-${window}`, {
   requests: "requests",
   tokens: "tokens"
@@ -14,7 +14,7 @@ export const limits: Hints.Family = Hints.family((window, figure) => `x-ratelimi
 
 const amount = (text: string | undefined): number => Number(text?.replaceAll(/[,_]/g, ""))
 
-/** A single request above the limit of a minute, which no waiting makes fit. */
+/** A single request larger than the limit per minute: waiting does not help. */
 export const requestTooLarge: MessageRule = {
   pattern: /request too large.{0,500}?\blimit:? ([\d,_]{1,20}).{0,200}?\brequested:? ([\d,_]{1,20})/is,
   verdict: client("TooLarge"),
@@ -22,7 +22,7 @@ export const requestTooLarge: MessageRule = {
   holds: ([, limit, requested]) => amount(requested) > amount(limit)
 }
 
-/** Words for a setting or a content that the model does not take. */
+/** The message for a setting or a content that the model does not support. */
 export const unsupported: MessageRule = {
   pattern:
     /\bnot supported (?:for|with|by|on) (?:this|the|that) model\b|\brole '?\w{1,20}'? is not supported\b|function tools with reasoning_effort|\bunsupported (?:parameter|value): '/i,
@@ -30,7 +30,7 @@ export const unsupported: MessageRule = {
   statuses: [400, 422]
 }
 
-/** How servers that give no code say that a conversation is too long for the model. */
+/** Messages for a conversation that is too long for the model, from servers that send no code. */
 export const tooLong: MessageRule = {
   pattern: new RegExp(
     [

@@ -4,10 +4,10 @@
 import * as Sse from "effect/encoding/Sse"
 import type { Framing } from "./Wire.ts"
 
-// A line that only event streams have: a field, or a comment.
+// A line that only event streams contain: a field, or a comment.
 const eventLine = /^(data|event|id|retry)?:/m
 
-/** Server-sent events; `last` is the data of the last one, where the wire has such a word. */
+/** Server-sent events. `last` is the data of the last event, for wires that have one. */
 export const sse = (last?: string): Framing => ({
   accept: "text/event-stream",
   ...(last !== undefined && { last }),
@@ -18,7 +18,7 @@ export const sse = (last?: string): Framing => ({
       if (event._tag === "Event") onFrame({ name: event.event, data: event.data })
     }, { maxEventSize: limit })
     const feed = (text: string): boolean => parser.feed(text) === undefined
-    // The last event may lack the empty line that ends it.
+    // The last event may lack its final empty line.
     return { feed, end: () => feed("\n\n") }
   }
 })

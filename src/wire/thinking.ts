@@ -1,13 +1,13 @@
 /**
- * How long a model may be expected to think, and whether it says anything meanwhile: what the clocks go by.
+ * How long a model may think, and whether it sends anything meanwhile. Timeouts depend on it.
  */
 import * as Models from "../Models.ts"
 import type { Wire } from "./Wire.ts"
 
-// From this budget of tokens on, a model thinks as long as at effort high.
+// From this budget on, a model thinks as long as at effort high.
 const longBudget = 16_384
 
-/** How the models of a vendor think at the effort of a request, over one of its protocols where they differ. */
+/** How a vendor's models think at the effort of a request. `api` matters where OpenAI's two protocols differ. */
 export const thinking =
   (vendor: string, models?: Models.Overrides, api?: Models.Api): NonNullable<Wire["thinking"]> =>
   ({ reasoning = {} }, model) => {
@@ -24,7 +24,7 @@ export const thinking =
     )
     return {
       long: Models.thinksLong(rules, effort, api),
-      // A summary is sent as it is thought; Chat Completions have none.
+      // Responses streams a summary while the model thinks; Chat Completions does not.
       silent: Models.isSilent(rules, effort, api) && (summary !== true || api === "chat")
     }
   }

@@ -44,7 +44,7 @@ export const skipped = "skipped, because the recordings are absent (../shared/co
 const withMistralIds = (line: string): string =>
   /"model": ?"(mistral|ministral|magistral)-/.test(line) ? line.replaceAll(/call_REDACTED_(?=\d\b)/g, "REDACTED") : line
 
-export const recordings = (api: Api): ReadonlyArray<Recording> =>
+export const recordings = (api: Api | "openai-responses"): ReadonlyArray<Recording> =>
   readFileSync(new URL(`${api}.jsonl`, folder), "utf8").split("\n").filter((line) => line !== "").map((line) =>
     JSON.parse(withMistralIds(line)) as Recording
   )

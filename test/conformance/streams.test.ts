@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { Completion, type CompletionPart, type CompletionResponse, type LLMError, Message } from "../../src/index.ts"
+import { Completion, type CompletionPart, CompletionResponse, type LLMError, Message } from "../../src/index.ts"
 import { answerDifferences, outcomeDifferences } from "./compared.ts"
 import {
   type Api,
@@ -235,15 +235,27 @@ const cutOff: { readonly [A in Api]: Json } = {
   "openai-compatible-chat": { truncated: 1689, ended: 283 }
 }
 
+/** A partial answer with the usage that was recorded in place of an estimate, which stands where there was none. */
+const asReported = (
+  partial: CompletionResponse.CompletionResponse,
+  { usage }: ReturnType<typeof read>
+): CompletionResponse.CompletionResponse => {
+  const isEstimated = partial.warnings?.some(({ field }) => field === "usage") === true
+  return isEstimated && (usage.inputTokens === 0 || usage.outputTokens === 0)
+    ? CompletionResponse.make({ ...partial, usage })
+    : partial
+}
+
 const truncatedDifferences = (api: Api, exchange: Exchange, { body, events }: Heard, { error }: Run) => {
   if (error === undefined) return ["it ends as an answer"]
+  const said = read(api, body)
   return [
     ...differences({ tag: "Transient", reason: "Truncated" }, { tag: error._tag, reason: error.reason }),
     ...(events === 0
       ? differences(undefined, error.partial, ".partial")
       : error.partial === undefined
       ? [".partial is absent"]
-      : answerDifferences(api, exchange, read(api, body), error.partial).map((line) => `.partial${line}`))
+      : answerDifferences(api, exchange, said, asReported(error.partial, said)).map((line) => `.partial${line}`))
   ]
 }
 

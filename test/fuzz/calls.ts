@@ -59,8 +59,44 @@ const chat = (random: Random, calls: ReadonlyArray<Call>, ending: Ending): strin
   ].map(event).join("") + "data: [DONE]\n\n"
 }
 
+const responses = (random: Random, calls: ReadonlyArray<Call>, ending: Ending): string => {
+  const cut = ending === "cut"
+  const item = ({ id, name, text }: Call, index: number) => ({
+    type: "function_call",
+    id: `fc_${index}`,
+    call_id: id,
+    name,
+    arguments: text,
+    status: cut && index === calls.length - 1 ? "incomplete" : "completed"
+  })
+  const response = {
+    id: "1",
+    model: "m",
+    status: cut ? "incomplete" : "completed",
+    incomplete_details: cut ? { reason: "max_output_tokens" } : null,
+    error: null,
+    output: calls.map(item)
+  }
+  if (random.chance(0.5)) return JSON.stringify(response)
+  return [
+    { type: "response.created", response: { ...response, status: "in_progress", output: [] } },
+    ...calls.flatMap((call, output_index) => [
+      { type: "response.output_item.added", output_index, item: { ...item(call, output_index), arguments: "" } },
+      ...pieces(random, call.text).map((delta) => ({
+        type: "response.function_call_arguments.delta",
+        output_index,
+        delta
+      })),
+      ...(cut && output_index === calls.length - 1
+        ? []
+        : [{ type: "response.output_item.done", output_index, item: item(call, output_index) }])
+    ]),
+    { type: cut ? "response.incomplete" : "response.completed", response }
+  ].map(event).join("")
+}
+
 /** A body with these calls, streamed or not, as each provider writes it. */
-export const written = { anthropic: messages, openai: chat, openrouter: chat } as const
+export const written = { anthropic: messages, openai: chat, openrouter: chat, responses } as const
 
 /** Some calls whose arguments are as they should be. */
 export const some = (random: Random): ReadonlyArray<Call> =>

@@ -118,7 +118,7 @@ describe.each(providers)("whatever %s sends", (provider) => {
 
 const isJson = (text: string): boolean => Result.isSuccess(Result.try(() => JSON.parse(text.trim()) as unknown))
 
-describe.each(["anthropic", "openai", "openrouter"] as const)("a call of %s", (provider) => {
+describe.each(["anthropic", "openai", "responses", "openrouter"] as const)("a call of %s", (provider) => {
   const llm = client(provider)
 
   // What is handed over of a body: every call as it was asked for.

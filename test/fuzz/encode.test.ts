@@ -15,7 +15,9 @@ const answer = reply(JSON.stringify({
   content: [{ type: "text", text: "Hello" }],
   stop_reason: "end_turn",
   choices: [{ message: { content: "Hello" }, finish_reason: "stop" }],
-  candidates: [{ content: { parts: [{ text: "Hello" }] }, finishReason: "STOP" }]
+  candidates: [{ content: { parts: [{ text: "Hello" }] }, finishReason: "STOP" }],
+  status: "completed",
+  output: [{ type: "message", role: "assistant", content: [{ type: "output_text", text: "Hello" }] }]
 }))
 
 /** What is sent is JSON; what is not sent is refused, and says why. */

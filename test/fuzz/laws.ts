@@ -26,9 +26,9 @@ import {
   OpenAi,
   OpenRouter
 } from "../../src/index.ts"
-import type { Provider } from "../../src/testing/Simulator.ts"
+import type { Provider } from "./wires.ts"
 
-export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
+export const providers = ["anthropic", "openai", "responses", "openrouter", "gemini"] as const
 
 /** Planted in the headers and the URL of every request. */
 export const keys = [
@@ -47,6 +47,7 @@ const options = {
 const layers: { readonly [P in Provider]: Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient> } = {
   anthropic: Anthropic.layer({ ...options, baseUrl: `https://api.test?key=${keys[2]}` }),
   openai: OpenAi.layer({ ...options, baseUrl: `https://api.test/v1?key=${keys[2]}` }),
+  responses: OpenAi.layer({ ...options, api: "responses", baseUrl: `https://api.test/v1?key=${keys[2]}` }),
   openrouter: OpenRouter.layer({ ...options, baseUrl: `https://openrouter.test/api/v1?key=${keys[2]}` }),
   gemini: Gemini.layer({ ...options, baseUrl: `https://api.test?key=${keys[2]}` })
 }

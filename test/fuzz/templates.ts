@@ -1,9 +1,9 @@
 /**
  * Answers in the shape of each provider, of which any field may be missing, or hold anything.
  */
-import type { Provider } from "../../src/testing/Simulator.ts"
 import { keys } from "./laws.ts"
 import type { Random } from "./random.ts"
+import type { Provider } from "./wires.ts"
 
 /** Makes the JSON text of a value. */
 type Make = (random: Random) => string
@@ -123,6 +123,64 @@ const chat = (key: "message" | "delta") =>
 
 const openai = { whole: chat("message"), events: [chat("delta")] }
 
+const responsesPart = one(
+  object({ type: one("output_text"), text: one("a"), annotations: list(anything) }),
+  object({ type: one("refusal"), refusal: one("no") }),
+  object({ type: one("other"), a: named })
+)
+
+const item = one(
+  object({
+    type: one("message"),
+    role: one("assistant"),
+    phase: one("commentary", "final_answer"),
+    status: one("completed", "incomplete"),
+    content: list(responsesPart)
+  }),
+  object({
+    type: one("reasoning"),
+    id: one("rs_1"),
+    summary: list(object({ type: one("summary_text"), text: one("r") })),
+    content: list(object({ type: one("reasoning_text"), text: one("r") })),
+    encrypted_content: one("e")
+  }),
+  object({ type: one("function_call"), call_id: one("1", "2"), name, arguments: one(argsText, args) }),
+  object({ type: one("web_search_call"), id: one("1"), action: named })
+)
+
+const responseOf = object({
+  id: one("1"),
+  model: one("m"),
+  status: one("completed", "incomplete", "failed"),
+  incomplete_details: one(object({ reason: one("max_output_tokens", "content_filter") }), text(null)),
+  output: list(item),
+  error: one(text(null)),
+  usage: object({
+    input_tokens: count,
+    output_tokens: count,
+    output_tokens_details: one(object({ reasoning_tokens: count }))
+  })
+})
+
+const place = { output_index: count, content_index: count, summary_index: count, item_id: one("1") }
+
+const responses = {
+  whole: responseOf,
+  events: [
+    object({ type: text("response.created"), response: responseOf }),
+    object({ type: text("response.output_item.added"), ...place, item }),
+    object({ type: text("response.output_text.delta"), ...place, delta: one("a") }),
+    object({ type: text("response.output_text.done"), ...place, text: one("a") }),
+    object({ type: text("response.refusal.delta"), ...place, delta: one("a") }),
+    object({ type: text("response.reasoning_summary_text.delta"), ...place, delta: one("r") }),
+    object({ type: text("response.function_call_arguments.delta"), ...place, delta: argsText }),
+    object({ type: text("response.function_call_arguments.done"), ...place, arguments: one(argsText, args) }),
+    object({ type: text("response.output_text.annotation.added"), ...place, annotation: anything }),
+    object({ type: text("response.output_item.done"), ...place, item }),
+    object({ type: one("response.completed", "response.incomplete", "response.failed"), response: responseOf })
+  ]
+}
+
 const geminiAnswer = object({
   responseId: one("1"),
   candidates: list(object({
@@ -143,6 +201,7 @@ const geminiAnswer = object({
 const shapes = {
   anthropic,
   openai,
+  responses,
   openrouter: openai,
   gemini: { whole: geminiAnswer, events: [geminiAnswer] }
 } as const

@@ -8,9 +8,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { Anthropic, Completion, Gemini, LLMClient, OpenAi, OpenRouter, Tool } from "../../src/index.ts"
-import type * as Simulator from "../../src/testing/Simulator.ts"
 import { respond } from "../../src/testing/simulator/respond.ts"
 import { available, isStream, recordings } from "../conformance/corpus.ts"
+
+export type Provider = keyof typeof apis
 
 export interface Wire {
   readonly stream: boolean
@@ -24,6 +25,7 @@ export const source: string = available ? "recordings" : "the Simulator's answer
 const apis = {
   anthropic: "anthropic-messages",
   openai: "openai-chat",
+  responses: "openai-responses",
   openrouter: "openrouter-chat",
   gemini: "gemini-generate-content"
 } as const
@@ -31,7 +33,7 @@ const apis = {
 // Longer ones take longer, and have nothing that the shorter ones have not.
 const longest = 20_000
 
-const recorded = (provider: Simulator.Provider): ReadonlyArray<Wire> =>
+const recorded = (provider: Provider): ReadonlyArray<Wire> =>
   recordings(apis[provider]).flatMap(({ exchanges }) =>
     exchanges.map((exchange) => ({
       stream: isStream(exchange),
@@ -47,13 +49,14 @@ const layers = {
     Anthropic.layer({ ...options, model: "claude-sonnet-4-6" }),
   openai: (options: { readonly apiKey: Redacted.Redacted }) =>
     OpenAi.layer({ ...options, api: "chat", model: "gpt-4.1-mini" }),
+  responses: (options: { readonly apiKey: Redacted.Redacted }) => OpenAi.layer({ ...options, model: "gpt-4.1-mini" }),
   openrouter: (options: { readonly apiKey: Redacted.Redacted }) =>
     OpenRouter.layer({ ...options, model: "openai/gpt-4.1-mini" }),
   gemini: (options: { readonly apiKey: Redacted.Redacted }) => Gemini.layer({ ...options, model: "gemini-2.5-flash" })
 } as const
 
 /** What the Simulator answers: a text and a call, streamed and not. */
-const simulated = (provider: Simulator.Provider): ReadonlyArray<Wire> => {
+const simulated = (provider: Provider): ReadonlyArray<Wire> => {
   const seen: Array<Wire> = []
   const http = HttpClient.make((request, url) => {
     const body = request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
@@ -75,5 +78,4 @@ const simulated = (provider: Simulator.Provider): ReadonlyArray<Wire> => {
   return seen
 }
 
-export const wires = (provider: Simulator.Provider): ReadonlyArray<Wire> =>
-  available ? recorded(provider) : simulated(provider)
+export const wires = (provider: Provider): ReadonlyArray<Wire> => available ? recorded(provider) : simulated(provider)

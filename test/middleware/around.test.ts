@@ -106,7 +106,7 @@ describe("around", () => {
       assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed: false, characters: 0 }])
       const dying = surrounded({ completion: () => Effect.die("bug") })
       yield* Effect.exit(dying.completion(request))
-      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: false, characters: 0 }])
+      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: false, characters: 0, died: true }])
     }))
 
   it.effect("what is refused was never taken", () =>
@@ -154,7 +154,7 @@ describe("around", () => {
         const self = surrounded({ completion: throwing, stream: throwing })
         const exit = yield* Effect.exit(streamed ? Stream.runDrain(self.stream(request)) : self.completion(request))
         assert.isTrue(Exit.hasDies(exit))
-        assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed, characters: 0 }])
+        assert.deepStrictEqual(self.log, ["before", { _tag: "Left", streamed, characters: 0, died: true }])
       }
     }))
 
@@ -190,6 +190,6 @@ describe("around", () => {
       assert.deepStrictEqual(self.log.slice(2), ["before", { _tag: "Left", streamed: true, characters: 7 }])
       const dying = surrounded({ stream: () => Stream.fromEffect(Effect.die("bug")) })
       assert.isTrue(Cause.hasDies(yield* Effect.sandbox(Stream.runDrain(dying.stream(request))).pipe(Effect.flip)))
-      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: true, characters: 0 }])
+      assert.deepStrictEqual(dying.log, ["before", { _tag: "Left", streamed: true, characters: 0, died: true }])
     }))
 })

@@ -1116,12 +1116,12 @@ describe("A recording that cannot be used", () => {
       const open = Effect.flip(through(Recorder.layerReplay({ file }), textOf(post({}))))
       const missing = yield* open
       assert(missing._tag === "RecorderError")
-      assert.include(missing.message, `Recorder ${file}: there is no such recording: record it first`)
+      assert.include(missing.message, `Recorder ${file}: the recording does not exist: record it first`)
       yield* fs.makeDirectory((yield* Path.Path).dirname(file), { recursive: true })
       for (const text of ["", "{}", '{"version":2,"exchanges":[]}', '{"version":1,"exchanges":[{}]}']) {
         yield* fs.writeFileString(file, text)
         const broken = yield* open
-        assert.include(broken.message, `Recorder ${file}: this is no recording`)
+        assert.include(broken.message, `Recorder ${file}: this is not a recording`)
       }
     })
   )
@@ -1169,7 +1169,7 @@ describe("A recording that cannot be used", () => {
         yield* fs.makeDirectory((yield* Path.Path).dirname(file), { recursive: true })
         yield* fs.writeFileString(file, JSON.stringify({ version: 1, exchanges: [exchange, edited] }))
         const { message } = yield* Effect.flip(through(Recorder.layerReplay({ file }), () => Effect.void))
-        assert.include(message, `Recorder ${file}: this is no recording`)
+        assert.include(message, `Recorder ${file}: this is not a recording`)
         for (const field of ["exchanges", "1", ...fields]) assert.include(message, field)
       })
     )

@@ -10,7 +10,7 @@ import * as LLMError from "../../src/LLMError.ts"
 import type * as Message from "../../src/Message.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
 import { served } from "./served.ts"
-import { hear, type Provider, providers, simulated } from "./simulated.ts"
+import { hear, type Service, services, simulated } from "./simulated.ts"
 
 const hello = Completion.make({ prompt: "Hello", reasoning: { summary: true } })
 
@@ -18,7 +18,7 @@ const hello = Completion.make({ prompt: "Hello", reasoning: { summary: true } })
 const seeded = Random.withSeed("answer")
 
 /** What is said whole and in parts, which must be the same. */
-const answered = (provider: Provider, answer: Simulator.Options["answer"], completion = hello) =>
+const answered = (provider: Service, answer: Simulator.Options["answer"], completion = hello) =>
   Effect.gen(function*() {
     const { client } = yield* simulated(provider, { answer: answer! })
     const whole = yield* seeded(client.completion(completion))
@@ -41,7 +41,7 @@ const withoutItemId = (content: Message.AssistantContent): Message.AssistantCont
     : content
 
 /** What each wire can carry, and gives back as it was given. */
-const carried: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
+const carried: Record<Service, ReadonlyArray<Message.AssistantContent>> = {
   anthropic: [
     thought({ _tag: "Text", text: "Well, then.", signature: "sig-1" }),
     thought({ _tag: "Redacted", data: "secret" }),
@@ -74,7 +74,7 @@ const carried: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
   ]
 }
 
-describe.each(providers)("Simulator: answers that a test gives, as %s", (provider) => {
+describe.each(services)("Simulator: answers that a test gives, as %s", (provider) => {
   it.effect("brings reasoning, signatures, images and calls as they are given", () =>
     Effect.gen(function*() {
       const choice = carried[provider]

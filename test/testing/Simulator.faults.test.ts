@@ -8,7 +8,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Completion from "../../src/Completion.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 import { cases, expectedOf, outcome } from "./faults.ts"
-import { passing, providers, retried, simulated } from "./simulated.ts"
+import { passing, retried, services, simulated } from "./simulated.ts"
 
 const hello = Completion.make({ prompt: "Hello" })
 
@@ -24,7 +24,7 @@ describe("Simulator: each fault is what ERRORS.md says", () => {
       })
   )
 
-  it.each(providers)("knows what comes of every fault of %s", (provider) => {
+  it.each(services)("knows what comes of every fault of %s", (provider) => {
     assert.sameMembers([...expectedOf(provider)], [...Simulator.faultsOf(provider)])
   })
 

@@ -13,14 +13,14 @@ import type { CommonOptions } from "../../src/Provider.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
 import { type Case, cases, outcome } from "./faults.ts"
 import { served } from "./served.ts"
-import { layers, type Provider, providers } from "./simulated.ts"
+import { layers, type Service, services } from "./simulated.ts"
 
 const hello = Completion.make({ prompt: "Say 空" })
 
 /** A provider's real layer over the network of this machine. */
 const clientOf = (
   { baseUrls }: Simulator.Server["Service"],
-  provider: Provider,
+  provider: Service,
   timeouts?: CommonOptions["timeouts"]
 ) =>
   Effect.map(
@@ -57,7 +57,7 @@ const instants: ReadonlySet<Simulator.FaultName> = new Set(["RetryAfterDate", "R
 const withoutHint = (outcome: string): string => outcome.replace(/, retry after .*/, "")
 
 describe("Simulator.serve", () => {
-  it.live.each(providers)("%s: each fault is over the network what it is in the process", (provider) =>
+  it.live.each(services)("%s: each fault is over the network what it is in the process", (provider) =>
     Effect.forEach(
       cases.filter((one) => one.provider === provider),
       (one) =>
@@ -78,12 +78,12 @@ describe("Simulator.serve", () => {
     Effect.gen(function*() {
       const server = yield* served()
       assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
-      for (const provider of providers) {
+      for (const provider of services) {
         const client = yield* clientOf(server, provider)
         assert.strictEqual((yield* client.completion(hello)).text, `Simulated answer to: "Say 空"`)
       }
       const requests = yield* server.requests
-      assert.deepStrictEqual(requests.map(({ provider }) => provider), [...providers])
+      assert.deepStrictEqual(requests.map(({ provider }) => provider), [...services])
       assert.isTrue(requests.every(({ url }) => url.startsWith(server.url)))
       assert.notInclude(JSON.stringify(requests), "sk-test")
       assert.strictEqual(yield* server.cancelled, 0)

@@ -13,7 +13,7 @@ import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
 import * as Tool from "../../src/Tool.ts"
-import { hear, passing, type Provider, providers, simulated } from "./simulated.ts"
+import { hear, passing, type Service, services, simulated } from "./simulated.ts"
 
 const tool = (name: string) =>
   Tool.make(name, {
@@ -55,7 +55,7 @@ const viaStream = (client: LLMClient.Service, completion: Completion.Completion)
 const viaCall = (client: LLMClient.Service, completion: Completion.Completion) =>
   client.completion(completion).pipe(Effect.result, seeded)
 
-const table = providers.flatMap((provider) =>
+const table = services.flatMap((provider) =>
   Object.entries(questions).map(([name, question]) => [provider, name, question] as const)
 )
 
@@ -74,7 +74,7 @@ describe("Simulator: streams", () => {
 
   it.effect.prop(
     "any text streams as it is",
-    { provider: Schema.Literals(providers), text: Schema.NonEmptyString.check(Schema.isPattern(/\S/)) },
+    { provider: Schema.Literals(services), text: Schema.NonEmptyString.check(Schema.isPattern(/\S/)) },
     ({ provider, text }) =>
       Effect.gen(function*() {
         const { client } = yield* simulated(provider)
@@ -117,7 +117,7 @@ const shapes = {
     url: "http://localhost/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
     body: { contents: [{ role: "user", parts: [{ text: "Say 空" }] }] }
   }
-} satisfies Record<Provider, Shape>
+} satisfies Record<Service, Shape>
 
 const respondTo = ({ body, headers = {}, url }: Shape, failure?: Simulator.Failure) =>
   Simulator.respond({ method: "POST", url: new URL(url), headers, body: JSON.stringify(body) }, { failure })
@@ -196,7 +196,7 @@ describe("Simulator: how each provider streams", () => {
     }))
 
   it("says the same twice", () => {
-    for (const provider of providers) assert.deepStrictEqual(respondTo(shapes[provider]), respondTo(shapes[provider]))
+    for (const provider of services) assert.deepStrictEqual(respondTo(shapes[provider]), respondTo(shapes[provider]))
   })
 })
 
@@ -243,7 +243,7 @@ describe("Simulator: the official clients read its streams", () => {
 
 const hello = Completion.make({ prompt: "Hello" })
 
-describe.each(providers)("Simulator: failures of %s", (provider) => {
+describe.each(services)("Simulator: failures of %s", (provider) => {
   it.effect("fails before a stream as it does without one", () =>
     Effect.gen(function*() {
       const failures = [{ _tag: "RateLimit", retryAfter: "3 seconds" }, { _tag: "ServerError", status: 503 }] as const
@@ -295,7 +295,7 @@ describe.each(providers)("Simulator: failures of %s", (provider) => {
       const interrupted = [Stream.runDrain(client.stream(hello)), Effect.asVoid(client.completion(hello))]
       for (const [index, effect] of interrupted.entries()) {
         const fiber = yield* Effect.forkChild(effect)
-        yield* TestClock.adjust("1 minute")
+        yield* TestClock.adjust("30 seconds")
         assert.isUndefined(fiber.pollUnsafe())
         assert.strictEqual(yield* simulator.cancelled, index)
         yield* Fiber.interrupt(fiber)
@@ -307,7 +307,7 @@ describe.each(providers)("Simulator: failures of %s", (provider) => {
     Effect.gen(function*() {
       const { client, simulator } = yield* simulated(provider, {
         failures: [{ _tag: "Stall", afterEvents: 2 }],
-        timeouts: { firstPart: "1 hour", progress: "1 hour", total: "10 minutes" }
+        timeouts: { bytes: "1 hour", firstPart: "1 hour", progress: "1 hour", total: "10 minutes" }
       })
       const { error } = yield* passing(hear(client, hello))
       assert.strictEqual(error?.description, "total timeout after 10m")

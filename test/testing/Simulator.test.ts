@@ -831,6 +831,16 @@ const responsesRefusals: ReadonlyArray<Refusal> = [
     400,
     "id"
   ],
+  [
+    "what the official client adds to a call",
+    items(user, { ...functionCallItem, parsed_arguments: null }, {
+      type: "function_call_output",
+      call_id: "call_1",
+      output: "4"
+    }),
+    400,
+    "Unknown parameter: 'input[1].parsed_arguments'."
+  ],
   ["Chat's content", items({ role: "user", content: [text] }), 400, "input[0].content"],
   ["an unknown role", items({ role: "model", content: "x" }), 400, "input[0]"],
   ["an unanswered call", items(user, functionCallItem, user), 400, "No tool output found for function call call_1."],

@@ -1,4 +1,4 @@
-/** Servers by others against our providers: aimock plays each of the four, and spoils its answers. */
+/** Servers by others against our services: aimock plays each of the four, and spoils its answers. */
 import { type ChaosConfig, LLMock } from "@copilotkit/aimock"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -14,16 +14,16 @@ import type { LLMError } from "../../src/LLMError.ts"
 import * as Message from "../../src/Message.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
 import * as Tool from "../../src/Tool.ts"
-import { hear, layers, type Provider, providers } from "./simulated.ts"
+import { hear, layers, type Service, services } from "./simulated.ts"
 
 const paths = { anthropic: "", openai: "/v1", responses: "/v1", openrouter: "/api/v1", gemini: "" } satisfies Record<
-  Provider,
+  Service,
   string
 >
 
 /** An aimock of its own, and a provider's real layer over the network of this machine. */
 const mocked = Effect.fnUntraced(function*(
-  provider: Provider,
+  provider: Service,
   timeouts?: CommonOptions["timeouts"]
 ) {
   const mock = new LLMock({ host: "127.0.0.1", port: 0, logLevel: "silent", chunkSize: 5 })
@@ -52,7 +52,7 @@ const failures = (client: LLMClient.Service) =>
     return [verdict(whole), verdict(error)]
   })
 
-describe.concurrent.each(providers)("%s, as aimock plays it", (provider) => {
+describe.concurrent.each(services)("%s, as aimock plays it", (provider) => {
   it.live("completes and streams a text", () =>
     Effect.gen(function*() {
       const { client, mock } = yield* mocked(provider)

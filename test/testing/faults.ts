@@ -6,12 +6,12 @@ import * as Completion from "../../src/Completion.ts"
 import type * as LLMClient from "../../src/LLMClient.ts"
 import type { LLMError } from "../../src/LLMError.ts"
 import type * as Simulator from "../../src/testing/Simulator.ts"
-import { hear, type Provider, providers } from "./simulated.ts"
+import { hear, type Service, services } from "./simulated.ts"
 
 /** What comes of a fault; a pair is without a stream, and with one. */
 type Outcome = string | readonly [completion: string, stream: string]
 
-type Row = Outcome | { readonly [P in Provider]?: Outcome }
+type Row = Outcome | { readonly [P in Service]?: Outcome }
 
 const requests = "RateLimit · Requests"
 const unknown = "RateLimit · Unknown"
@@ -150,7 +150,7 @@ export const expected = {
 } satisfies { readonly [F in Simulator.FaultName]: Row }
 
 export interface Case {
-  readonly provider: Provider
+  readonly provider: Service
   readonly fault: Simulator.FaultName
   readonly streamed: boolean
   readonly outcome: string
@@ -158,13 +158,13 @@ export interface Case {
 
 const isPair = (row: Row): row is readonly [string, string] => Array.isArray(row)
 
-const outcomeOf = (row: Row, provider: Provider): Outcome | undefined =>
+const outcomeOf = (row: Row, provider: Service): Outcome | undefined =>
   typeof row === "string" || isPair(row) ? row : row[provider]
 
 const names = Object.keys(expected) as ReadonlyArray<Simulator.FaultName>
 
 export const cases: ReadonlyArray<Case> = names.flatMap((fault) =>
-  providers.flatMap((provider) => {
+  services.flatMap((provider) => {
     const outcome = outcomeOf(expected[fault], provider)
     if (outcome === undefined) return []
     const [completion, stream] = typeof outcome === "string" ? [outcome, outcome] : outcome
@@ -176,7 +176,7 @@ export const cases: ReadonlyArray<Case> = names.flatMap((fault) =>
 )
 
 /** The faults that the table knows of a provider. */
-export const expectedOf = (provider: Provider): ReadonlyArray<Simulator.FaultName> =>
+export const expectedOf = (provider: Service): ReadonlyArray<Simulator.FaultName> =>
   names.filter((name) => outcomeOf(expected[name], provider) !== undefined)
 
 const described = (error: LLMError, parts: number): string =>

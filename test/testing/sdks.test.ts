@@ -121,6 +121,53 @@ const chat = (provider: "openai" | "openrouter", model: string): Make => ({ base
   }
 }
 
+const responses = (model: string): Make => ({ baseUrls }, maxRetries) => {
+  const client = new OpenAI({ apiKey, baseURL: baseUrls.responses, maxRetries })
+  type Input = Array<OpenAI.Responses.ResponseInputItem>
+  const user = (content: string): Input => [{ role: "user", content }]
+  const ask = (input: Input, streamed = false) => {
+    const body = {
+      model,
+      input,
+      store: false,
+      include: ["reasoning.encrypted_content" as const],
+      tools: [{ type: "function" as const, ...weather, parameters, strict: true }]
+    }
+    return streamed ? client.responses.stream(body).finalResponse() : client.responses.create(body)
+  }
+  return {
+    complete: async (prompt) => {
+      const { output_text, usage } = await ask(user(prompt))
+      return { text: output_text, tokens: usage?.output_tokens }
+    },
+    stream: async (prompt) => {
+      const texts: Array<string> = []
+      const stream = client.responses.stream({ model, input: prompt })
+      stream.on("response.output_text.delta", ({ delta }) => texts.push(delta))
+      await stream.finalResponse()
+      return texts
+    },
+    // All items go back as they came, what was thought among them.
+    round: async (prompt, streamed) => {
+      const { output } = await ask(user(prompt), streamed)
+      // The API does not take what the client adds to the items.
+      const items = output.map((item) => ({ ...item, parsed_arguments: undefined })) as Input
+      const calls = items.flatMap((item) => item.type === "function_call" ? [item] : [])
+      const last = await ask([
+        ...user(prompt),
+        ...items,
+        ...calls.map(({ call_id }) => ({ type: "function_call_output" as const, call_id, output: result }))
+      ], streamed)
+      return {
+        calls: calls.map(({ arguments: args, name }) => ({ name, input: JSON.parse(args) as unknown })),
+        text: last.output_text
+      }
+    },
+    status: (prompt) =>
+      ask(user(prompt)).then(() => 200, (error) => error instanceof OpenAIError ? error.status : undefined)
+  }
+}
+
 const gemini: Make = ({ baseUrls }, maxRetries) => {
   const client = new GoogleGenAI({
     apiKey,
@@ -216,12 +263,16 @@ const aiSdk = (modelOf: (server: Simulator.Server["Service"]) => LanguageModel):
 const clients = {
   "@anthropic-ai/sdk": anthropic,
   openai: chat("openai", "gpt-4.1-mini"),
+  "openai, over Responses": responses("gpt-6-sol"),
   "openai, for OpenRouter": chat("openrouter", "openai/gpt-4.1-mini"),
   "@google/genai": gemini,
   "@ai-sdk/anthropic": aiSdk(({ baseUrls }) =>
     createAnthropic({ apiKey, baseURL: `${baseUrls.anthropic}/v1` })("claude-sonnet-4-6")
   ),
   "@ai-sdk/openai": aiSdk(({ baseUrls }) => createOpenAI({ apiKey, baseURL: baseUrls.openai }).chat("gpt-4.1-mini")),
+  "@ai-sdk/openai's default": aiSdk(({ baseUrls }) =>
+    createOpenAI({ apiKey, baseURL: baseUrls.responses })("gpt-6-sol")
+  ),
   "@ai-sdk/google": aiSdk(({ baseUrls }) =>
     createGoogle({ apiKey, baseURL: `${baseUrls.gemini}/v1beta` })("gemini-3-flash")
   )
@@ -239,15 +290,19 @@ describe.concurrent.each(Object.entries(clients))("Simulator, asked by %s", (_, 
       assert.isAbove(streamed.length, 3)
     }))
 
-  it.live.each([false, true])("goes a whole round with a tool, streamed: %s", (streamed) =>
-    Effect.gen(function*() {
-      const client = make(yield* served(), 0)
-      const { calls, text } = yield* Effect.promise(() => client.round("Use get_weather", streamed))
-      assert.deepStrictEqual(calls.map(({ input, name }) => ({ name, input })), [
-        { name: "get_weather", input: { city: "city", days: 1 } }
-      ])
-      assert.strictEqual(text, `Simulated answer from the tool results: ${JSON.stringify(result)}`)
-    }))
+  const rounds = [[false, 0], [true, 0], [false, 5], [true, 5]] as const
+  it.live.each(rounds)(
+    "goes a whole round with a tool, streamed: %s, after %d ms of thought",
+    ([streamed, think]) =>
+      Effect.gen(function*() {
+        const client = make(yield* served({ think }), 0)
+        const { calls, text } = yield* Effect.promise(() => client.round("Use get_weather", streamed))
+        assert.deepStrictEqual(calls.map(({ input, name }) => ({ name, input })), [
+          { name: "get_weather", input: { city: "city", days: 1 } }
+        ])
+        assert.strictEqual(text, `Simulated answer from the tool results: ${JSON.stringify(result)}`)
+      })
+  )
 
   it.live("fails with the provider's status, and retries what may be retried", () =>
     Effect.gen(function*() {

@@ -12,42 +12,35 @@ import * as LLMClient from "../../src/LLMClient.ts"
 import * as OpenAi from "../../src/OpenAi.ts"
 import * as OpenRouter from "../../src/OpenRouter.ts"
 import type { CommonOptions } from "../../src/Provider.ts"
-import * as ProviderModule from "../../src/Provider.ts"
 import * as Retry from "../../src/Retry.ts"
 import * as Simulator from "../../src/testing/Simulator.ts"
-import { responses } from "../../src/wire/responses/wire.ts"
 
 export { hear, type Heard } from "./hear.ts"
 
-export const providers = ["anthropic", "openai", "responses", "openrouter", "gemini"] as const
+/** The providers over the first of their protocols. */
+export const providers = ["anthropic", "openai", "openrouter", "gemini"] as const
 export type Provider = typeof providers[number]
 
-const apiKey = Redacted.make("sk-test")
+/** All simulated services, OpenAI Responses too. */
+export const services = [...providers, "responses"] as const
+export type Service = typeof services[number]
 
-const overResponses = ProviderModule.layers<CommonOptions>({
-  vendor: "openai",
-  wire: ({ name }) => responses({ name, native: true }),
-  baseUrl: "https://api.openai.com/v1",
-  options: [],
-  keyVariables: [],
-  baseUrlVariable: "OPENAI_BASE_URL",
-  auth: (key) => ({ authorization: `Bearer ${key}` })
-})
+const apiKey = Redacted.make("sk-test")
 
 export const layers = {
   anthropic: (options) => Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", ...options }),
   openai: (options) => OpenAi.layer({ apiKey, api: "chat", model: "gpt-4.1-mini", ...options }),
-  responses: (options) => overResponses.layer({ apiKey, model: "gpt-4.1-mini", ...options }),
+  responses: (options) => OpenAi.layer({ apiKey, api: "responses", model: "gpt-4.1-mini", ...options }),
   openrouter: (options) => OpenRouter.layer({ apiKey, model: "openai/gpt-4.1-mini", ...options }),
   gemini: (options) => Gemini.layer({ apiKey, model: "gemini-2.5-flash", ...options })
 } satisfies Record<
-  Provider,
+  Service,
   (options: CommonOptions) => Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>
 >
 
 /** A provider's real layer over a simulator of its own; whole answers are asked for as such, unless told otherwise. */
 export const simulated = Effect.fnUntraced(function*(
-  provider: Provider,
+  provider: Service,
   options: Simulator.Options & Pick<CommonOptions, "timeouts" | "model" | "whole"> = {}
 ): Effect.fn.Return<
   { readonly client: LLMClient.Service; readonly simulator: Simulator.Simulator },
@@ -65,7 +58,7 @@ export const simulated = Effect.fnUntraced(function*(
 })
 
 /** The same with retry. */
-export const retried = (provider: Provider, options?: Parameters<typeof simulated>[1]) =>
+export const retried = (provider: Service, options?: Parameters<typeof simulated>[1]) =>
   Effect.map(simulated(provider, options), ({ client, simulator }) => ({ client: Retry.make(client), simulator }))
 
 /** Lets five seconds pass whenever nothing else happens, until the effect is done. */

@@ -80,7 +80,13 @@ const textOf = (body: HttpClientRequest.HttpClientRequest["body"]): string =>
   body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : ""
 
 /** An answer that every provider could have given. */
-const anyAnswer: Json = { ...answers.anthropic, ...answers.openai, ...answers.gemini }
+const anyAnswer: Json = {
+  ...answers.anthropic,
+  ...answers.openai,
+  ...answers.gemini,
+  status: "completed",
+  output: [{ type: "message", role: "assistant", content: [{ type: "output_text", text: "Hello" }] }]
+}
 
 /** An `HttpClient` that answers one body, and what it was asked. */
 export const recording = (answer: unknown = anyAnswer) => {

@@ -789,6 +789,27 @@ describe("Anthropic", () => {
       assert.deepInclude(malformed.error, { _tag: "EmptyResponse", reason: "MalformedToolCall" })
     }))
 
+  it.effect("pause_turn stays what it is, unless a call of the caller's own waits for its result", () =>
+    Effect.gen(function*() {
+      const search = [
+        start(),
+        block(0, { type: "server_tool_use", id: "srv", name: "web_search", input: {} }),
+        blockStop(0)
+      ]
+      const paused = yield* streamText("anthropic", events(...search, ...anthropicEnd("pause_turn")))
+      assert.deepStrictEqual(paused.answer?.finishReason, { _tag: "Other", reason: "pause_turn" })
+      const called = yield* streamText(
+        "anthropic",
+        events(
+          ...search,
+          block(1, { type: "tool_use", id: "a", name: "f", input: {} }),
+          blockStop(1),
+          ...anthropicEnd("pause_turn")
+        )
+      )
+      assert.deepStrictEqual(called.answer?.finishReason, { _tag: "ToolUse" })
+    }))
+
   it.effect("a message without content, or a gateway's null, is no failure of the stream", () =>
     Effect.gen(function*() {
       const rest = [

@@ -1,8 +1,8 @@
 /** What we send to OpenAI and to those that speak as it does, held against its SDK by the type checker alone. */
 import type * as OpenAi from "openai/resources/chat/completions"
-import type { Completion } from "../../src/Completion.ts"
 import type { Speaker } from "../../src/wire/chat/messages.ts"
 import { encode } from "../../src/wire/chat/request.ts"
+import type { Fitted } from "../../src/wire/chat/rules.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 /** Anthropic's cache mark, which OpenRouter takes on parts and tools. */
@@ -20,6 +20,8 @@ interface Reasoning {
   readonly effort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max"
   readonly max_tokens?: number
   readonly exclude?: boolean
+  /** Together AI, "Reasoning". */
+  readonly enabled?: boolean
 }
 
 /** The same. */
@@ -36,6 +38,18 @@ type MarkedText = Plain<OpenAi.ChatCompletionContentPartText> & Marked
 type Part =
   | (Plain<OpenAi.ChatCompletionContentPart> & Marked)
   | ({ readonly type: "video_url"; readonly video_url: { readonly url: string } } & Marked)
+  // Mistral, "Document AI", "Audio".
+  | ({ readonly type: "document_url"; readonly document_url: string; readonly document_name?: string } & Marked)
+  | ({
+    readonly type: "input_audio"
+    readonly input_audio: string | Plain<OpenAi.ChatCompletionContentPartInputAudio.InputAudio>
+  } & Marked)
+
+/** Mistral, "Reasoning". */
+type Thinking = Marked & {
+  readonly type: "thinking"
+  readonly thinking: ReadonlyArray<{ readonly type: "text"; readonly text: string }>
+}
 
 type Content<P> = { readonly content: string | ReadonlyArray<P> }
 
@@ -45,7 +59,7 @@ type Message =
   | (Omit<Plain<OpenAi.ChatCompletionToolMessageParam>, "content"> & Content<MarkedText>)
   | (
     & Omit<Plain<OpenAi.ChatCompletionAssistantMessageParam>, "content" | "tool_calls">
-    & Partial<Content<MarkedText>>
+    & Partial<Content<MarkedText | Thinking>>
     & {
       readonly tool_calls?: ReadonlyArray<Plain<OpenAi.ChatCompletionMessageToolCall> & Signed>
       readonly reasoning?: string
@@ -54,12 +68,18 @@ type Message =
     }
   )
 
-type Theirs = Omit<Plain<OpenAi.ChatCompletionCreateParamsNonStreaming>, "messages" | "tools"> & {
+type Params = Plain<OpenAi.ChatCompletionCreateParamsNonStreaming>
+
+type Theirs = Omit<Params, "messages" | "tools" | "tool_choice"> & {
   readonly messages: ReadonlyArray<Message>
   readonly tools?: ReadonlyArray<Plain<OpenAi.ChatCompletionTool> & Marked>
   readonly reasoning?: Reasoning
+  // DeepSeek, "Thinking mode"; Mistral, "Chat".
+  readonly thinking?: { readonly type: "enabled" | "disabled" }
+  readonly random_seed?: number
+  readonly tool_choice?: NonNullable<Params["tool_choice"]> | "any"
 }
 
-export const checked = (dialect: Speaker, completion: Completion): Theirs => encode(dialect)(completion, "gpt-5")
+export const checked = (speaker: Speaker, fitted: Fitted): Theirs => encode(speaker)(fitted, "gpt-6-luna")
 
 export const unknownNames = none<Unknown<ReturnType<ReturnType<typeof encode>>, Theirs>>()

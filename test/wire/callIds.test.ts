@@ -104,10 +104,9 @@ describe("many calls of one id", () => {
   })
 
   it("are answered in their order, and a result too many by the last", () => {
-    const [calls, results] = idsOf(
-      fitIds([asks("other", "a", "a"), answers("a", "a", "a")], "test", word)
-    )
-    assert.deepStrictEqual(results, [...calls!, calls![1]])
+    const [calls = [], results] = idsOf(fitIds([asks("other", "a", "a"), answers("a", "a", "a")], "test", word))
+    assert.strictEqual(new Set(calls).size, 2)
+    assert.deepStrictEqual(results, [...calls, ...calls.slice(1)])
   })
 
   it("take a time that grows with their number alone", () => {

@@ -415,8 +415,8 @@ describe("an answer", () => {
       { _tag: "Reasoning", content: [{ _tag: "Redacted", data: "r" }] },
       { _tag: "Reasoning", content: [{ _tag: "Text", text: "hm", signature: "s" }] }
     ])
-    const details = streamedBy(openAiServer, response).flatMap(({ choices: [choice] }: any) =>
-      choice?.delta.reasoning_details ?? []
+    const details = streamedBy(openAiServer, response).flatMap(({ choices }) =>
+      (choices as ReadonlyArray<{ readonly delta: Json }>).flatMap(({ delta }) => delta["reasoning_details"] ?? [])
     )
     assert.deepStrictEqual(details, [
       { type: "reasoning.encrypted", data: "r", id: null, format: null, index: 0 },

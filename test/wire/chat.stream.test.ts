@@ -24,7 +24,10 @@ interface Heard {
 const hear = (events: ReadonlyArray<Json | "[DONE]">, by: Wire = wire): Heard => {
   const decoder = by.stream(mintId)
   const parts: Array<Part> = []
-  for (const event of events) event === "[DONE]" ? decoder.end?.() : decoder.event(event, parts)
+  for (const event of events) {
+    if (event === "[DONE]") decoder.end?.()
+    else decoder.event(event, parts)
+  }
   const answer = decoder.answer()!
   if (decoder.complete() && answer.malformedCall === undefined) decoder.close(parts)
   return { parts, answer }
@@ -405,6 +408,22 @@ describe("what the vocabulary has no place for is kept", () => {
     const { answer } = hear([event, finish("stop")])
     assert.strictEqual(JSON.stringify(answer.metadata), '{"__proto__":{"x":1}}')
   })
+})
+
+it("a field __proto__ is a field like any other, wherever it stands", () => {
+  const forged = '"__proto__":{"forged":1,"list":["x"],"content":"forged"}'
+  const events = [
+    `{"id":"1",${forged},"choices":[{"index":0,${forged},"delta":{"content":"a",${forged}},"logprobs":{${forged}}}]}`,
+    `{"id":"1",${forged},"choices":[{"index":0,${forged},"delta":{"content":"b",${forged}},"logprobs":{${forged}}}]}`,
+    `{"choices":[{"index":1,${forged},"delta":{"content":"c",${forged},"x":{${forged}}}}]}`,
+    `{"choices":[{"index":1,${forged},"delta":{"content":"d",${forged},"x":{${forged}}}}]}`,
+    `{"choices":[{"index":0,"delta":{"audio":{${forged}},"reasoning_details":[{"type":"reasoning.text",${forged}}]}}]}`,
+    `{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,${forged},"function":{${forged}}}]}}]}`
+  ]
+  const { answer } = hear([...events.map((event) => JSON.parse(event) as Json), finish("stop"), "[DONE]"])
+  assert.strictEqual(answer.choice[0]?._tag === "Text" ? answer.choice[0].text : undefined, "ab")
+  assert.isUndefined(({} as Json)["forged"])
+  assert.isUndefined(({} as Json)["content"])
 })
 
 describe("details of reasoning", () => {

@@ -41,12 +41,19 @@ const models = {
   openrouter: "openai/gpt-5"
 } as const satisfies Record<Provider, string>
 
-const layers = {
-  anthropic: Anthropic.layer({ apiKey, model: models.anthropic }),
-  openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai }),
-  gemini: Gemini.layer({ apiKey, model: models.gemini }),
-  openrouter: OpenRouter.layer({ apiKey, model: models.openrouter })
-} satisfies Record<Provider, Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>>
+/** A whole answer is asked for as one, or is a stream underneath. */
+type Whole = "unary" | "stream"
+
+const layersOf = (whole: Whole) =>
+  ({
+    anthropic: Anthropic.layer({ apiKey, model: models.anthropic, whole }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, whole }),
+    gemini: Gemini.layer({ apiKey, model: models.gemini, whole }),
+    openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, whole })
+  }) satisfies Record<Provider, Layer.Layer<LLMClient.LLMClient, never, HttpClient.HttpClient>>
+
+const layers = layersOf("unary")
+const streaming = layersOf("stream")
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -164,9 +171,14 @@ const afterToolResult = Completion.make({
   ]
 })
 
-const ask = (provider: Provider, reply: Reply, completion: Completion.Completion = question) =>
+const ask = (
+  provider: Provider,
+  reply: Reply,
+  completion: Completion.Completion = question,
+  whole: Whole = "unary"
+) =>
   LLMClient.completion(completion).pipe(
-    Effect.provide(Layer.provide(layers[provider], http(() => web(reply))))
+    Effect.provide(Layer.provide((whole === "unary" ? layers : streaming)[provider], http(() => web(reply))))
   )
 
 type Verdict =
@@ -197,39 +209,46 @@ interface Failure extends Reply {
   readonly partial?: true
   /** A part of the description. */
   readonly says?: string
+  /** How the answer is asked for, where that makes a difference; a server may answer a request for a stream whole. */
+  readonly whole?: Whole
 }
 
+const wholes = ({ whole }: Failure): ReadonlyArray<Whole> => whole === undefined ? ["unary", "stream"] : [whole]
+
 const fails = (expected: Failure) =>
-  it.effect(`${expected.provider}: ${expected.name}: ${expected.is}`, () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(ask(expected.provider, expected, expected.completion))
-      assert.isTrue(LLMError.isLLMError(error))
-      assert.deepStrictEqual({
-        is: verdictOf(error),
-        provider: error.provider,
-        model: error.model,
-        status: error.status,
-        code: error.code,
-        retryAfter: error.retryAfter && Duration.toMillis(error.retryAfter),
-        retryable: error.retryable,
-        requestId: error.requestId,
-        usage: error.partial && [error.partial.usage.inputTokens, error.partial.usage.outputTokens]
-      }, {
-        is: expected.is,
-        provider: expected.provider,
-        model: models[expected.provider],
-        status: expected.errorStatus ?? expected.status ?? 200,
-        code: expected.code,
-        retryAfter: expected.retryAfter === undefined
-          ? undefined
-          : Duration.toMillis(Duration.fromInputUnsafe(expected.retryAfter)),
-        retryable: expected.retryable,
-        requestId: expected.requestId,
-        usage: expected.partial && [read, written]
+  it.effect.each(wholes(expected))(
+    `${expected.provider}: ${expected.name}: ${expected.is} (%s)`,
+    (whole) =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(ask(expected.provider, expected, expected.completion, whole))
+        assert.isTrue(LLMError.isLLMError(error))
+        assert.deepStrictEqual({
+          is: verdictOf(error),
+          provider: error.provider,
+          model: error.model,
+          status: error.status,
+          code: error.code,
+          retryAfter: error.retryAfter && Duration.toMillis(error.retryAfter),
+          retryable: error.retryable,
+          requestId: error.requestId,
+          usage: error.partial && [error.partial.usage.inputTokens, error.partial.usage.outputTokens]
+        }, {
+          is: expected.is,
+          provider: expected.provider,
+          model: models[expected.provider],
+          status: expected.errorStatus ?? expected.status ?? 200,
+          code: expected.code,
+          retryAfter: expected.retryAfter === undefined
+            ? undefined
+            : Duration.toMillis(Duration.fromInputUnsafe(expected.retryAfter)),
+          retryable: expected.retryable,
+          requestId: expected.requestId,
+          usage: expected.partial && [read, written]
+        })
+        assert.notStrictEqual(error.description, "")
+        if (expected.says !== undefined) assert.include(error.description, expected.says)
       })
-      assert.notStrictEqual(error.description, "")
-      if (expected.says !== undefined) assert.include(error.description, expected.says)
-    }))
+  )
 
 const row = (title: string, failures: ReadonlyArray<Failure>) => describe(title, () => failures.forEach(fails))
 
@@ -822,11 +841,12 @@ const hanging = (where: "before the answer" | "inside of it") => {
 }
 
 describe("14: our own clock", () => {
+  const ninety = { total: "90 seconds", bytes: "2 minutes" } as const
   const timeouts = {
-    anthropic: Anthropic.layer({ apiKey, model: models.anthropic, timeouts: { total: "90 seconds" } }),
-    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: { total: "90 seconds" } }),
-    gemini: Gemini.layer({ apiKey, model: models.gemini, timeouts: { total: "90 seconds" } }),
-    openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, timeouts: { total: "90 seconds" } })
+    anthropic: Anthropic.layer({ apiKey, model: models.anthropic, timeouts: ninety }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: models.openai, timeouts: ninety }),
+    gemini: Gemini.layer({ apiKey, model: models.gemini, timeouts: ninety }),
+    openrouter: OpenRouter.layer({ apiKey, model: models.openrouter, timeouts: ninety })
   }
 
   const run = (
@@ -868,12 +888,17 @@ describe("14: our own clock", () => {
       assert.isUndefined(error)
     }))
 
-  it.effect("is 30 minutes unless set", () =>
+  it.effect("is 10 minutes for a whole answer unless set, and 5 without progress for a stream", () =>
     Effect.gen(function*() {
-      const before = yield* run(layers.openai, "before the answer", Duration.millis(30 * 60_000 - 1))
+      const before = yield* run(layers.openai, "before the answer", Duration.millis(10 * 60_000 - 1))
       assert.isUndefined(before.error)
-      const { error } = yield* run(layers.openai, "before the answer", "30 minutes")
-      assert.strictEqual(error?._tag === "Some" && error.value.description, "total timeout after 30m")
+      const { error } = yield* run(layers.openai, "before the answer", "10 minutes")
+      assert.strictEqual(error?._tag === "Some" && error.value.description, "total timeout after 10m")
+      const streamed = yield* run(streaming.openai, "inside of it", "5 minutes")
+      assert.strictEqual(
+        streamed.error?._tag === "Some" && streamed.error.value.description,
+        "progress timeout after 5m"
+      )
     }))
 
   it.effect("is off with timeouts: false", () =>
@@ -1730,31 +1755,43 @@ row("28: a budget that went to reasoning", [
   }
 ])
 
-row(
-  "30: bodies that are no answer",
-  ([
-    ["a page", page, "not JSON"],
-    ["nothing", "", "no body"],
-    ["blanks", " \n", "no body"],
-    ["half of a JSON text", '{"id": "x", "choi', "not JSON"],
-    ["an event stream", "data: {}\n\ndata: [DONE]\n\n", "not JSON"],
-    ["an empty object", {}, "lacks"],
-    ["an object of another kind", { object: "list", data: [] }, "lacks"],
-    ["null", null, "lacks"],
-    ["an array", [], "lacks"],
-    ["a text", '"hello"', "lacks"],
-    ["a number", 42, "lacks"]
-  ] as const).flatMap(([name, body, says]) =>
-    everywhere({
-      name,
-      body,
-      is: "Transient · Malformed",
-      says,
-      headers: { "x-request-id": "req_1" },
-      requestId: "req_1"
-    })
-  )
-)
+const noAnswers: ReadonlyArray<readonly [name: string, body: unknown, says: string, streamed: Verdict, says: string]> =
+  [
+    ["a page", page, "not JSON", "Transient · Malformed", "no event stream"],
+    // A stream of nothing is one that broke off before its first event.
+    ["nothing", "", "no body", "Transient · Truncated", "ended before"],
+    ["blanks", " \n", "no body", "Transient · Truncated", "ended before"],
+    ["half of a JSON text", '{"id": "x", "choi', "not JSON", "Transient · Malformed", "no event stream"],
+    ["an empty object", {}, "lacks", "Transient · Malformed", "lacks"],
+    ["an object of another kind", { object: "list", data: [] }, "lacks", "Transient · Malformed", "lacks"],
+    ["null", null, "lacks", "Transient · Malformed", "no event stream"],
+    ["an array", [], "lacks", "Transient · Malformed", "no event stream"],
+    ["a text", '"hello"', "lacks", "Transient · Malformed", "no event stream"],
+    ["a number", 42, "lacks", "Transient · Malformed", "no event stream"]
+  ]
+
+row("30: bodies that are no answer", [
+  ...noAnswers.flatMap(([name, body, says, is, streamed]) =>
+    ([["unary", "Transient · Malformed", says], ["stream", is, streamed]] as const).flatMap(([whole, is, says]) =>
+      everywhere({
+        name,
+        body,
+        whole,
+        is,
+        says,
+        headers: { "x-request-id": "req_1" },
+        requestId: "req_1"
+      })
+    )
+  ),
+  ...everywhere({
+    name: "an event stream",
+    body: "data: {}\n\ndata: [DONE]\n\n",
+    whole: "unary",
+    is: "Transient · Malformed",
+    says: "not JSON"
+  })
+])
 
 row(
   "33: an error that is nothing but words",
@@ -1780,6 +1817,309 @@ row(
     }
   ])
 )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The rows from 34 on; those of circuits (41), of Responses (45 to 49) and of Output (55) have tests of their own
+// ---------------------------------------------------------------------------------------------------------------------
+
+const detailed = (
+  status: number,
+  type: string,
+  error_code: string,
+  is: Verdict,
+  more: Partial<Failure> = {}
+): Failure => ({
+  name: `${status} details.error_code ${error_code}`,
+  provider: "anthropic",
+  status,
+  body: anthropicError(type, "It cannot be done.", { details: { error_code } }),
+  is,
+  code: error_code,
+  requestId: "req_body",
+  ...more
+})
+
+row("34: Anthropic's limit of a ramp", [
+  detailed(429, "rate_limit_error", "ramp_limit_exceeded", "RateLimit · Unknown", {
+    headers: { "retry-after": "30" },
+    retryAfter: "30 seconds"
+  })
+])
+
+row("35: further quotas of Anthropic", [
+  detailed(429, "rate_limit_error", "contract_spend_limit_reached", "ClientError · Quota"),
+  detailed(402, "billing_error", "linked_organization_suspended", "ClientError · Quota")
+])
+
+row("36: an organization or a key on hold", [
+  detailed(400, "invalid_request_error", "organization_on_hold", "ClientError · Permission"),
+  detailed(400, "invalid_request_error", "cmek_key_disabled", "ClientError · Permission")
+])
+
+row("37: what will be there again", [
+  detailed(529, "overloaded_error", "compaction_unavailable", "Transient · Overloaded"),
+  detailed(503, "api_error", "cmek_key_unreachable", "Transient · Overloaded")
+])
+
+row("38: 503 with a word that says no more than server error", [
+  ...["server_error", "api_error", "internal_error"].flatMap((type): ReadonlyArray<Failure> => [
+    {
+      name: `type ${type}, code null`,
+      provider: "openai",
+      status: 503,
+      body: openAiError("The server is busy", type),
+      is: "Transient · Overloaded",
+      code: type
+    },
+    {
+      name: `type ${type} at 500`,
+      provider: "openai",
+      status: 500,
+      body: openAiError("The server is busy", type),
+      is: "Transient · Server",
+      code: type
+    }
+  ]),
+  {
+    name: "api_error",
+    provider: "anthropic",
+    status: 503,
+    body: anthropicError("api_error", "The server is busy"),
+    is: "Transient · Overloaded",
+    code: "api_error",
+    requestId: "req_body"
+  }
+])
+
+row("39: too large once it is unpacked", [
+  detailed(413, "request_too_large", "request_body_too_large_after_decoding", "ClientError · TooLarge"),
+  detailed(400, "invalid_request_error", "image_dimensions_too_large", "ClientError · TooLarge")
+])
+
+row("40: requests that contradict themselves", [
+  ...[
+    "compaction_block_invalid",
+    "thread_busy",
+    "tool_name_conflict",
+    "tool_reference_unresolved",
+    "available_tools_limit_exceeded"
+  ].map((code) => detailed(400, "invalid_request_error", code, "ClientError · InvalidRequest")),
+  detailed(404, "not_found_error", "thread_not_found", "ClientError · NotFound")
+])
+
+row("42: the limits of fast mode", [
+  {
+    name: "429 with nothing left of the fast tokens",
+    provider: "anthropic",
+    status: 429,
+    // The test's clock begins with the epoch.
+    headers: {
+      "anthropic-fast-output-tokens-remaining": "0",
+      "anthropic-fast-output-tokens-reset": "1970-01-01T00:00:17Z"
+    },
+    body: anthropicError("rate_limit_error", "Fast mode is at its limit."),
+    is: "RateLimit · Capacity",
+    code: "rate_limit_error",
+    retryAfter: "17 seconds",
+    requestId: "req_body"
+  },
+  {
+    name: "429 with some of them left",
+    provider: "anthropic",
+    status: 429,
+    headers: { "anthropic-fast-output-tokens-remaining": "10" },
+    body: anthropicError("rate_limit_error", "Slow down."),
+    is: "RateLimit · Unknown",
+    code: "rate_limit_error",
+    requestId: "req_body"
+  }
+])
+
+describe("43: a refusal with details", () => {
+  for (const whole of ["unary", "stream"] as const) {
+    it.effect(`names its category and keeps the explanation (${whole})`, () =>
+      Effect.gen(function*() {
+        const stop_details = { type: "refusal", category: "cyber", explanation: "It may do harm." }
+        const refused = (content: ReadonlyArray<Json>) => ({
+          body: anthropicAnswer(content, "refusal", { stop_details })
+        })
+        const error = yield* Effect.flip(ask("anthropic", refused([]), question, whole))
+        assert.strictEqual(verdictOf(error), "ClientError · ContentFilter")
+        assert.include(error.description, "cyber")
+        assert.deepStrictEqual(error.partial?.metadata?.["anthropic"], { stop_details })
+        const answer = yield* ask("anthropic", refused([{ type: "text", text: "I" }]), question, whole)
+        assert.deepStrictEqual(answer.finishReason, { _tag: "ContentFilter" })
+        assert.deepStrictEqual(answer.metadata?.["anthropic"], { stop_details })
+      }))
+  }
+})
+
+row("44: what this model does not take", [
+  ...["unsupported_value", "unsupported_parameter", "unknown_parameter"].map((code): Failure => ({
+    name: `400 ${code}`,
+    provider: "openai",
+    status: 400,
+    body: openAiError("It is not taken.", "invalid_request_error", code),
+    is: "ClientError · Unsupported",
+    code
+  })),
+  ...[
+    "'temperature' is not supported for this model.",
+    "Unsupported value: 'messages[0].role' does not support 'system': role 'system' is not supported with this model.",
+    "Function tools with reasoning_effort are not supported for gpt-6 in /v1/chat/completions."
+  ].flatMap((message) =>
+    (["openai", "openrouter"] as const).map((provider): Failure => ({
+      name: `400 ${message.slice(0, 40)}`,
+      provider,
+      status: 400,
+      body: openAiError(message, "invalid_request_error"),
+      is: "ClientError · Unsupported",
+      code: "invalid_request_error"
+    }))
+  ),
+  {
+    name: "400 not supported for this model",
+    provider: "gemini",
+    status: 400,
+    body: geminiError(400, "INVALID_ARGUMENT", "topK is not supported for this model."),
+    is: "ClientError · Unsupported",
+    code: "INVALID_ARGUMENT"
+  },
+  {
+    name: "400 not supported on this model",
+    provider: "anthropic",
+    status: 400,
+    body: anthropicError("invalid_request_error", "tool_choice: forcing is not supported on this model."),
+    is: "ClientError · Unsupported",
+    code: "invalid_request_error",
+    requestId: "req_body"
+  }
+])
+
+row(
+  "50: a context that overflows, in words",
+  [
+    "Your input exceeds the context window of this model.",
+    "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
+    "Please reduce the length of the messages or completion.",
+    "the request exceeds the available context size, try increasing it",
+    "The number of tokens to keep is greater than the context length",
+    "Your request exceeded model token limit: 262144",
+    "Prompt contains 140001 tokens, too large for model with 131072 maximum context length",
+    "The input (140001 tokens) is longer than the model's context length (131072 tokens).",
+    "Requested tokens exceeded the model's context length",
+    "Range of input length should be [1, 98304]",
+    "invalid params, context window exceeds limit"
+  ].flatMap((message): ReadonlyArray<Failure> => [
+    {
+      name: `400 ${message}`,
+      provider: "openai",
+      status: 400,
+      body: openAiError(message, null),
+      is: "ClientError · ContextWindow"
+    },
+    {
+      name: `nothing but ${message}`,
+      provider: "openrouter",
+      body: { error: { message } },
+      is: "ClientError · ContextWindow"
+    }
+  ])
+)
+
+row("50: a chat whose finish says so", [{
+  name: "model_context_window_exceeded",
+  provider: "openai",
+  body: chatAnswer({ content: "" }, "model_context_window_exceeded"),
+  is: "ClientError · ContextWindow",
+  partial: true
+}])
+
+row("51: thinking of another conversation", [{
+  name: "400 about a signature",
+  provider: "anthropic",
+  status: 400,
+  body: anthropicError("invalid_request_error", "messages.1.content.0: Invalid `signature` in `thinking` block"),
+  is: "ClientError · InvalidRequest",
+  code: "invalid_request_error",
+  requestId: "req_body"
+}])
+
+const routerTypes = {
+  context_length_exceeded: "ClientError · ContextWindow",
+  max_tokens_exceeded: "ClientError · ContextWindow",
+  token_limit_exceeded: "ClientError · ContextWindow",
+  string_too_long: "ClientError · ContextWindow",
+  payload_too_large: "ClientError · TooLarge",
+  content_policy_violation: "ClientError · ContentFilter",
+  refusal: "ClientError · ContentFilter"
+} as const satisfies Readonly<Record<string, Verdict>>
+
+row("52: OpenRouter's types of errors", [
+  ...Object.entries(routerTypes).map(([error_type, is]): Failure => ({
+    name: error_type,
+    provider: "openrouter",
+    status: 400,
+    body: routerError(400, "It cannot be done", { error_type }),
+    is,
+    code: error_type
+  })),
+  ...([[400, "ClientError · InvalidRequest"], [502, "Transient · Server"]] as const).map(([status, is]): Failure => ({
+    name: `unmapped, by its status ${status}`,
+    provider: "openrouter",
+    status,
+    body: routerError(status, "It cannot be done", { error_type: "unmapped" }),
+    is,
+    code: "unmapped"
+  }))
+])
+
+row(
+  "53: further filters of Gemini, without content",
+  ["ESCALATION", "PUP_LIMITED_DISABLED", "MODEL_ARMOR"].map((finish): Failure => ({
+    name: finish,
+    provider: "gemini",
+    body: geminiAnswer(undefined, finish),
+    is: "ClientError · ContentFilter",
+    partial: true,
+    says: finish
+  }))
+)
+
+describe("56: above the limits", () => {
+  const small = { body: "1 KiB", event: "512 B" } as const
+  const layersOf = (whole: Whole) => ({
+    anthropic: Anthropic.layer({ apiKey, model: "m", whole, limits: small }),
+    openai: OpenAi.layer({ apiKey, api: "chat", model: "m", whole, limits: small }),
+    gemini: Gemini.layer({ apiKey, model: "m", whole, limits: small }),
+    openrouter: OpenRouter.layer({ apiKey, model: "m", whole, limits: small })
+  })
+  const long = "x".repeat(2000)
+  const values = JSON.stringify({ choices: Array.from({ length: 1_000_001 }, () => 0) })
+
+  for (const provider of providers) {
+    for (
+      const [what, whole, layer, body, says] of [
+        ["a body", "unary", layersOf("unary"), `{"a":"${long}"}`, "limits.body"],
+        ["a body", "stream", layersOf("stream"), `: ${long}`, "limits.body"],
+        ["an event", "stream", layersOf("stream"), `data: ${long.slice(0, 900)}`, "limits.event"],
+        ["a number of values", "unary", layers, values, "1,000,000 JSON values"],
+        ["a number of values", "stream", streaming, `data: ${values}\n\n`, "1,000,000 JSON values"]
+      ] as const
+    ) {
+      it.effect(`${provider}: ${what}: Transient · Malformed, which is not sent again (${whole})`, () =>
+        Effect.gen(function*() {
+          const error = yield* LLMClient.completion(question).pipe(
+            Effect.provide(Layer.provide(layer[provider], http(() => web({ body })))),
+            Effect.flip
+          )
+          assert.strictEqual(verdictOf(error), "Transient · Malformed")
+          assert.strictEqual(error.retryable, false)
+          assert.include(error.description, says)
+        }))
+    }
+  }
+})
 
 describe("32: requests that we refuse to send", () => {
   const audio = Message.audio(Message.base64("AAAA", "audio/wav"))

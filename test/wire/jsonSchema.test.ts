@@ -193,6 +193,17 @@ describe("structured output outside of strict mode, for what it cannot say", () 
   })
 })
 
+it.effect("the schema of a class is sent once to every provider", () =>
+  Effect.gen(function*() {
+    class Recipe extends Schema.Class<Recipe>("Recipe")({ instructions: Schema.String }) {}
+    const asked = Completion.make({ model: "m", prompt: "Hi", outputSchema: Recipe })
+    for (const name of ["anthropic", "gemini", "openai", "compatible", "openrouter"] as const) {
+      const { sent } = yield* exchange(layers[name], asked, answers[name])
+      // Once as a property, and once among those that are required.
+      assert.lengthOf(sent[0]?.text.match(/"instructions"/g) ?? [], 2, name)
+    }
+  }))
+
 describe("an answer that is no object", () => {
   const roots = [{ type: "array", items: { type: "string" } }, { type: "string" }, { anyOf: [{ type: "object" }] }]
   for (const outputSchema of roots) {

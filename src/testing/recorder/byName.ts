@@ -1,11 +1,11 @@
 /**
- * Takes secrets out of what is recorded, by the names of fields and parameters. Pure.
+ * Removes secrets from a recording by the names of fields and parameters. Pure.
  */
 import * as Result from "effect/Result"
 import { parseJson } from "../../wire/json.ts"
-import { pieces, said, type Written, writtenIn } from "./written.ts"
+import { pieces, stringOf, type Written, writtenIn } from "./written.ts"
 
-/** What keys and tokens look like; as long as to be no word. */
+/** The formats of keys and tokens, long enough not to match words. */
 export const keys = new RegExp(
   [
     "\\b(?:sk|pk|rk)[-_][\\w-]{16,}",
@@ -44,20 +44,20 @@ const secretNames = [
   "session[-_]?token"
 ]
 
-// These name other things as well, so that what is short under them is none.
+// These names have other meanings too, so short values under them are not secrets.
 const looseNames = ["credentials?", "secret", "token"]
 
-// In a query and in a form these are secrets too; in JSON they are words like others.
+// Secrets in queries and forms; in JSON these are ordinary words.
 const secretInQuery = ["assertion", "auth", "client_assertion", "code", "key", "sig", "signature", "x-(?:amz|goog)-.*"]
 
 const literally = (name: string): string => name.replace(/[^\w-]/g, "\\$&")
 
 const oneOf = (names: ReadonlyArray<string>): RegExp => new RegExp(`^(?:${names.join("|")})$`, "i")
 
-// What is shorter is a word that may be anywhere, unless its place is known for secrets.
+// Shorter values are words that may appear anywhere, unless they are in a field for secrets.
 export const shortest = 8
 
-// A token of a model's, with its probability.
+// A token of a model, with its log probability.
 const probability = /^(?:log_?)?prob(?:ability)?$/i
 
 const isLikely = (values: ReadonlyArray<Written> | undefined): boolean =>
@@ -69,7 +69,8 @@ const formShape = /^[^\s=&?"{}<>]+=[^\s=&"{}<>]*(?:&[^\s=&"{}<>]+=[^\s=&"{}<>]*)
 const unescaped = (text: string): string =>
   Result.getOrElse(Result.try(() => decodeURIComponent(text.replaceAll("+", " "))), () => text)
 
-// Ids and names of models are words with numbers; what no word begins and no hyphen breaks is a key or an account.
+// Ids and names of models begin with a word, and contain hyphens. Other mixtures of letters and digits are keys or
+// accounts.
 const keyInPath = /^(?=.*\d.*\d)(?=.*[a-z])\w{16,}$|^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 const idInPath = /^[a-z]+[-_]/i
 
@@ -78,7 +79,7 @@ const isKeyInPath = (segment: string): boolean =>
 
 const placeholder = "<redacted>"
 
-/** What may be written, and the secrets that were taken out of it. */
+/** The redacted text, and the secrets that were removed. */
 export interface Redaction {
   readonly text: string
   readonly secrets: ReadonlyArray<string>
@@ -89,7 +90,7 @@ export interface Redactor {
   readonly body: (text: string, contentType: string | undefined) => Redaction
 }
 
-/** Takes out the values of fields and query parameters that hold secrets, by their names and those given. */
+/** Removes the values of secret fields and query parameters; `names` are additional names. */
 export const byName = (further: ReadonlyArray<string>): Redactor => {
   const strict = [...secretNames, ...further.map(literally)]
   const [isStrict, isSecret, isQuerySecret] = [
@@ -110,7 +111,7 @@ export const byName = (further: ReadonlyArray<string>): Redactor => {
       for (const value of values) {
         const { end, items, name = "", start } = value
         const isNamed = isSecret.test(name) &&
-          // A schema that describes such a field, and a token of a model's, are none.
+          // A schema for such a field, and a model's token, are not secrets.
           !(holder === "properties" && items !== undefined) &&
           !(/^token$/i.test(name) && (isLikely(values) || isLikely(items)))
         if (items !== undefined) {
@@ -118,14 +119,14 @@ export const byName = (further: ReadonlyArray<string>): Redactor => {
           continue
         }
         const token = text.slice(start, end)
-        const says = said(token)
+        const says = stringOf(token)
         if (inSecret || isNamed) {
           const secret = says ?? (/^-?\d/.test(token) ? token : undefined)
           if (secret === undefined) continue
           if (secret.length >= shortest || (isNamed && isStrict.test(name))) secrets.push(secret)
           put(value, placeholder)
         } else if (says?.includes('"')) {
-          // JSON that is itself a text in JSON.
+          // A JSON text inside JSON.
           const inner = ofJson(says)
           if (inner.text === says) continue
           secrets.push(...inner.secrets)

@@ -1,5 +1,5 @@
 /**
- * What a recording of HTTP exchanges looks like in its file, and how two requests differ. Pure.
+ * The file format of a recording, and the differences between two requests. Pure.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -14,7 +14,7 @@ import type { Redactor } from "./byName.ts"
 const readable = (what: string, isReadable: (text: string) => boolean) =>
   Schema.String.check(Schema.makeFilter((text) => isReadable(text) || `this is no ${what}`))
 
-/** A body in the form that reads best and still gives back every byte: JSON, lines of text, or base64. */
+/** A body in the most readable form that preserves every byte: JSON, lines of text, or base64. */
 export const Body = Schema.Union([
   Schema.Struct({
     json: Schema.Unknown,
@@ -38,7 +38,7 @@ const Headers = Schema.Record(
   )
 )
 
-/** A piece of a body as it came: milliseconds since the request, and its length: `"120 ms, 57 bytes"`. */
+/** A chunk of a body: the milliseconds since the request, and its length: `"120 ms, 57 bytes"`. */
 const Chunk = Schema.String.check(Schema.isPattern(/^\d+ ms, \d+ bytes$/))
 
 export const Exchange = Schema.Struct({
@@ -55,7 +55,7 @@ export const Exchange = Schema.Struct({
     after: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
     body: Body,
     chunks: Schema.Array(Chunk),
-    /** How the body ended: with its end, by a failure of the connection, or because its reader left. */
+    /** How the body ended: completely, with a broken connection, or because the reader left. */
     ending: Schema.Literals(["End", "Broken", "Left"])
   })
 })
@@ -68,7 +68,7 @@ export interface Chunk {
   readonly bytes: Uint8Array
 }
 
-/** The file's text; its keys are in the order in which exchanges are built here. */
+/** The text of the file. Keys keep the order in which exchanges are built. */
 export const print = (exchanges: ReadonlyArray<Exchange>): string =>
   `${JSON.stringify({ version: 1, exchanges }, null, 2)}\n`
 
@@ -79,11 +79,11 @@ export const print = (exchanges: ReadonlyArray<Exchange>): string =>
 const encoder = new TextEncoder()
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** The text that these bytes are; undefined when they are no UTF-8. */
+/** The bytes as text; undefined when they are not UTF-8. */
 export const textOf = (bytes: Uint8Array): string | undefined =>
   Result.getOrUndefined(Result.try(() => decoder.decode(bytes)))
 
-/** Bytes as characters, one for one. */
+/** One character for each byte. */
 export const latin = (bytes: Uint8Array): string => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")
 
 const layouts = [0, 2, 4].flatMap((indent) => ["", "\n"].map((end) => ({ indent, end })))
@@ -100,7 +100,7 @@ const encodeText = (text: string): Body => {
   return { lines: text.split("\n") }
 }
 
-/** A body for the file, without the secrets that it names, and these. */
+/** A body for the file without its secrets, and these secrets. */
 export const encodeBody = (
   bytes: Uint8Array,
   contentType: string | undefined,
@@ -108,7 +108,7 @@ export const encodeBody = (
 ): { readonly body: Body; readonly secrets: ReadonlyArray<string> } => {
   const text = textOf(bytes)
   if (text === undefined) {
-    // Nothing can be replaced in it. Where it is known to hold a secret, it will be refused.
+    // Nothing can be replaced inside base64. If it contains a known secret, it is refused later.
     return { body: { base64: Base64.encode(bytes) }, secrets: redactor.body(latin(bytes), contentType).secrets }
   }
   const redacted = redactor.body(text, contentType)
@@ -122,13 +122,13 @@ const sorted = (value: unknown): unknown =>
     ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, sorted(value[key])]))
     : value
 
-/** JSON that is compared by what it says, in the order of its keys, so that a change shows nothing else. */
+/** JSON with sorted keys, so that a diff only shows changes of values. */
 export const inOrder = (body: Body): Body => {
   const value = bodyValue(body)
   return typeof value === "object" && value !== body && survives(value) ? { json: sorted(value) } : body
 }
 
-/** The text of a body; undefined for bytes that are none. */
+/** The text of a body; undefined for binary data. */
 export const bodyText = (body: Body): string | undefined => {
   if ("json" in body) return JSON.stringify(body.json, null, body.indent) + (body.end ?? "")
   return "lines" in body ? body.lines.join("\n") : undefined
@@ -140,7 +140,6 @@ export const decodeBody = (body: Body): Uint8Array =>
     ? Result.getOrThrow(Base64.decode(body.base64))
     : encoder.encode(bodyText(body))
 
-/** One after the other. */
 export const concat = (all: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> => {
   const whole = new Uint8Array(all.reduce((length, bytes) => length + bytes.length, 0))
   let offset = 0
@@ -151,11 +150,11 @@ export const concat = (all: ReadonlyArray<Uint8Array>): Uint8Array<ArrayBuffer> 
   return whole
 }
 
-/** How a body came, for the file. */
+/** The chunks of a body, for the file. */
 export const encodeChunks = (chunks: ReadonlyArray<Chunk>): Array<string> =>
   chunks.map(({ at, bytes }) => `${at} ms, ${bytes.length} bytes`)
 
-/** A body in the pieces in which it came. Where something was taken out of it, the last piece is shorter or longer. */
+/** A body in its recorded chunks. If something was removed from it, the last chunk has another length. */
 export const decodeChunks = ({ response: { after, body, chunks } }: Exchange): Array<Chunk> => {
   const whole = decodeBody(body)
   let offset = 0
@@ -204,13 +203,13 @@ const bodyValue = (body: Body | undefined): unknown => {
 const queryOf = ({ searchParams }: URL): Record<string, ReadonlyArray<string>> =>
   Object.fromEntries([...new Set(searchParams.keys())].map((name) => [name, searchParams.getAll(name)]))
 
-// A rule covers a field and all that lies in it; `[*]` stands for every index.
+// A rule covers a field and everything inside it. `[*]` matches every index.
 const covers = (rule: string, field: string): boolean =>
   [field, field.replace(/\[\d+\]/g, "[*]")].some((name) =>
     name === rule || name.startsWith(`${rule}.`) || name.startsWith(`${rule}[`)
   )
 
-/** In what a request differs from the recorded one, but for the fields to be ignored. */
+/** The fields in which a request differs from the recorded one, without the ignored ones. */
 export const differences = (
   recorded: Exchange["request"],
   sent: Exchange["request"],

@@ -1,5 +1,5 @@
 /**
- * Which headers are recorded, and which of them hold secrets.
+ * The headers to record, and those that hold secrets.
  */
 import * as Base64 from "effect/encoding/Base64"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import * as secrets from "../../transport/secrets.ts"
 import { shortest } from "./byName.ts"
 
-// Names in lower case; those that end in "-" stand for all that begin so.
+// Names in lower case. A name that ends in "-" is a prefix.
 const harmless = [
   "accept",
   "anthropic-beta",
@@ -35,17 +35,17 @@ const credentials = [
   "x-goog-api-key"
 ]
 
-// Others are known by their last word.
+// Other headers are recognized by their last word.
 const lastWord =
   /(?:^|-)(?:(?:access|api|functions|subscription)-?key|auth|authorization|cookie|credentials?|password|secret|token)$/
 
 /** Whether a header holds a key, by its name. */
 const isCredential = (name: string): boolean => credentials.includes(name) || lastWord.test(name)
 
-// Of the transport's own making; they may hold anything, but no secret of the caller.
+// Set by the transport, with arbitrary values, but never with the caller's secrets.
 const technical = /^(?:b3|connection|content-length|host|traceparent|tracestate|transfer-encoding)$|^x-b3-/
 
-// Of the server's own making, and of use to it in its bodies as well.
+// Set by the server, which may repeat the values in its bodies.
 const descriptive = new RegExp(
   `^(?:${
     [
@@ -68,35 +68,35 @@ const entries = (headers: Headers): Array<[string, string]> =>
   )
 
 const isOf = (names: ReadonlyArray<string>, name: string): boolean =>
-  names.some((kept) => kept === name || (kept.endsWith("-") && name.startsWith(kept)))
+  names.some((other) => other === name || (other.endsWith("-") && name.startsWith(other)))
 
-// What is shorter, in a header of a server's, says something about the answer.
+// Shorter values in response headers are descriptions, not secrets.
 const shortestOfServer = 16
 
-// The two halves of `Basic`; whoever is called `user` is no secret.
+// The two halves of `Basic` credentials. A short user name is not a secret.
 const halves = (value: string): ReadonlyArray<string> => {
   const [, encoded = ""] = value.match(/^Basic\s+(\S+)$/i) ?? []
   const [user = "", ...password] = Result.getOrElse(Base64.decodeString(encoded), () => "").split(":")
   return [...(user.length >= shortest ? [user] : []), password.join(":")]
 }
 
-/** Whether headers of this name may be kept: not where it is, or may stand for, one that holds a key. */
+/** Whether headers with this name may be recorded. A prefix must not cover a credential either. */
 export const mayKeep = (name: string): boolean =>
   name !== "" && !isCredential(name) && !credentials.some((credential) => isOf([name], credential))
 
 export interface Kept {
-  /** The headers that go into the file. */
+  /** The headers for the file. */
   readonly headersOf: (headers: Headers) => Record<string, string>
-  /** What of the headers of a request must not be in the file. */
+  /** The values of request headers that must not be in the file. */
   readonly secretsOf: (headers: Headers) => ReadonlyArray<string>
-  /** What of an answer's headers must not be in the file. */
+  /** The values of response headers that must not be in the file. */
   readonly secretsOfAnswer: (response: HttpClientResponse.HttpClientResponse) => ReadonlyArray<string>
 }
 
-/** What is recorded of headers, besides the harmless ones those that are named here. */
+/** Decides which headers are recorded: the harmless ones, and those given. */
 export const keeping = (further: ReadonlyArray<string>): Kept => {
-  const kept = [...harmless, ...further.map((name) => name.toLowerCase())]
-  const keeps = (name: string) => isOf(kept, name) && !isCredential(name)
+  const names = [...harmless, ...further.map((name) => name.toLowerCase())]
+  const keeps = (name: string) => isOf(names, name) && !isCredential(name)
 
   const headersOf = (headers: Headers): Record<string, string> =>
     Object.fromEntries(entries(headers).filter(([name]) => keeps(name)).sort(([a], [b]) => a < b ? -1 : 1))
@@ -104,14 +104,14 @@ export const keeping = (further: ReadonlyArray<string>): Kept => {
   const secretsOf = (headers: Headers): ReadonlyArray<string> =>
     entries(headers).flatMap(([name, value]) => {
       if (keeps(name) || technical.test(name)) return []
-      // Each cookie on its own, too.
+      // Each cookie is a secret of its own.
       const cookies = name === "cookie" ? value.split(";").map((pair) => pair.slice(pair.indexOf("=") + 1)) : []
       return [...secrets.ofValues([value]), ...cookies, ...halves(value)].filter((secret) =>
         isCredential(name) || secret.length >= shortest
       )
     })
 
-  // Cookies are all that a server sets so, and the rest of the header is not for them alone.
+  // Only the cookies themselves are secret, not the attributes of the header.
   const secretsOfAnswer = ({ cookies, headers }: HttpClientResponse.HttpClientResponse): ReadonlyArray<string> => [
     ...Object.values(cookies.cookies).flatMap(({ value, valueEncoded }) => [value, valueEncoded]).filter((value) =>
       value.length >= shortest

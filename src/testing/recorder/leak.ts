@@ -1,16 +1,16 @@
 /**
- * Finds secrets in what is about to be recorded, by their values and by what keys look like. Pure.
+ * Searches an exchange for secrets before it is recorded, by their values and by the formats of keys. Pure.
  */
 import * as Base64 from "effect/encoding/Base64"
 import { redactor } from "../../transport/secrets.ts"
 import { isObject } from "../../wire/json.ts"
 import { keys, shortest } from "./byName.ts"
 import { type Body, bodyText, concat, decodeBody, type Exchange, latin } from "./cassette.ts"
-import { pieces, said, type Written, writtenIn } from "./written.ts"
+import { pieces, stringOf, type Written, writtenIn } from "./written.ts"
 
 const encoder = new TextEncoder()
 
-// Reads a value as every text that is in it, with the field it is in.
+// All texts inside a value, with their fields.
 const textsIn = function*(field: string, value: unknown): Generator<readonly [field: string, text: string]> {
   if (typeof value === "string") yield [field, value]
   else if (typeof value === "number") yield [field, String(value)]
@@ -25,8 +25,7 @@ const textsIn = function*(field: string, value: unknown): Generator<readonly [fi
   }
 }
 
-// What the values of a body say together, one after the other: those of each field of all events of a stream, and those
-// of each field of all items of a list.
+// Texts that are spread over several events or list items: the values of each field, joined.
 const joined = function*(whose: string, body: Body | undefined): Generator<readonly [field: string, text: string]> {
   const text = body && bodyText(body)
   if (text === undefined) return
@@ -41,14 +40,14 @@ const joined = function*(whose: string, body: Body | undefined): Generator<reado
       ] as const
       if (items !== undefined) walk(items, source, ...at)
       else {
-        const text = said(source.slice(start, end)) ?? ""
+        const text = stringOf(source.slice(start, end)) ?? ""
         add(byPlace, at[0], text)
         add(byField, at[1], text)
       }
     }
   }
   for (const piece of pieces(text)) {
-    // A list may be a stream as well: its items are events.
+    // A list may also be a stream of events.
     const events = writtenIn(piece).flatMap((value) => piece[value.start] === "[" ? value.items ?? [] : [value])
     walk(events.filter(({ items }) => items === undefined), piece, "", "")
     for (const { items = [] } of events) walk(items, piece, "", "")
@@ -56,7 +55,7 @@ const joined = function*(whose: string, body: Body | undefined): Generator<reado
   for (const all of [byPlace, byField]) for (const [field, text] of all) yield [`${whose}, joined: ${field}`, text]
 }
 
-// A secret in base64, wherever in the encoded text it begins: what its neighbours change is left out.
+// A secret in base64 at any of the three offsets, without the characters that depend on its neighbours.
 const encoded = (secret: string): ReadonlyArray<string> => {
   const bytes = encoder.encode(secret)
   return [0, 1, 2].flatMap((offset) => {
@@ -68,9 +67,9 @@ const encoded = (secret: string): ReadonlyArray<string> => {
 }
 
 const unescapedBase64 = (text: string): string =>
-  text.replace(/%2B|\\+u002b/gi, "+").replace(/%2F|\\+u002f|\\+\//gi, "/")
+  text.replace(/%2B|\\{1,8}u002b/gi, "+").replace(/%2F|\\{1,8}u002f|\\{1,8}\//gi, "/")
 
-/** The field of an exchange that holds one of the secrets, in whatever spelling, or what looks like a key. */
+/** The field of an exchange that contains one of the secrets, in any encoding, or something that looks like a key. */
 export const leak = ({ request, response }: Exchange, secrets: ReadonlyArray<string>): string | undefined => {
   const redact = redactor(secrets)
   const inBase64 = [...new Set(secrets)].filter((secret) => secret.length >= shortest).flatMap(encoded)
@@ -88,10 +87,10 @@ export const leak = ({ request, response }: Exchange, secrets: ReadonlyArray<str
   return undefined
 }
 
-// gzip, and zstd.
+// The magic numbers of gzip and zstd.
 const compressed = ["\x1f\x8b", "\x28\xb5\x2f\xfd"]
 
-/** Whether a body is compressed, so that it cannot be searched; clients leave the header when they decompress. */
+/** Whether a body is compressed and cannot be searched. Clients that decompress may leave the header unchanged. */
 export const isCompressed = (body: Body | undefined, contentEncoding: string | undefined): boolean =>
   body !== undefined && "base64" in body &&
   ((contentEncoding ?? "identity").trim().toLowerCase() !== "identity" ||

@@ -1,10 +1,10 @@
 /**
- * Finds what was recorded for a request, or says what comes nearest to it.
+ * Finds the recorded exchange for a request, or describes the nearest one.
  */
 import { redactor } from "../../transport/secrets.ts"
 import { type Difference, differences as differencesOf, type Exchange } from "./cassette.ts"
 
-/** A request as it goes into the file, and what of it must not. */
+/** A request in its recorded form, and its secrets. */
 export interface Sent {
   readonly request: Exchange["request"]
   readonly secrets: ReadonlyArray<string>
@@ -13,7 +13,7 @@ export interface Sent {
 
 const show = (value: unknown): string => value === undefined ? "nothing" : JSON.stringify(value)
 
-// Long texts from a little before where they begin to differ.
+// Long texts are cut to the part where they begin to differ.
 const excerpts = (...texts: readonly [string, string]): ReadonlyArray<string> => {
   const [one, other] = texts
   let same = 0
@@ -24,7 +24,7 @@ const excerpts = (...texts: readonly [string, string]): ReadonlyArray<string> =>
   )
 }
 
-// Secrets are taken out before anything is cut, as no half of one would be found.
+// Secrets are removed before cutting, because half of one would not be found.
 const describe = (differences: ReadonlyArray<Difference>, redact: (text: string) => string): string =>
   differences.slice(0, 5).map(({ field, recorded, sent }) => {
     const [from, to] = excerpts(redact(show(recorded)), redact(show(sent)))
@@ -32,13 +32,13 @@ const describe = (differences: ReadonlyArray<Difference>, redact: (text: string)
   }).join("") + (differences.length > 5 ? `\n  and ${differences.length - 5} more` : "")
 
 export interface Finder {
-  /** The recording to replay; a miss when there is none, with its reason. */
+  /** Finds the exchange to replay, or says why there is none. */
   readonly find: (sent: Sent) => { readonly exchange: Exchange } | { readonly miss: string }
-  /** How many recordings were replayed. */
+  /** The number of replayed exchanges. */
   readonly replayed: () => number
 }
 
-/** Gives each recording once, in the order that is wanted. */
+/** Returns each exchange once, in the given order. */
 export const finder = (
   recorded: ReadonlyArray<Exchange>,
   { ignore, order, reuse }: {

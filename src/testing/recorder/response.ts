@@ -1,5 +1,5 @@
 /**
- * A response whose body is another, however it is read.
+ * A response with a replaced body.
  */
 import * as Effect from "effect/Effect"
 import type { HttpClientError } from "effect/http/HttpClientError"
@@ -7,10 +7,10 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Stream from "effect/Stream"
 import { concat } from "./cassette.ts"
 
-/** Whether a body is none, which is no failure. */
+/** Whether the error only means that the body is empty. */
 export const isEmptyBody = (error: HttpClientError): boolean => error.reason._tag === "EmptyBodyError"
 
-/** The response with another body, however it is read. */
+/** The response with another body, for every way of reading it. */
 export const withBody = (
   response: HttpClientResponse.HttpClientResponse,
   stream: Stream.Stream<Uint8Array, HttpClientError>

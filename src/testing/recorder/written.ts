@@ -1,21 +1,21 @@
 /**
- * JSON as it is written: where each value stands in a text, whole or cut. Pure.
+ * Locates values in JSON text that may be cut. Pure.
  */
 import { parseJson } from "../../wire/json.ts"
 
-/** A value in a text of JSON, and where it is written there. */
+/** A value in JSON text, with its position. */
 export interface Written {
   readonly name: string | undefined
   readonly start: number
   readonly end: number
-  /** Of a list or an object. */
+  /** For a list or an object. */
   readonly items: Array<Written> | undefined
 }
 
 const marks = /[^\s]/g
 const words = /["\s{}[\],:]/g
 
-// Where a text ends that begins here. By hand, since an expression would need a stack as deep as an image is long.
+// The end of a string literal. Not a regular expression, because its stack would overflow on a large image.
 const endOfText = (text: string, start: number): number => {
   for (let at = start + 1; at < text.length; at++) {
     const character = text[at]
@@ -43,15 +43,14 @@ const tokens = function*(text: string): Generator<readonly [token: string, start
   }
 }
 
-/** What a text says; what was cut, too, even within an escaped character. */
-export const said = (token: string): string | undefined => {
+/** The value of a string literal, even if it is cut inside an escape. */
+export const stringOf = (token: string): string | undefined => {
   if (!token.startsWith('"')) return undefined
   const value = parseJson(token) ?? parseJson(`${token}"`)
   return typeof value === "string" ? value : token.slice(1)
 }
 
-/** Reads the values of whatever JSON is in a text, be it cut or among other words. */
-/** The values in a text of JSON. */
+/** The JSON values in a text, which may be cut or surrounded by other text. */
 export const writtenIn = (text: string): ReadonlyArray<Written> => {
   const all: Array<Written> = []
   const open = [all]
@@ -60,7 +59,7 @@ export const writtenIn = (text: string): ReadonlyArray<Written> => {
     const items = open.at(-1) ?? all
     if (token === ":") {
       const before = items.pop()
-      name = before && said(text.slice(before.start, before.end))
+      name = before && stringOf(text.slice(before.start, before.end))
       continue
     }
     if (token === "{" || token === "[") {
@@ -77,6 +76,6 @@ export const writtenIn = (text: string): ReadonlyArray<Written> => {
   return all
 }
 
-/** A text that is no JSON as a whole may hold some, as events or lines; each begins anew. */
+/** A text that is not JSON may contain JSON, as in events or lines. Each piece is read on its own. */
 export const pieces = (text: string): ReadonlyArray<string> =>
   parseJson(text) === undefined ? text.split(/(?<=\n)(?=[{a-z])/i) : [text]

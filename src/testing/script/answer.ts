@@ -1,10 +1,10 @@
 /**
- * What an answer that a test gives by its fields holds. Pure.
+ * The contents of an answer that a test gives by its fields. Pure.
  */
 import type * as Message from "../../Message.ts"
 import type { AnswerFields } from "./script.ts"
 
-/** The contents of an answer; a call without an id gets the one for its place among the calls. */
+/** The contents of an answer. A call without an id gets one from its position among the calls. */
 export const choiceOf = (
   { choice, reasoning, text, toolCalls = [] }: AnswerFields,
   idOf: (index: number) => string

@@ -1,12 +1,12 @@
 /**
- * Completions as a reader likes them, and how one differs from what a script expects. Pure.
+ * Shows completions to a reader, and how they differ from what a script expects. Pure.
  */
 import * as TextDiff from "effect/TextDiff"
 import * as Completion from "../../Completion.ts"
 import { isObject } from "../../wire/json.ts"
 import { type Entry, isList, type Match, type Script } from "./script.ts"
 
-// What is left out of every view: a message of nothing but a text is that text, and the order of keys says nothing.
+// Simplified views: a message with a single text is shown as that text, and the order of keys is ignored.
 const view = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(view)
   if (!isObject(value)) return value
@@ -18,11 +18,10 @@ const view = (value: unknown): unknown => {
   return Object.fromEntries(Object.keys(value).sort().map((key) => [key, view(value[key])]))
 }
 
-// A line of a text as it is; only what cannot be seen, and the backslash that says so, is escaped.
+// A line of text, with only invisible characters and backslashes escaped.
 const line = (text: string): string => JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"')
 
-// Like JSON, but differences can be seen in it: a text of several lines has them one below the other, and all numbers
-// have a name.
+// Like JSON, but easier to compare: texts are shown line by line, and every number has a representation.
 const print = (value: unknown, indent: string): string => {
   const inner = `${indent}  `
   if (typeof value === "string") {
@@ -43,16 +42,16 @@ const print = (value: unknown, indent: string): string => {
     : `${open}\n${items.map((item) => inner + item).join(",\n")}\n${indent}${close}`
 }
 
-/** A value as a reader likes it. */
+/** A value for a reader. */
 export const show = (value: unknown): string => `${print(view(value), "")}\n`
 
-/** The fields of a completion that a match names: `messages` are its history and its prompt. */
+/** The fields of a completion in a match. `messages` are its history and its prompt. */
 const fieldsOf = (match: Exclude<Match, Function>): ReadonlyArray<string> =>
   Object.entries(match)
     .flatMap(([field, value]) => value === undefined ? [] : field === "messages" ? ["history", "prompt"] : [field])
     .sort()
 
-/** How a completion differs from what it should be; undefined when it does not. */
+/** The difference between a completion and what was expected; undefined when there is none. */
 export const difference = (match: Match, completion: Completion.Completion): string | undefined => {
   if (typeof match === "function") {
     return match(completion) ? undefined : `expected that it fulfils ${String(match)}\ngot ${show(completion)}`
@@ -66,18 +65,18 @@ export const difference = (match: Match, completion: Completion.Completion): str
   return TextDiff.unified(edits, { fromFile: "expected", toFile: "got" }) || undefined
 }
 
-/** How a completion differs from the next reply that is left, when none of them is for it. */
+/** The difference to the next unused reply, when none of them matches. */
 export const nearest = (
   script: Exclude<Script, Function>,
-  left: ReadonlyArray<Entry>,
+  remaining: ReadonlyArray<Entry>,
   completion: Completion.Completion
 ): string => {
   const differs = (match: Match | undefined) => match && difference(match, completion)
-  // The first condition of a reply by model is that model.
-  const [next] = isList(script) ? left : left.filter(({ when }) => differs(when[0]) === undefined)
+  // In a script by model, the first condition of a reply is its model.
+  const [next] = isList(script) ? remaining : remaining.filter(({ when }) => differs(when[0]) === undefined)
   if (next !== undefined) return `From the next one it differs by\n${next.when.map(differs).find((text) => text)}`
   const models = Object.keys(script).filter((model) =>
-    left.some(({ when: [first] }) => typeof first === "object" && first.model === model)
+    remaining.some(({ when: [first] }) => typeof first === "object" && first.model === model)
   )
   return `Replies are left for ${models.join(", ")}`
 }

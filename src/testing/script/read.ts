@@ -1,5 +1,5 @@
 /**
- * Reads a script: what cannot be kept is refused as a defect, when the client is made. Pure.
+ * Validates a script when the client is made. An invalid one is refused as a defect. Pure.
  */
 import * as Duration from "effect/Duration"
 import * as CompletionResponse from "../../CompletionResponse.ts"
@@ -82,7 +82,7 @@ export const read = (where: string, reply: Reply): Entry => {
   }
 }
 
-/** Reads a script; what cannot be kept is refused as a defect. */
+/** Reads a script. An invalid one is refused as a defect. */
 export const readAll = (script: Exclude<Script, Function>): Array<Entry> =>
   isList(script)
     ? script.map((reply, index) => read(`reply ${index}`, reply))

@@ -1,5 +1,5 @@
 /**
- * What a reply of a script is, once it is known which call it answers. Pure.
+ * Resolves a reply for a particular call. Pure.
  */
 import * as Duration from "effect/Duration"
 import { type CompletionPart, fromResponse } from "../../CompletionPart.ts"
@@ -11,14 +11,14 @@ import { choiceOf } from "./answer.ts"
 import { type AnswerFields, type Entry, type Failure, isFailure, type Never } from "./script.ts"
 import { arrange, type Part } from "./steps.ts"
 
-/** What a reply may depend on. */
+/** The call to answer. */
 export interface Asked {
   readonly call: number
   readonly provider: string
   readonly model: string
 }
 
-/** What happens next in an answer: parts that come together, a wait, or a failure. */
+/** The next step of an answer: parts that arrive together, a wait, or a failure. */
 export type Resolved = ReadonlyArray<CompletionPart> | Duration.Duration | LLMError.LLMError
 
 const usual = {
@@ -61,7 +61,7 @@ const fail = (
   })
 }
 
-// An answer that is there as a whole is streamed word by word, and arguments in two pieces.
+// A complete answer is streamed word by word, and arguments in two pieces.
 const split = (part: CompletionPart): ReadonlyArray<CompletionPart> => {
   switch (part._tag) {
     case "TextDelta":
@@ -78,7 +78,7 @@ const split = (part: CompletionPart): ReadonlyArray<CompletionPart> => {
   }
 }
 
-/** Who answers comes together with the first other part. */
+/** `Start` is emitted together with the first other part. */
 const started = (first: CompletionPart, steps: ReadonlyArray<Resolved>): ReadonlyArray<Resolved> => {
   const at = steps.findIndex(Array.isArray)
   return steps.map((step, index) => index === at ? [first, ...step as ReadonlyArray<CompletionPart>] : step)
@@ -89,7 +89,7 @@ const whole = (response: CompletionResponse.CompletionResponse): ReadonlyArray<R
   return started(start!, parts.flatMap(split).map((part) => [part]))
 }
 
-/** The steps of a reply; the last one is a `Finish` or a failure. */
+/** The steps of a reply. The last one is a `Finish` or a failure. */
 export const resolve = (asked: Asked, reply: Exclude<Entry["reply"], Never>): ReadonlyArray<Resolved> => {
   if (reply._tag === "Answer") return whole(respond(asked, reply.fields))
   if (reply._tag !== "Parts") return [fail(asked, reply)]

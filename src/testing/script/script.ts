@@ -1,5 +1,5 @@
 /**
- * What the script of a `TestLLM` may hold.
+ * The types of a `TestLLM` script.
  */
 import type * as Duration from "effect/Duration"
 import type * as Schema from "effect/Schema"
@@ -9,7 +9,7 @@ import type * as CompletionResponse from "../../CompletionResponse.ts"
 import * as LLMError from "../../LLMError.ts"
 import type * as TokenUsage from "../../TokenUsage.ts"
 
-/** A failure in short: what it leaves out is what such a failure usually says. */
+/** A failure in short form. Missing fields get usual values. */
 export type Failure = {
   readonly [Tag in LLMError.LLMError["_tag"]]: {
     readonly _tag: Tag
@@ -29,7 +29,7 @@ type ResponseFields = {
 }
 type AnyFields = typeof CompletionResponse.CompletionResponse.fields
 
-/** What an answer holds: `choice` as it is, or else `reasoning`, `text` and `toolCalls`, in that order. */
+/** The fields of an answer: either `choice`, or `reasoning`, `text` and `toolCalls`, in this order. */
 export interface AnswerFields extends Partial<Omit<ResponseFields, "usage">> {
   readonly text?: string
   readonly reasoning?: string
@@ -50,8 +50,8 @@ export interface Answer {
 type Indexless<A> = Omit<A, "index"> & { readonly index?: number }
 
 /**
- * A part of a stream. A piece without an `index` goes on with the content before it, or begins one; an end without one
- * is that of the last content of its kind, or of a content that has no pieces, such as an image.
+ * A part of a stream. Without an `index`, a piece continues the content before it, or begins a new one; a `ContentEnd`
+ * ends the last content of its kind, or adds one that has no pieces, such as an image.
  */
 export type PartStep =
   | Part.Start
@@ -62,7 +62,7 @@ export type PartStep =
   | Indexless<Part.ContentEnd>
   | Part.Finish
 
-/** What a stream does next: emits a text or another part, waits, or fails. */
+/** A step of a stream: a text or another part, a wait, or a failure. */
 export type Step = string | PartStep | Duration.Duration | Failure | LLMError.LLMError
 
 /** An answer in its parts; see `parts`. */
@@ -91,7 +91,7 @@ export interface Conditional {
   readonly reply: Reply
 }
 
-/** What a call is answered with: a text is the answer itself. */
+/** The reply to a call. A text is the text of an answer. */
 export type Reply =
   | string
   | CompletionResponse.CompletionResponse
@@ -103,22 +103,22 @@ export type Reply =
   | After
   | Conditional
 
-/** What a completion should be: a predicate, or the fields that are to be equal (`model`: the one asked for). */
+/** The expected completion: a predicate, or the fields that must be equal. `model` is the requested one. */
 export type Match = ((completion: Completion.Completion) => boolean) | Partial<Completion.Options>
 
 /**
- * What a client is to reply: in the order of the calls; by model, each with an order of its own; or computed from the
- * completion and the number of the call, from 0 (then nothing can be left over; undefined refuses the call).
+ * The replies: in the order of the calls; by model, each in the order of its calls; or computed from the completion and
+ * the number of the call, from 0. A function cannot have unused replies, and `undefined` refuses the call.
  */
 export type Script =
   | ReadonlyArray<Reply>
   | { readonly [model: string]: ReadonlyArray<Reply> }
   | ((completion: Completion.Completion, call: number) => Reply | undefined)
 
-/** Whether the replies come in the order of the calls, whatever their model. */
+/** Whether the replies are in the order of the calls, for all models together. */
 export const isList = (script: Exclude<Script, Function>): script is ReadonlyArray<Reply> => Array.isArray(script)
 
-/** A reply, with what was said around it. */
+/** A reply with its conditions and its delay. */
 export interface Entry {
   readonly when: ReadonlyArray<Match>
   readonly expect: ReadonlyArray<Match>
@@ -134,6 +134,6 @@ export const reasons = {
   ClientError: LLMError.ClientErrorReason.literals
 } satisfies Record<Failure["_tag"], ReadonlyArray<string>>
 
-/** Whether a step is a failure, in short or as it is. */
+/** Whether a step is a failure, in short form or as an `LLMError`. */
 export const isFailure = (step: object): step is Failure | LLMError.LLMError =>
   "_tag" in step && Object.hasOwn(reasons, String(step._tag))

@@ -1,6 +1,5 @@
 /**
- * The steps of a streamed reply, with all that a test may leave out: which content a piece belongs to, where a content
- * ends, and the answer that the pieces add up to. Pure.
+ * Completes the steps of a streamed reply: the content of each piece, the end of each content, and the answer. Pure.
  */
 import * as Duration from "effect/Duration"
 import * as Equal from "effect/Equal"
@@ -14,7 +13,7 @@ import { type Failure, isFailure, type Parts, type PartStep } from "./script.ts"
 
 type ToolCallStart = Omit<CompletionPart.ToolCallStart, "id"> & { readonly id?: string }
 
-/** A part with its index; a call may still lack its id. */
+/** A part with its index. A call may still lack its id. */
 export type Part = Exclude<CompletionPart.CompletionPart, CompletionPart.ToolCallStart> | ToolCallStart
 
 interface Content {
@@ -26,22 +25,22 @@ interface Content {
 export interface Arranged {
   readonly start: CompletionPart.Start | undefined
   readonly steps: ReadonlyArray<ReadonlyArray<Part> | Duration.Duration | Failure | LLMError.LLMError>
-  /** The contents of the answer; a call without an id has an empty one. */
+  /** The contents of the answer. A call without an id has an empty one. */
   readonly choice: ReadonlyArray<Content>
-  /** The answer, where the steps hold it. */
+  /** The answer, if the steps contain it. */
   readonly finish: CompletionResponse | undefined
 }
 
 type Piece = Exclude<PartStep, CompletionPart.Start | CompletionPart.Finish>
 
-/** A content as the pieces up to now make it. */
+/** A content so far. */
 interface Open {
   readonly index: number
   readonly kind: Message.AssistantContent["_tag"]
-  /** What its first piece says of it. */
+  /** Fields from its first piece. */
   readonly first: Partial<Pick<Message.Text, "phase"> & Pick<Message.ToolCall, "id" | "name" | "signature">>
   text: string
-  /** Where its last piece stands among the steps. */
+  /** The position of its last piece among the steps. */
   last: number
   /** The content as a step gave it. */
   given: Message.AssistantContent | undefined
@@ -55,7 +54,7 @@ const present = <A extends object>(fields: A): { [K in keyof A]?: Exclude<A[K], 
 const argumentsOf = (text: string): Message.ToolCall["arguments"] | undefined =>
   parseJson(text || "{}") as Message.ToolCall["arguments"] | undefined
 
-/** The content that the pieces make; undefined for a call whose arguments are not whole. */
+/** The content made of its pieces; undefined for a call with incomplete arguments. */
 const contentOf = ({ first, given, kind, text }: Open): Message.AssistantContent | undefined => {
   if (given !== undefined) return given
   if (kind === "Text") return { _tag: "Text", text, ...first }
@@ -64,7 +63,7 @@ const contentOf = ({ first, given, kind, text }: Open): Message.AssistantContent
   return args === undefined ? undefined : { _tag: "ToolCall", id: "", name: "", ...first, arguments: args }
 }
 
-/** What the pieces of a content bring. */
+/** The parts that belong to a content. */
 const saidBy = (content: Message.AssistantContent): unknown => {
   switch (content._tag) {
     case "Text":
@@ -103,7 +102,7 @@ const collector = () => {
     return content
   }
 
-  const text = (at: string, { index, phase, text }: Extract<Piece, { _tag: "TextDelta" }>): Open => {
+  const text = (at: string, { index, phase }: Extract<Piece, { _tag: "TextDelta" }>): Open => {
     const found = find(at, index, "Text")
     return found !== undefined && (index !== undefined || phase === undefined || phase === found.first.phase)
       ? found
@@ -140,7 +139,7 @@ const collector = () => {
     }
   }
 
-  /** The piece with the index of its content, which stands at `place` among the steps. */
+  /** The piece with the index of its content. `place` is its position among the steps. */
   const take = (at: string, piece: Piece, place: number): Part => {
     if ("text" in piece && piece.text === "") refuse(at, "a text that is not empty")
     if ("arguments" in piece && piece.arguments === "") refuse(at, "arguments that are not empty")
@@ -158,7 +157,7 @@ const collector = () => {
 const isPart = (step: unknown): step is PartStep =>
   typeof step === "object" && step !== null && !Duration.isDuration(step) && !isFailure(step)
 
-/** Reads the steps of a streamed reply; what no provider's stream would bring is refused as a defect. */
+/** Reads the steps of a streamed reply. Steps that no provider would send are refused as a defect. */
 export const arrange = (where: string, { rest, steps }: Parts): Arranged => {
   if (steps.length === 0) refuse(where, "at least one part")
   const { contents, current, take } = collector()
@@ -196,7 +195,7 @@ export const arrange = (where: string, { rest, steps }: Parts): Arranged => {
   const choice = made.map(({ content, index }, at) => ({ index, content: finish?.choice[at] ?? content }))
   for (const { content, index } of choice) {
     const open = contents.find((one) => one.index === index)!
-    // Of an answer that breaks off, nobody knows whether its last content is whole.
+    // When an answer breaks off, its last content may be incomplete.
     if (open.given !== undefined || (fails && open === current())) continue
     arranged[open.last] = [...arranged[open.last] as ReadonlyArray<Part>, { _tag: "ContentEnd", index, content }]
   }

@@ -1,5 +1,5 @@
 /**
- * Answers that a test gives in place of the simulated model's.
+ * Answers that a test gives instead of the simulated model.
  */
 import type * as Effect from "effect/Effect"
 import type * as Completion from "../../Completion.ts"
@@ -13,10 +13,10 @@ import type { AnswerFields } from "../script/script.ts"
 import type { Provider } from "./exchange.ts"
 import { tokens } from "./json.ts"
 
-/** A text, an answer by its fields, or a whole one; undefined leaves it to the simulated model. */
+/** A text, the fields of an answer, or a whole answer. With undefined, the simulated model answers. */
 export type Given = string | AnswerFields | CompletionResponse.CompletionResponse | undefined
 
-/** Answers completions; a failure is written in the words of the provider that was asked. */
+/** Answers a completion. A failure is written in the requested provider's words. */
 export type Answerer = (
   completion: Completion.Completion,
   asked: { readonly provider: Provider; readonly streamed: boolean }
@@ -42,7 +42,7 @@ const estimated = (choice: CompletionResponse.CompletionResponse["choice"], inpu
   return { inputTokens, reasoningTokens, outputTokens: Math.max(1, reasoningTokens + count("Reasoning", false)) }
 }
 
-/** The answer with all that a test left out, as the simulated model would have said it. */
+/** The answer, with missing fields filled in from the simulated model's answer. */
 export const completed = (given: Given, usual: Outgoing, idOf: (index: number) => string): Outgoing => {
   if (given === undefined) return usual
   const fields: AnswerFields = typeof given === "string" ? { text: given } : { ...given }

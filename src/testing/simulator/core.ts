@@ -1,6 +1,5 @@
 /**
- * What every simulator does, wherever its requests come from: decides what goes wrong, answers, and remembers what it
- * was asked.
+ * The simulator without its transport: chooses failures, answers, and keeps the requests.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -17,76 +16,76 @@ import { providerOf } from "./routes.ts"
 
 export interface Options {
   /**
-   * What is answered in place of what the simulated model says: a text, or the fields of an answer, with reasoning,
-   * images, signatures and calls as they are given; undefined leaves it to the simulated model. An effect may wait, and
-   * a failure of it is written in the provider's words. What it throws is a defect.
+   * Replaces the simulated model's answer: a text, or the fields of an answer, which may contain reasoning, images,
+   * signatures and calls. With undefined, the simulated model answers. An effect may wait, and its failure is written
+   * in the provider's words. An exception is a defect.
    */
   readonly answer?: Answerer
   /**
-   * Whether a request without a key is refused. By default it is everywhere but on local hosts (`localhost`,
-   * `*.localhost`, `127.0.0.0/8`, `[::1]`, `0.0.0.0`).
+   * Whether a request without a key is refused. By default it is, except on local hosts (`localhost`, `*.localhost`,
+   * `127.0.0.0/8`, `[::1]`, `0.0.0.0`).
    */
   readonly requireKey?: boolean
   /**
-   * Whether fields that the provider does not know are refused, as Anthropic, OpenAI and Gemini do (the default), or
-   * passed over, as many compatible servers do. OpenRouter always passes them over.
+   * Whether unknown fields are refused, as by Anthropic, OpenAI and Gemini (the default), or ignored, as by many
+   * compatible servers. OpenRouter always ignores them.
    */
   readonly unknownFields?: "reject" | "ignore"
   /**
-   * How long models that think do so, silently but for the pings that their provider sends, before every answer. Their
-   * answers then hold what was thought, as the provider shows it: signed, encrypted, or bound to what stood before it.
-   * By default nobody thinks.
+   * How long models that can think do so before every answer. Only pings arrive meanwhile, if the provider sends them.
+   * The answers then contain thinking as the provider returns it: signed, encrypted, or bound to the preceding
+   * conversation. By default models do not think.
    */
   readonly think?: Duration.Input
   /**
-   * The most tokens that one request to Gemini 4 gives: what is left of an answer comes when the request is sent again
-   * with the token that it ended with. The provider's own number unless given, which no simulated answer reaches.
+   * The output limit of one request to Gemini 4. The client gets the rest by sending the request again with the
+   * continuation token. By default it is the provider's own limit, which simulated answers do not reach.
    */
   readonly perRequest?: number
   /**
-   * What the first requests fail with, one for one, in their order: a name, a failure of your own making, or any status
-   * and body. One that the provider asked cannot have is a defect.
+   * The failures of the first requests, in order: a name, a failure with its fields, or any status and body. A failure
+   * that the requested service cannot have is a defect.
    */
   readonly failures?: ReadonlyArray<Failure | FaultName>
-  /** What any of the requests after those fail with, by chance. */
+  /** Random failures of the later requests. */
   readonly faults?: Faults
   /**
-   * Bytes of each chunk of a body. By default they vary and end within characters and line ends; large ones make many
-   * calls cheap.
+   * Bytes of each chunk of a body. By default they vary, and chunks end within characters and line ends. Large chunks
+   * make many calls cheaper.
    */
   readonly chunkSize?: number
-  /** How many of the last requests are kept for `requests`; 1000 unless given. */
+  /** How many of the last requests are history for `requests`; 1000 unless given. */
   readonly keep?: number
 }
 
 export interface Faults {
-  /** The share of requests that meet a fault, from 0 to 1. */
+  /** The share of requests that fail, from 0 to 1. */
   readonly rate: number
-  /** Which ones to choose from; all that the provider can have unless given. */
+  /** The faults to choose from; all that the service can have unless given. */
   readonly only?: ReadonlyArray<FaultName>
-  /** The same seed has the same faults for the same requests in the same order. Without one, `Random` decides. */
+  /** The same seed gives the same faults for the same sequence of requests. Without a seed, `Random` decides. */
   readonly seed?: string | number
 }
 
-/** A request as it came in, without what its headers and its query have of keys, by their names. */
+/** A request, without the keys in its headers and query. */
 export interface RecordedRequest {
   readonly provider: Provider
   readonly url: string
-  /** Names in lower case; those that hold keys, tokens or cookies are left out. */
+  /** Names in lower case. Headers with keys, tokens or cookies are left out. */
   readonly headers: { readonly [name: string]: string | undefined }
-  /** The parsed JSON object, or undefined when it was none. */
+  /** The parsed JSON object, if it is one. */
   readonly body: { readonly [key: string]: unknown } | undefined
 }
 
 /** What a simulator was asked. */
 export interface Asked {
-  /** The last requests, in order: as many as `keep` says. */
+  /** The last `keep` requests, in order. */
   readonly requests: Effect.Effect<ReadonlyArray<RecordedRequest>>
-  /** How many answers the client gave up before their end: what it reads no further, and what it interrupts. */
+  /** How many answers the client gave up before their end, by interruption or by not reading them further. */
   readonly cancelled: Effect.Effect<number>
 }
 
-// Gateways have their own names for keys, so that no list of them is whole.
+// Gateways have their own names for keys, so no list would be complete.
 const holdsSecret = (name: string): boolean => /auth|key|token|secret|cookie|password|credential|signature/i.test(name)
 
 const withoutSecrets = (url: URL): string => {
@@ -122,7 +121,7 @@ const check = ({ chunkSize, failures = [], faults, keep, perRequest, think }: Op
   checkNames("faults.only", faults.only ?? [])
 }
 
-/** What a request meets by chance. */
+/** The random fault of a request. */
 const chance = Effect.fnUntraced(function*({ only, rate, seed }: Faults) {
   const random = yield* seed === undefined ? Random.Random : Random.withSeed(Random.Random, seed)
   const allowed = only === undefined ? undefined : new Set(only)
@@ -135,7 +134,7 @@ const chance = Effect.fnUntraced(function*({ only, rate, seed }: Faults) {
   }
 })
 
-/** What a client in another process gets to see of a defect: nothing that it would try again. */
+/** The response to a defect for a client in another process. Clients do not retry it. */
 export const defective = (defect: unknown): SimulatedResponse => ({
   status: 501,
   headers: { "content-type": "application/json", "x-should-retry": "false" },
@@ -143,7 +142,7 @@ export const defective = (defect: unknown): SimulatedResponse => ({
   ending: "End"
 })
 
-/** A simulator without a way in. */
+/** A simulator without a transport. */
 export interface Core extends Asked {
   readonly answer: (request: SimulatedRequest) => Effect.Effect<SimulatedResponse>
   readonly onCancel: () => void
@@ -154,7 +153,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const { answer, chunkSize, failures = [], faults, keep = 1000, perRequest, requireKey, unknownFields } = options
   const think = options.think === undefined ? undefined : Duration.toMillis(options.think)
   const drawn = faults === undefined ? undefined : yield* chance(faults)
-  const kept: Array<RecordedRequest> = []
+  const history: Array<RecordedRequest> = []
   let asked = 0
   let cancelled = 0
 
@@ -162,10 +161,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (answer === undefined) return Effect.sync(() => pending.answer(pending.usual))
     const { asked: { completion, streamed }, callId, usual } = pending
     return Effect.suspend(() => {
-      const given = answer(completion, { provider, streamed })
-      return Effect.match(Effect.isEffect(given) ? given : Effect.succeed(given), {
+      const reply = answer(completion, { provider, streamed })
+      return Effect.match(Effect.isEffect(reply) ? reply : Effect.succeed(reply), {
         onFailure: pending.fail,
-        onSuccess: (given) => pending.answer(completed(given, usual, callId))
+        onSuccess: (reply) => pending.answer(completed(reply, usual, callId))
       })
     })
   }
@@ -174,8 +173,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     answer: Effect.fnUntraced(function*(request) {
       const now = yield* Clock.currentTimeMillis
       const provider = providerOf(request)
-      if (keep > 0) kept.push(recorded(request))
-      if (kept.length > keep) kept.shift()
+      if (keep > 0) history.push(recorded(request))
+      if (history.length > keep) history.shift()
       const failure = asked < failures.length ? failures[asked] : drawn?.(provider)
       asked++
       const begun = begin(request, { requireKey, unknownFields, failure, now, think, perRequest })
@@ -183,7 +182,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       return chunkSize === undefined ? response : { chunkSize, ...response }
     }),
     onCancel: () => cancelled++,
-    requests: Effect.sync(() => [...kept]),
+    requests: Effect.sync(() => [...history]),
     cancelled: Effect.sync(() => cancelled)
   }
 })

@@ -1,5 +1,5 @@
 /**
- * What the simulated model answers, apart from any wire: a pure function of the completion that it is asked for.
+ * The simulated model: a pure function of the completion, without any wire.
  */
 import * as Completion from "../../Completion.ts"
 import * as CompletionResponse from "../../CompletionResponse.ts"
@@ -12,7 +12,7 @@ import * as Instance from "./instance.ts"
 import { isObject, tokens, truncate } from "./json.ts"
 import type { Facts } from "./service.ts"
 
-/** What an answer needs besides the completion. */
+/** The other inputs of an answer. */
 export interface Setting extends Facts {
   readonly provider: string
   readonly model: string
@@ -30,7 +30,7 @@ type User = Extract<Message.Message, { _tag: "User" }>
 
 const textOf = ({ content }: User): string => content.flatMap((one) => one._tag === "Text" ? [one.text] : []).join("\n")
 
-/** The text of the last user turn that had one. */
+/** The text of the last user turn that contains one. */
 const userTextOf = (completion: Completion.Completion): string =>
   Completion.messages(completion).flatMap((message) => message._tag === "User" ? [textOf(message)] : [])
     .findLast((text) => text !== "") ?? ""
@@ -38,7 +38,7 @@ const userTextOf = (completion: Completion.Completion): string =>
 const resultsIn = (message: Message.Message | undefined): ReadonlyArray<Message.ToolResult> =>
   message?._tag === "User" ? message.content.filter((content) => content._tag === "ToolResult") : []
 
-/** What a tool gave, where a client wrapped it into an object: they differ in the name. */
+/** The result of a tool. Clients wrap it into an object under different names. */
 const unwrapped = (value: unknown): unknown => {
   const { content, output, result } = isObject(value) ? value : {}
   return result ?? output ?? content ?? value
@@ -52,14 +52,14 @@ const resultText = ({ content }: Message.ToolResult): string =>
     return [typeof value === "string" ? value : JSON.stringify(value)]
   }).join("\n")
 
-/** The results that the conversation ends with, as texts. */
+/** The tool results at the end of the conversation, as texts. */
 const toolResultsOf = (completion: Completion.Completion): ReadonlyArray<string> => {
   const messages = Completion.messages(completion)
   const before = messages.findLastIndex((message) => resultsIn(message).length === 0)
   return messages.slice(before + 1).flatMap(resultsIn).map(resultText)
 }
 
-/** Lower-case words between single spaces, so that `get_weather`, `get-weather` and `Get weather` are one. */
+/** Lower-case words separated by single spaces, so that `get_weather`, `get-weather` and `Get weather` are equal. */
 const words = (text: string): string => ` ${text.toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, " ").trim()} `
 
 const mentioned = (completion: Completion.Completion): ReadonlyArray<Tool.ToolDefinition> => {
@@ -94,7 +94,7 @@ const argumentsOf = (tool: Tool.ToolDefinition): Message.ToolCall["arguments"] =
   return isObject(value) ? value as Message.ToolCall["arguments"] : {}
 }
 
-/** Calls as far as the limit lets them come: the last of them may be cut. */
+/** The calls within the token limit. The last one may be cut. */
 const calls = (
   tools: ReadonlyArray<Tool.ToolDefinition>,
   limit: number,
@@ -125,7 +125,7 @@ const spokenText = (completion: Completion.Completion, { json }: Facts): string 
     : `Simulated answer to: ${quoted(userTextOf(completion))}`
 }
 
-/** The sequence that comes first in the text, and where. */
+/** The first stop sequence in the text, with its position. */
 const firstStop = (
   text: string,
   sequences: ReadonlyArray<string>
@@ -148,25 +148,25 @@ const spoken = (whole: string, { maxTokens = Infinity, stopSequences = [] }: Com
   }
 }
 
-/** The answer to a completion: the same one for the same request. */
+/** The answer to a completion. The same request always gets the same answer. */
 export const decide = (completion: Completion.Completion, setting: Setting): Outgoing => {
   const called = calledTools(completion)
   const tools = completion.parallelToolCalls === false ? called.slice(0, 1) : called
-  const said = tools.length > 0
+  const outcome = tools.length > 0
     ? calls(tools, completion.maxTokens ?? Infinity, setting.callId)
     : spoken(spokenText(completion, setting), completion)
   return {
-    cutCall: said.cutCall,
+    cutCall: outcome.cutCall,
     response: CompletionResponse.make({
       provider: setting.provider,
       model: setting.model,
       id: setting.answerId,
-      choice: said.choice,
-      finishReason: { _tag: said.finish },
-      stopSequence: said.stopSequence,
+      choice: outcome.choice,
+      finishReason: { _tag: outcome.finish },
+      stopSequence: outcome.stopSequence,
       usage: TokenUsage.make({
         inputTokens: setting.inputTokens,
-        outputTokens: said.outputTokens,
+        outputTokens: outcome.outputTokens,
         cacheWriteTokens: setting.cacheWriteTokens ?? 0
       })
     })
@@ -175,7 +175,7 @@ export const decide = (completion: Completion.Completion, setting: Setting): Out
 
 type Counts = Pick<TokenUsage.TokenUsage, "inputTokens" | "outputTokens" | "reasoningTokens">
 
-/** An answer with other fields. */
+/** An answer with changed fields. */
 export const changed = (
   answer: Outgoing,
   { inputTokens, outputTokens, reasoningTokens, ...fields }:
@@ -193,7 +193,7 @@ export const changed = (
   }
 }
 
-/** The same without text and tool calls, stopped normally. */
+/** The answer without text and tool calls, with a normal end. */
 export const silent = (answer: Outgoing): Outgoing => ({
   response: changed(answer, {
     choice: [],
@@ -203,7 +203,7 @@ export const silent = (answer: Outgoing): Outgoing => ({
   }).response
 })
 
-/** The text of an answer, or another one where it has none. */
+/** The text of an answer, or another text if it has none. */
 export const textOr = ({ response }: Outgoing, text: string): Message.Text => ({
   _tag: "Text",
   text: response.text || text

@@ -1,6 +1,6 @@
 /**
- * Brings a response chunk by chunk, with its pace and its ending: as the body of a web `Response`, for a client in the
- * process, and as a Stream, for a server.
+ * Sends a response chunk by chunk, with its pace and its ending: as the body of a web `Response` for a client in the
+ * process, and as a Stream for a server.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -9,17 +9,17 @@ import * as Stream from "effect/Stream"
 import { chunks } from "./events.ts"
 import type { SimulatedResponse } from "./exchange.ts"
 
-/** What a client of the network meets when the other side breaks the connection. */
+/** The error that a client sees when the connection breaks. */
 export const connectionReset = (): Error =>
   new TypeError("terminated", { cause: Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" }) })
 
 interface Chunk {
   readonly bytes: Uint8Array
-  /** Milliseconds that pass before it. */
+  /** Milliseconds before the chunk. */
   readonly wait: number
 }
 
-/** The body in its chunks: those between two waits run into each other. */
+/** The chunks of a body. Events between two waits are joined. */
 const chunked = ({ body, chunkSize, pace = 0, waits = {} }: SimulatedResponse): ReadonlyArray<Chunk> => {
   const places = [...new Set([0, ...Object.keys(waits).map(Number).filter((place) => place < body.length)])]
     .sort((a, b) => a - b)
@@ -31,7 +31,7 @@ const chunked = ({ body, chunkSize, pace = 0, waits = {} }: SimulatedResponse): 
   )
 }
 
-/** `wait` lets the pace of the response pass; `onCancel` hears of a reader that leaves before the end. */
+/** `wait` waits for the pace of the response. `onCancel` is called when a reader leaves before the end. */
 export const toReadableStream = (
   response: SimulatedResponse,
   signal: AbortSignal,
@@ -69,16 +69,16 @@ export const toReadableStream = (
   }, { highWaterMark: 0 })
 }
 
-// Flushes the headers before a body of which nothing comes.
+// Flushes the headers before a body that never starts.
 const nothing = new Uint8Array(0)
 
-/** `closing` ends what would stall for ever. */
+/** `closing` ends a stalled body. */
 export const toStream = (
   response: SimulatedResponse,
   closing: Effect.Effect<void>,
   onCancel: () => void
 ): Stream.Stream<Uint8Array> => {
-  // Without a turn of the event loop in between, chunks leave together, and a reset takes the last one with it.
+  // Without a turn of the event loop, chunks are sent together, and a reset discards the last one.
   const between = (millis: number) => millis === 0 ? Effect.yieldNow : Effect.sleep(millis)
   const sent = Stream.fromArray([{ bytes: nothing, wait: 0 }, ...chunked(response)]).pipe(
     Stream.rechunk(1),

@@ -1,15 +1,14 @@
 /**
- * How a streamed answer is cut: an answer into parts, texts into deltas, and the body into the chunks in which a network
- * brings it.
+ * Splits a streamed answer: into parts, texts into deltas, and the body into chunks as on a network.
  */
 import { type CompletionPart, fromResponse } from "../../CompletionPart.ts"
 import { isObject, type JsonRecord, parseJson } from "../../wire/json.ts"
 import type { Outgoing, StreamEncoder } from "../../wire/Wire.ts"
 
-/** Code points of one delta after the other. */
+/** The lengths of the deltas, in code points. */
 const lengths = [3, 8, 5]
 
-/** A text in deltas of a few letters each; none of an empty text. */
+/** A text in deltas of a few letters each; none for an empty text. */
 export const pieces = (text: string): ReadonlyArray<string> => {
   const letters = Array.from(text)
   const all: Array<string> = []
@@ -34,7 +33,7 @@ const split = (part: CompletionPart): ReadonlyArray<CompletionPart> => {
   }
 }
 
-/** The events of an answer: who answers, all that it says in small pieces, and its end. */
+/** The parts of a streamed answer: the start, small deltas, and the end. */
 export const eventsOf = ({ cutCall, response }: Outgoing, encoder: StreamEncoder): Array<string> => {
   const whole = fromResponse(response)
   const index = response.choice.length
@@ -45,23 +44,23 @@ export const eventsOf = ({ cutCall, response }: Outgoing, encoder: StreamEncoder
   return [...whole.slice(0, -1), ...cut, ...whole.slice(-1)].flatMap(split).flatMap(encoder.part)
 }
 
-/** One server-sent event that holds JSON. */
+/** A server-sent event with JSON data. */
 export const dataEvent = (data: unknown, newline = "\n"): string => `data: ${JSON.stringify(data)}${newline}${newline}`
 
-/** The event with other data; one without a JSON object stays as it is. */
+/** The event with changed data. An event without a JSON object is unchanged. */
 export const withData = (event: string, change: (data: JsonRecord) => JsonRecord): string =>
   event.split("\n").map((line) => {
     const data = line.startsWith("data: {") ? parseJson(line.slice("data: ".length)) : undefined
     return isObject(data) ? `data: ${JSON.stringify(change(data))}${line.endsWith("\r") ? "\r" : ""}` : line
   }).join("\n")
 
-/** Bytes of one chunk after the other, before the cut is moved. */
+/** The lengths of the chunks in bytes, before cuts are moved. */
 const sizes = [1, 2, 61, 5, 3, 251, 7]
 
 /** How far a cut is moved at most. */
 const reach = 64
 
-/** Whether a cut before this byte parts a character, or the two bytes of a line end. */
+/** Whether a cut before this byte splits a character or a line end. */
 const parts = (bytes: Uint8Array, at: number): boolean =>
   ((bytes[at] ?? 0) & 0xc0) === 0x80 || (bytes[at] === 0x0a && bytes[at - 1] === 0x0d)
 
@@ -71,8 +70,8 @@ const cutAfter = (bytes: Uint8Array, at: number): number => {
 }
 
 /**
- * A body in chunks that end where no reader should count on it: within characters and line ends, if there are any. With
- * a `size` all of them have as many bytes.
+ * A body in chunks that end at inconvenient places: within characters and line ends, if there are any. With a `size`,
+ * all chunks have that length.
  */
 export const chunks = (text: string, size?: number): ReadonlyArray<Uint8Array> => {
   const bytes = new TextEncoder().encode(text)

@@ -1,13 +1,13 @@
 /**
- * The plain data that goes in and out of the simulated services.
+ * The plain data of requests and responses.
  */
 import type * as Duration from "effect/Duration"
 import type { Json, JsonObject } from "./json.ts"
 
-/** A simulated service: OpenAI has two, Chat Completions (`openai`) and Responses (`responses`). */
+/** A simulated service. OpenAI has two: Chat Completions (`openai`) and Responses (`responses`). */
 export type Provider = "anthropic" | "openai" | "responses" | "openrouter" | "gemini"
 
-/** All of them. */
+/** All services. */
 export const providers: ReadonlyArray<Provider> = ["anthropic", "openai", "responses", "openrouter", "gemini"]
 
 export interface Headers {
@@ -25,72 +25,72 @@ export interface SimulatedRequest {
 export interface SimulatedResponse {
   readonly status: number
   readonly headers: { readonly [name: string]: string }
-  /** What the body is made of: the events of a stream as they stand on the wire, or one text. */
+  /** The body: the events of a stream as they are sent, or one text. */
   readonly body: ReadonlyArray<string>
-  /** What comes after the body: its end, a broken connection, or nothing for ever. */
+  /** What follows the body: its end, a broken connection, or nothing. */
   readonly ending: "End" | "Reset" | "Stall"
-  /** Neither status nor headers come, only the ending. */
+  /** No status and headers are sent, only the ending happens. */
   readonly unanswered?: true
   /** Bytes of each chunk; by default they vary. */
   readonly chunkSize?: number
-  /** Milliseconds that pass before each chunk. */
+  /** Milliseconds before each chunk. */
   readonly pace?: number
-  /** Milliseconds that pass before the status. */
+  /** Milliseconds before the status. */
   readonly delay?: number
-  /** Milliseconds that pass before events of the body, by their place. */
+  /** Milliseconds before events of the body, by their index. */
   readonly waits?: { readonly [place: number]: number }
 }
 
-/** A request that found its service. */
+/** A request to a known service. */
 export interface Call {
   readonly request: SimulatedRequest
   /** The body, which is a JSON object. */
   readonly body: JsonObject
-  /** The model that the path names; the empty string where the body names it. */
+  /** The model in the path; empty if it is in the body. */
   readonly pathModel: string
-  /** What ids are made from: the same request has the same. */
+  /** The seed of ids. The same request has the same seed. */
   readonly seed: string
   readonly unknownFields: "reject" | "ignore"
-  /** The most tokens that one request gives, where that is not the provider's own number. */
+  /** The output limit of one request, if it differs from the provider's. */
   readonly perRequest: number | undefined
 }
 
-/** What a provider says when it refuses, before it is put in that provider's words. */
+/** A refusal, before it is written in the provider's words. */
 export interface Rejection {
   readonly status: number
   readonly message: string
-  /** The provider's own word for the kind of error. */
+  /** The provider's error type. */
   readonly type?: string
   readonly code?: string | null
-  /** The field that is to blame. */
+  /** The invalid field. */
   readonly param?: string | null
   readonly details?: ReadonlyArray<Json>
   /** Further fields of the error object. */
   readonly fields?: { readonly [name: string]: Json }
-  /** What the upstream of a router answered. */
+  /** The error of the upstream behind a router. */
   readonly upstream?: Json
   readonly headers?: { readonly [name: string]: string }
-  /** A page of the gateway in front of the provider, instead of JSON. */
+  /** An HTML page of a gateway in front of the provider, instead of JSON. */
   readonly html?: string
 }
 
-/** Any answer at all: a status and a body that no provider needs to have. */
+/** Any response, which no real provider needs to send. */
 export interface Canned {
   readonly _tag?: undefined
   readonly status: number
   readonly headers?: { readonly [name: string]: string }
-  /** A text as it is, or a JSON value. */
+  /** A text to send unchanged, or a JSON value. */
   readonly body: Json
 }
 
 /**
- * A failure that the simulator is told to answer with, one for one request. `afterEvents` counts the events of the
- * stream that come before it; an answer that is not streamed is one event.
+ * A failure of one request. `afterEvents` is the number of stream events before it; an answer without streaming is one
+ * event.
  */
 export type Failure =
   | Canned
   | {
-    /** 429 as the provider sends it; `retryAfter` is the provider's own hint. */
+    /** A 429 in the provider's format. `retryAfter` is sent as the provider's own hint. */
     readonly _tag: "RateLimit"
     readonly retryAfter?: Duration.Input
   }
@@ -100,11 +100,11 @@ export type Failure =
     readonly status?: 500 | 502 | 503 | 504 | 529
   }
   | {
-    /** 200, stopped normally, without text or tool calls. */
+    /** Status 200 and a normal end, without text or tool calls. */
     readonly _tag: "Empty"
   }
   | {
-    /** The provider's own error event ends the stream; status 500 where the answer is not streamed. */
+    /** The provider's error event ends the stream. Without streaming, status 500. */
     readonly _tag: "StreamError"
     readonly afterEvents: number
   }
@@ -119,7 +119,7 @@ export type Failure =
     readonly afterEvents: number
   }
   | {
-    /** Nothing comes any more, and the connection stays open. */
+    /** Nothing follows, and the connection stays open. */
     readonly _tag: "Stall"
     readonly afterEvents: number
   }
@@ -129,7 +129,7 @@ export type Failure =
     readonly afterEvents: number
   }
 
-/** A rule over a decoded body: what is wrong, or undefined. */
+/** A rule for a decoded body: what is wrong, or undefined. */
 export type Rule<Body> = (body: Body) => Rejection | undefined
 
 /** The first refusal among the rules. */
@@ -141,13 +141,13 @@ export const firstRejection = <Body>(rules: ReadonlyArray<Rule<Body>>, body: Bod
   return undefined
 }
 
-/** A model by this name is unknown to every provider. */
+/** Every provider treats these names as unknown models. */
 export const isUnknownModel = (model: string): boolean => /does-not-exist|nonexistent/.test(model)
 
 export const bearer = (headers: Headers): string | undefined =>
   /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? "")?.[1]
 
-/** Whole seconds, rounded up, as `retry-after` has them. */
+/** Whole seconds, rounded up, for `retry-after`. */
 export const wholeSeconds = (millis: number): string => String(Math.ceil(millis / 1000))
 
 export const gatewayPage = (status: number, title: string): string =>

@@ -1,7 +1,7 @@
 /**
- * A minimal valid value for a JSON Schema: the required properties only, what the schema gives as an example or default,
- * the first of an enum, the least number, the shortest array. It reads Google's dialect too (upper-case types, `nullable`). Recursion ends at a depth guard, with
- * null where a schema demands its own endless nesting; and what a schema demands beyond all measure is cut.
+ * A minimal valid value for a JSON Schema: only required properties, the schema's example or default, the first value
+ * of an enum, the smallest number, the shortest array. It also reads Google's dialect (upper-case types, `nullable`).
+ * Depth and size are limited, with null beyond the limits.
  */
 import * as Result from "effect/Result"
 import { decodePercent, isObject, type Json, type JsonObject } from "./json.ts"
@@ -10,19 +10,19 @@ import { nameOf } from "./shape.ts"
 
 const maxDepth = 12
 
-/** Letters of JSON that an instance may have, by and large. */
+/** The approximate size limit of an instance, in characters of JSON. */
 const maxSize = 100_000
 
 interface Place {
   readonly root: unknown
-  /** What of `maxSize` is left for the whole instance. */
-  readonly room: { left: number }
+  /** The remaining size for the whole instance. */
+  readonly room: { remaining: number }
   readonly depth: number
-  /** The property's name, which makes a speaking text. */
+  /** The property's name, which makes the text meaningful. */
   readonly hint: string
 }
 
-// Maps, since names come from schemas and "constructor" is none of ours.
+// Maps, because a name such as "constructor" must not find an inherited property.
 const formats: ReadonlyMap<string, string> = new Map(Object.entries({
   "date-time": "2026-01-01T00:00:00Z",
   date: "2026-01-01",
@@ -60,9 +60,9 @@ const resolve = (root: unknown, ref: string): unknown =>
 
 const isNull = (schema: unknown): boolean => isObject(schema) && (schema.type === "null" || schema.const === null)
 
-/** A value that needs as much room as it is long. */
-const given = <A extends Json>(value: A, { room }: Place): A => {
-  room.left -= JSON.stringify(value).length
+/** Subtracts the size of a value. */
+const counted = <A extends Json>(value: A, { room }: Place): A => {
+  room.remaining -= JSON.stringify(value).length
   return value
 }
 
@@ -74,11 +74,11 @@ const regexSource = (value: unknown): string | undefined =>
 const stringOf = (schema: JsonObject, place: Place): string => {
   const pattern = regexSource(schema.pattern)
   const matching = pattern === undefined ? undefined : Pattern.sample(pattern)
-  if (matching !== undefined) return given(matching, place)
+  if (matching !== undefined) return counted(matching, place)
   const formatted = typeof schema.format === "string" ? formats.get(schema.format) : undefined
   const text = formatted ?? (place.hint === "" ? "text" : place.hint)
-  const least = Math.min(number(schema.minLength) ?? 0, place.room.left)
-  return given(text.padEnd(least, "x").slice(0, number(schema.maxLength)), place)
+  const least = Math.min(number(schema.minLength) ?? 0, place.room.remaining)
+  return counted(text.padEnd(least, "x").slice(0, number(schema.maxLength)), place)
 }
 
 const numberOf = (schema: JsonObject, integer: boolean): number => {
@@ -97,14 +97,14 @@ const arrayOf = (schema: JsonObject, place: Place): Json => {
   const prefix = Array.isArray(schema.prefixItems) ? schema.prefixItems : []
   const length = Math.max(number(schema.minItems) ?? 0, schema.minItems === undefined ? prefix.length : 0)
   const items: Array<Json> = []
-  while (items.length < Math.floor(length) && place.room.left > 0) {
+  while (items.length < Math.floor(length) && place.room.remaining > 0) {
     const index = items.length
     items.push(distinct(build(prefix[index] ?? schema.items, deeper(place)), schema, index))
   }
   return items
 }
 
-/** Members of a `uniqueItems` array differ by their position, where they are free texts or numbers. */
+/** Items of a `uniqueItems` array are made distinct, if they are texts or numbers. */
 const distinct = (value: Json, schema: JsonObject, index: number): Json => {
   if (schema.uniqueItems !== true || index === 0) return value
   const items = isObject(schema.items) ? schema.items : {}
@@ -116,7 +116,7 @@ const objectOf = (schema: JsonObject, place: Place): Json => {
   const properties = isObject(schema.properties) ? schema.properties : {}
   const required = Array.isArray(schema.required) ? schema.required.filter((key) => typeof key === "string") : []
   return Object.fromEntries(required.map((key) => {
-    place.room.left -= key.length + 3
+    place.room.remaining -= key.length + 3
     return [key, build(properties[key], deeper(place, key))]
   }))
 }
@@ -133,8 +133,8 @@ const builders: ReadonlyMap<string, (schema: JsonObject, place: Place) => Json> 
 
 const typeOf = (schema: JsonObject): string => {
   const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).filter((type) => typeof type === "string")
-  const known = types.map((type) => type.toLowerCase())
-  const stated = known.find((type) => type !== "null") ?? known[0]
+  const named = types.map((type) => type.toLowerCase())
+  const stated = named.find((type) => type !== "null") ?? named[0]
   if (stated !== undefined) return stated
   if (isObject(schema.properties) || Array.isArray(schema.required)) return "object"
   return schema.items !== undefined
@@ -157,7 +157,7 @@ const objectsAt = (schema: JsonObject, key: string): JsonObject => isObject(sche
 const listAt = (schema: JsonObject, key: string): ReadonlyArray<unknown> =>
   Array.isArray(schema[key]) ? schema[key] : []
 
-/** One schema that asks for all of what each asks for. */
+/** A schema that requires what each of several schemas requires. */
 const merged = (members: ReadonlyArray<unknown>): JsonObject =>
   members.filter(isObject).reduce<JsonObject>((all, one) => ({
     ...all,
@@ -170,7 +170,7 @@ const merged = (members: ReadonlyArray<unknown>): JsonObject =>
       : { required: [...listAt(all, "required"), ...listAt(one, "required")] }
   }), {})
 
-/** What the schema itself gives for a value of its kind: its first example, or its default. */
+/** The schema's own value: its first example, or its default. */
 const exampleOf = (schema: JsonObject): Json | undefined => {
   const types = (Array.isArray(schema.type) ? schema.type : [schema.type]).filter((type) => typeof type === "string")
     .map((type) => type.toLowerCase())
@@ -183,13 +183,13 @@ const exampleOf = (schema: JsonObject): Json | undefined => {
 }
 
 const build = (schema: unknown, place: Place): Json => {
-  if (place.depth > maxDepth || place.room.left <= 0) return null
-  place.room.left -= 2
+  if (place.depth > maxDepth || place.room.remaining <= 0) return null
+  place.room.remaining -= 2
   if (!isObject(schema)) return place.hint
-  if (schema.const !== undefined) return given(schema.const as Json, place)
-  if (Array.isArray(schema.enum) && schema.enum.length > 0) return given(schema.enum[0] as Json, place)
+  if (schema.const !== undefined) return counted(schema.const as Json, place)
+  if (Array.isArray(schema.enum) && schema.enum.length > 0) return counted(schema.enum[0] as Json, place)
   const example = exampleOf(schema)
-  if (example !== undefined) return given(example, place)
+  if (example !== undefined) return counted(example, place)
   if (typeof schema.$ref === "string") return build(resolve(place.root, schema.$ref), deeper(place))
   if (Array.isArray(schema.allOf)) {
     const members = schema.allOf.map((one) =>
@@ -202,6 +202,6 @@ const build = (schema: unknown, place: Place): Json => {
   return (builders.get(typeOf(schema)) ?? objectOf)(schema, place)
 }
 
-/** A value that the schema accepts; null for one that asks for nothing. */
+/** A value that is valid for the schema; null for an empty schema. */
 export const make = (schema: unknown): Json =>
-  build(schema, { root: schema, room: { left: maxSize }, depth: 0, hint: "" })
+  build(schema, { root: schema, room: { remaining: maxSize }, depth: 0, hint: "" })

@@ -1,9 +1,8 @@
 /**
- * A string that a regular expression accepts: enough of the syntax for the patterns that tool schemas hold (literals,
- * escapes, classes, groups, alternation, quantifiers and anchors). What it does not know (look-arounds,
- * back-references) gives undefined.
+ * A string that matches a regular expression. It supports the syntax of typical tool schemas (literals, escapes,
+ * classes, groups, alternation, quantifiers and anchors). For other syntax (look-arounds, back-references), undefined.
  */
-/** A short text that matches, or undefined where none was found. The pattern must be a valid regular expression. */
+/** A short text that matches; undefined if none was found. The pattern must be a valid regular expression. */
 export const sample = (pattern: string): string | undefined => {
   const found = pattern.length > longest ? undefined : alternativeSample(pattern, 0)
   return found !== undefined && accepts(pattern, found.text) ? found.text : undefined
@@ -22,12 +21,12 @@ const escapes: { readonly [letter: string]: string } = {
 
 const candidates = "a0A_- .@/:#+"
 
-/** Characters of a pattern that is read, and of what a quantifier makes. */
+/** The limits of the pattern's length, and of the characters that a quantifier adds. */
 const longest = 1000
 
 interface Sample {
   readonly text: string
-  /** Where reading goes on. */
+  /** The reading position. */
   readonly next: number
 }
 
@@ -88,7 +87,7 @@ const atomSample = (pattern: string, at: number): Sample | undefined => {
   return { text: letter, next: at + 1 }
 }
 
-/** `*`, `?`, `+` and `{n,m}` ask for their least. */
+/** `*`, `?`, `+` and `{n,m}` are repeated as rarely as allowed. */
 const repeated = (pattern: string, atom: Sample): Sample => {
   const quantifier = /^(?:[*+?]|\{(\d+)(?:,\d*)?\})\??/.exec(pattern.slice(atom.next))
   if (quantifier === null) return atom

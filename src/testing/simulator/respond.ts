@@ -1,6 +1,6 @@
 /**
- * From one plain HTTP request to one plain HTTP response, without effects: finds the service, checks the key, lets the
- * service check the request, decodes it, and writes the answer.
+ * From one HTTP request to one HTTP response, as plain data without effects: finds the service, checks the key, lets
+ * the service check the request, decodes it, and writes the answer.
  */
 import * as Duration from "effect/Duration"
 import * as Result from "effect/Result"
@@ -13,18 +13,18 @@ import type { Call, Canned, Failure, Rejection, SimulatedRequest, SimulatedRespo
 import { withoutBrace } from "./faults/answers.ts"
 import { type FaultName, faultOf } from "./faults/faults.ts"
 import { created, idOf, type JsonObject, parseObject, tokens } from "./json.ts"
-import { pathModel, serviceFor } from "./routes.ts"
+import { pathModel, replyOf, serviceFor } from "./routes.ts"
 import type { Facts, Fault, Service } from "./service.ts"
 
 export interface Settings {
-  /** Whether a key must be sent: by default everywhere but on local hosts. */
+  /** Whether a key is required: by default everywhere except on local hosts. */
   readonly requireKey?: boolean | undefined
   readonly unknownFields?: "reject" | "ignore" | undefined
-  /** Milliseconds that a model that thinks takes for it. */
+  /** How many milliseconds a model thinks, if it does. */
   readonly think?: number | undefined
-  /** The most tokens that one request gives, where answers go on over several. */
+  /** The output limit of one request, for answers over several. */
   readonly perRequest?: number | undefined
-  /** What this request is to fail with. */
+  /** The failure of this request. */
   readonly failure?: Failure | FaultName | undefined
   /** Epoch milliseconds, for hints that are instants; the beginning of 2026 by default. */
   readonly now?: number | undefined
@@ -75,7 +75,7 @@ const failed = (server: Server, error: LLMError.LLMError, stamp: Stamp): Simulat
 // Faults
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A service that cannot have the fault that a test names: an error of the test. */
+/** The service cannot have the fault: an error in the test. */
 export class UnknownFault extends Error {
   override readonly name = "UnknownFault"
 }
@@ -128,11 +128,11 @@ interface Question {
   readonly call: Call
   readonly asked: Asked
   readonly stamp: Stamp
-  /** Milliseconds in which nothing of the answer comes. */
+  /** Milliseconds before the first part of the answer. */
   readonly silence: number
 }
 
-/** The stream with a silence in it, but for what the service sends to keep the connection. */
+/** The stream with a silence in it, except for keep-alive pings. */
 const silenced = (
   events: ReadonlyArray<string>,
   { after, every = Infinity }: Service["silence"],
@@ -153,17 +153,17 @@ const silenced = (
   }
 }
 
-/** The answer as it is sent; its headers with another body, where one is given. */
+/** The answer as a response. `body` replaces the body. */
 const written = (
   { asked, call, service, silence, stamp }: Question,
-  said: Outgoing,
+  plain: Outgoing,
   instead?: {
     readonly whole: () => unknown
     readonly events: (usual: () => ReadonlyArray<string>) => ReadonlyArray<string>
   }
 ): SimulatedResponse => {
   const { server } = service
-  const answer = service.dress?.(said, call) ?? said
+  const answer = service.dress?.(plain, call) ?? plain
   const headers = service.headers(call.seed)
   if (asked.streamed) {
     const usual = (): ReadonlyArray<string> => {
@@ -215,7 +215,7 @@ const faulty = (question: Question, answer: Outgoing, fault: Fault | undefined, 
   }
 }
 
-/** What a client asks for, of what the service found fit. */
+/** The decoded request, from what the service found valid. */
 const read = ({ server, readable }: Service, call: Call): Result.Result<Asked, string> => {
   const { request: { headers, url }, body } = call
   const decode = (body: JsonObject) => server.decode({ body, headers, path: url.pathname })
@@ -225,7 +225,7 @@ const read = ({ server, readable }: Service, call: Call): Result.Result<Asked, s
   )
 }
 
-/** What is thought in answer to a request, where the model thinks. */
+/** The thinking for a request, if the model thinks. */
 const thoughtText = "Simulated thought."
 
 type Understood = Omit<Question, "silence"> & { readonly facts: Facts }
@@ -241,18 +241,18 @@ const question = (service: Service, call: Call): Result.Result<Understood, Rejec
 // Requests
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A request that is answered once it is known with what. */
+/** A valid request that waits for its answer. */
 export interface Pending {
   readonly asked: Asked
-  /** What the simulated model says. */
+  /** The simulated model's answer. */
   readonly usual: Outgoing
-  /** The id for the call at this place of the answer. */
+  /** The id of a call, by its position in the answer. */
   readonly callId: (index: number) => string
   readonly answer: (answer: Outgoing) => SimulatedResponse
   readonly fail: (error: LLMError.LLMError) => SimulatedResponse
 }
 
-/** The answer, with what was thought before it. */
+/** The answer, with the thinking before it. */
 const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoing => {
   if (thought === undefined) return answer
   const { choice, usage } = answer.response
@@ -264,15 +264,30 @@ const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoi
   })
 }
 
+/** The answer to what no model answers: of a model's faults it has those of the way to it. */
+const replied = (
+  service: Service,
+  seed: string,
+  reply: Result.Result<JsonObject, Rejection>,
+  fault: Fault | undefined,
+  rejection: Rejection | undefined
+): SimulatedResponse => {
+  if (Result.isFailure(reply)) return refused(service, reply.failure, seed)
+  if (fault?._tag === "ErrorEvent") return refused(service, service.serverError(500), seed)
+  const body = rejection === undefined ? reply.success : service.refuse(rejection, seed).body
+  const whole = response(200, { "content-type": jsonType, ...service.headers(seed) }, [JSON.stringify(body)])
+  return fault?._tag === "Damage" ? fault.damage(whole) : whole
+}
+
 const defaultNow = created * 1000
 
-/** The same for a request and its stream. */
+/** The same seed for a request with and without streaming. */
 const seedOf = ({ body, url }: SimulatedRequest, fields: JsonObject | undefined): string => {
   const { continuationToken: _, stream: __, stream_options: ___, ...rest } = fields ?? { body }
   return idOf(`${url.pathname.replace(/:\w+$/, "")} ${JSON.stringify(rest)}`, 32)
 }
 
-/** The response to a request that needs no answer, or else the question that it is. */
+/** The response to a request that needs no answer, or the pending request. */
 export const begin = (request: SimulatedRequest, settings: Settings): Result.Result<Pending, SimulatedResponse> => {
   const { failure, now = defaultNow } = settings
   const body = parseObject(request.body)
@@ -290,6 +305,8 @@ export const begin = (request: SimulatedRequest, settings: Settings): Result.Res
   if (body === undefined) return refuse(service.invalid("The request body is not a valid JSON object."))
   const { perRequest, think = 0, unknownFields = "reject" } = settings
   const call: Call = { request, body, pathModel: model, seed, unknownFields, perRequest }
+  const reply = replyOf(request)
+  if (reply !== undefined) return Result.fail(replied(service, seed, reply(call), fault, rejection))
   return Result.mapBoth(question(service, call), {
     onFailure: (rejection) => refused(service, rejection, seed),
     onSuccess: ({ facts, ...question }): Pending => {
@@ -317,7 +334,7 @@ export const begin = (request: SimulatedRequest, settings: Settings): Result.Res
   })
 }
 
-/** The answer to a request: the same request has the same answer, byte for byte. */
+/** The response to a request. The same request always gets the same response, byte for byte. */
 export const respond = (request: SimulatedRequest, settings: Settings = {}): SimulatedResponse =>
   Result.match(begin(request, settings), {
     onFailure: (response) => response,

@@ -1,6 +1,6 @@
 /**
- * What a simulated service is: a wire's server half, and what the real service has besides: whom it lets in, what it
- * refuses, how it dresses its answers, and how it fails.
+ * A simulated service: the server half of a wire, and what the real service adds: authentication, refusals, additional
+ * fields of answers, and failures.
  */
 import type * as Result from "effect/Result"
 import type * as Message from "../../Message.ts"
@@ -8,13 +8,13 @@ import type { Outgoing, Server } from "../../wire/Wire.ts"
 import type { Call, Provider, Rejection, SimulatedRequest, SimulatedResponse } from "./exchange.ts"
 import type { Json, JsonObject } from "./json.ts"
 
-/** What the service counts in a request, and what it sees there that a completion does not say. */
+/** Facts about a request that a completion does not contain. */
 export interface Facts {
   /** Estimated tokens of the prompt. */
   readonly inputTokens: number
-  /** The part of them that is marked to be cached. */
+  /** How many of them are marked to be cached. */
   readonly cacheWriteTokens?: number
-  /** Whether the answer must be JSON, of no schema in particular. */
+  /** Whether the answer must be JSON without a schema. */
   readonly json?: boolean
 }
 
@@ -24,80 +24,77 @@ export interface Rendered {
   readonly body: JsonObject
 }
 
-/** One simulated service. All of it is pure. */
+/** One simulated service. Pure. */
 export interface Service {
   readonly provider: Provider
   readonly server: Server
-  /** The key that was sent, or undefined. */
+  /** The key in the request, if any. */
   readonly key: (request: SimulatedRequest) => string | undefined
   readonly missingKey: Rejection
   readonly invalidKey: Rejection
-  /** For a body that is not a JSON object. */
+  /** The refusal of a body that is not a JSON object. */
   readonly invalid: (message: string) => Rejection
   readonly notFound: (request: SimulatedRequest) => Rejection
-  /** Whether the provider would take the request. */
+  /** Whether the provider would accept the request. */
   readonly check: (call: Call) => Result.Result<Facts, Rejection>
-  /** The body with nothing but what the wire's server half reads. */
+  /** The body with only the fields that the wire's server half reads. */
   readonly readable?: (body: JsonObject) => JsonObject
-  /** The ids of an answer and of its calls, in the provider's style. */
+  /** The ids of an answer and of its calls, in the provider's format. */
   readonly answerId: (seed: string) => string
   readonly callId: (seed: string, index: number) => string
   /** The headers of an answer. */
   readonly headers: (seed: string) => SimulatedResponse["headers"]
   readonly streamType: string
-  /** The answer with what this provider says of each of its own. */
+  /** The answer with the additional fields of this provider. */
   readonly dress?: (answer: Outgoing, call: Call) => Outgoing
   /** The body with the fields that only this provider has. */
   readonly body?: (body: JsonObject, answer: Outgoing, call: Call) => JsonObject
-  /** The events of a stream as only this provider sends them. */
+  /** The events of a stream as this provider sends them. */
   readonly events?: (
     events: ReadonlyArray<string>,
     answer: Outgoing,
     call: Call,
     ping: string
   ) => ReadonlyArray<string>
-  /** What a model that thinks shows of it in answer to this request; undefined where it does not think. */
+  /** The visible thinking for this request; undefined if the model does not think. */
   readonly thought: (call: Call, text: string, seed: string) => Message.Reasoning | undefined
-  /** What stands in a stream before the model thinks, and whether something comes every so many milliseconds. */
+  /** The events before the thinking, and the interval of pings, if there are any. */
   readonly silence: {
     readonly after: number
     readonly every?: number
   }
-  /** The event that says that the provider failed in the midst of a stream. */
+  /** The error event inside a stream. */
   readonly streamError: (answer: Outgoing, call: Call) => string
   /** A refusal in the provider's words. */
   readonly refuse: (rejection: Rejection, seed: string) => Rendered
-  /** 429, with the hint in milliseconds where there is one. */
+  /** A 429, with a hint in milliseconds if there is one. */
   readonly rateLimit: (retryAfterMillis: number | undefined) => Rejection
   readonly serverError: (status: number) => Rejection
 }
 
-/** What a provider does instead of giving its answer, or to that answer. */
+/** What a provider does instead of its answer, or to its answer. */
 export type Fault =
   | {
-    /**
-     * It refuses. With status 200 the error is the body of the answer, and a streamed request gets it as the only
-     * event.
-     */
+    /** A refusal. With status 200, the error is the body of the answer, and the only event of a stream. */
     readonly _tag: "Refusal"
     /** `now` is in epoch milliseconds, for hints that are instants. */
     readonly rejection: (service: Service, now: number) => Rejection
   }
   | {
-    /** The model says something else. */
+    /** Another answer of the model. */
     readonly _tag: "Answer"
     readonly answer: (answer: Outgoing) => Outgoing
   }
   | {
-    /** The answer has another body, whole and as the events of a stream. */
+    /** Another body of the answer, whole and as stream events. */
     readonly _tag: "Body"
     readonly whole: (answer: Outgoing, call: Call) => Json
     readonly events: (answer: Outgoing, call: Call) => ReadonlyArray<string>
   }
   | {
-    /** The provider's own error event ends the stream; status 500 where the answer is not streamed. */
+    /** The provider's error event ends the stream. Without streaming, status 500. */
     readonly _tag: "ErrorEvent"
-    /** How many of the stream's events come before it. */
+    /** The number of stream events before it. */
     readonly after: (events: number) => number
   }
   | {

@@ -1,6 +1,6 @@
 /**
- * Says what is wrong with a body, in terms that every provider's wording can be made from. The shape is a Schema; the
- * first flaw is reported, and of a union's members the one that came furthest speaks.
+ * Describes what is wrong with a body, so that every provider's words can be made from it. The shape is a Schema. The
+ * first issue is reported; in a union, that of the member that matched furthest.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -13,11 +13,11 @@ export type Step = string | number
 export interface Flaw {
   readonly kind: "missing" | "unknown" | "type"
   readonly path: ReadonlyArray<Step>
-  /** What stands there; undefined for a missing field. */
+  /** The actual value; undefined for a missing field. */
   readonly value: unknown
-  /** The names of the JSON types that would do: `string`, `array`, ... */
+  /** The expected JSON types: `string`, `array`, ... */
   readonly types: ReadonlyArray<string>
-  /** The literals that would do. */
+  /** The expected literals. */
   readonly literals: ReadonlyArray<string>
 }
 
@@ -80,10 +80,7 @@ const find = (issue: SchemaIssue.Issue, path: ReadonlyArray<Step>): Found => {
   }
 }
 
-/**
- * Reads a body by its shape. With `unknownFields: "reject"` a field that the shape does not name is a flaw, otherwise
- * it is passed over.
- */
+/** Reads a body by its shape. With `unknownFields: "reject"`, an unknown field is an issue; otherwise it is ignored. */
 export const decoder = <S extends Schema.ConstraintDecoder<unknown>>(shape: S) => {
   const decode = Schema.decodeUnknownResult(shape)
   return (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<S["Type"], Flaw> =>
@@ -100,7 +97,7 @@ export const dotted = (path: ReadonlyArray<Step>): string => path.join(".")
 export const indexed = (path: ReadonlyArray<Step>): string =>
   path.map((step, index) => typeof step === "number" ? `[${step}]` : index === 0 ? step : `.${step}`).join("")
 
-/** A JSON value's type by name, whole numbers and others apart. */
+/** The name of a JSON value's type. Integers are separate. */
 export const nameOf = (value: unknown): string => {
   if (value === null) return "null"
   if (Array.isArray(value)) return "array"

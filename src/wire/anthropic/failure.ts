@@ -1,6 +1,6 @@
 /**
- * How Anthropic fails. Sources: Anthropic API reference, "Errors", "Rate limits", "Fast mode"; the error codes that its
- * SDK lists.
+ * Failures of the Anthropic API. Sources: Anthropic API reference, "Errors", "Rate limits", "Fast mode"; the error
+ * codes that its SDK lists.
  */
 import { capacity, client, failures as make, limited, overloaded } from "../failure.ts"
 import { family, instant } from "../hints.ts"
@@ -49,9 +49,9 @@ export const failures: Failures = make({
       statuses: [400]
     }
   ],
-  // The code of the details says more than the type, and is stable.
+  // The code in `details` says more than the type, and it is stable.
   candidates: (error) => [object(error["details"])["error_code"], error["code"], error["type"], error["status"]],
-  // Fast mode has limits of its own: the same request is taken at the usual speed.
+  // Fast mode has its own limits. The same request is accepted at the usual speed.
   limit: (_, headers) =>
     fastWindows.some((window) => headers[`anthropic-fast-${window}-remaining`] === "0") ? capacity : undefined,
   families: [

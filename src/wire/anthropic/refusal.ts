@@ -1,6 +1,6 @@
 /**
- * Failures in Anthropic's words, so that its client half reads the same tag and reason again. Source: Anthropic API
- * reference, "Errors", "Rate limits".
+ * Writes a failure as Anthropic does, so that the client half reads the same tag and reason again. Source: Anthropic
+ * API reference, "Errors", "Rate limits".
  */
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -13,9 +13,9 @@ import type { Refusal, Server, Stamp } from "../Wire.ts"
 interface Words {
   readonly status: number
   readonly type: string
-  /** The code in `details`, where the type says too little. */
+  /** The code in `details`, where the type alone is ambiguous. */
   readonly code?: string
-  /** Words that are known by the message alone. */
+  /** A message that clients recognize; the type alone does not identify the failure. */
   readonly message?: (description: string) => string
 }
 
@@ -27,7 +27,7 @@ const unpaid: Words = { status: 402, type: "billing_error" }
 const prefixed = (words: string) => (description: string): string =>
   description.toLowerCase().includes(words) ? description : `${words}: ${description}`
 
-// What has no words of its own has those of what a caller would do about it.
+// A reason without a type of its own is written as one to which a caller would react in the same way.
 const rateLimits: Record<LLMError.RateLimitReason, Words> = {
   Requests: limited,
   Tokens: limited,
@@ -53,7 +53,7 @@ const clientErrors: Record<LLMError.ClientErrorReason, Words> = {
   Quota: unpaid,
   DailyQuota: unpaid,
   Budget: unpaid,
-  // Clients know this failure by its words.
+  // Clients recognize this failure by its message.
   ContextWindow: { ...invalid, message: prefixed("prompt is too long") },
   ContentFilter: { ...invalid, code: "content_filter" },
   OutputBudget: invalid,
@@ -79,7 +79,7 @@ const wordsOf = (error: LLMError.LLMError): Words => {
   }
 }
 
-/** The body of a failure, which a stream has as its last event. */
+/** The body of a failure, which is also the last event of a stream. */
 export const errorBody = (error: LLMError.LLMError): JsonRecord => {
   const { code, message, type } = wordsOf(error)
   return {
@@ -99,7 +99,7 @@ const windows = {
   outputTokens: "output-tokens"
 } as const satisfies Record<keyof RateLimits, string>
 
-// In full: the client waits for as long as it is told to.
+// Rounded up, because the client waits exactly as long as the header says.
 const seconds = (duration: Duration.Duration): string => String(Math.ceil(Duration.toSeconds(duration)))
 
 const windowHeaders = (name: string, { limit, remaining, resetAfter }: Window, created: number) => {

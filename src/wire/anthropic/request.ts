@@ -1,5 +1,5 @@
 /**
- * A request in Anthropic's words. Source: Anthropic API reference, "Messages", "Tool use", "Extended thinking", "Prompt
+ * The body of a request. Source: Anthropic API reference, "Messages", "Tool use", "Extended thinking", "Prompt
  * caching", "Structured outputs".
  */
 import * as Completion from "../../Completion.ts"
@@ -7,6 +7,7 @@ import type * as Message from "../../Message.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { fitIds } from "../callIds.ts"
 import { cacheControl, callArguments, decodeText, hasOtherTools, present, resultText, verbatim } from "../encode.ts"
+import { withoutUnused } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
 import { fit, type Fitted, type Options } from "./rules.ts"
 import { closed } from "./schema.ts"
@@ -16,7 +17,7 @@ import { callIds, type imageTypes, isBlank, path, vendor } from "./shape.ts"
 // Contents
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The types of media were held against what is accepted before.
+// `accepts` was checked before, so the media types are supported.
 const source = <MediaType extends string>(source: Message.Source) => {
   switch (source._tag) {
     case "Url":
@@ -33,7 +34,7 @@ const documentSource = (from: Message.Source) =>
     ? { type: "text", media_type: "text/plain", data: decodeText(from.data) } as const
     : source<"application/pdf">(from)
 
-// Citations are the provider's own, and belong to its answers alone.
+// Citations have the provider's own format, so only its own answers carry them.
 const text = (content: Message.Text, cited: boolean) => ({
   type: "text",
   text: content.text,
@@ -88,7 +89,7 @@ const userBlock = (content: Message.UserContent) => {
       return [document(content)]
     case "ToolResult":
       return [toolResult(content)]
-    // Refused before.
+    // `accepts` excludes audio and video.
     case "Audio":
     case "Video":
       return []
@@ -98,13 +99,13 @@ const userBlock = (content: Message.UserContent) => {
 const reasoningBlock = (part: Message.ReasoningPart) => {
   switch (part._tag) {
     case "Text":
-      // Without its signature the provider refuses it.
+      // The provider refuses thinking without its signature.
       return part.signature === undefined
         ? []
         : [{ type: "thinking", thinking: part.text, signature: part.signature } as const]
     case "Redacted":
       return [{ type: "redacted_thinking", data: part.data } as const]
-    // Other providers' forms, which Anthropic cannot read.
+    // Anthropic cannot read the reasoning formats of other providers.
     case "Summary":
     case "Encrypted":
       return []
@@ -129,7 +130,7 @@ const assistantBlock = (name: string, native: boolean) => (content: Message.Assi
       return native ? content.content.map(reasoningBlock).flat() : []
     case "ProviderBlock":
       return content.provider === name ? [verbatim(content.block)] : []
-    // Refused before.
+    // `accepts` excludes images in answers.
     case "Image":
       return []
   }
@@ -157,7 +158,8 @@ type Turn =
 const resultsFirst = (a: UserBlock, b: UserBlock): number =>
   Number(b.type === "tool_result") - Number(a.type === "tool_result")
 
-// System text stands behind a user's turn, or one that a tool of the provider ended, and before the model's.
+// A system message may only follow a user message, or a turn that ended with a server tool, and precede an assistant
+// turn.
 const standsAt = (messages: ReadonlyArray<Message.Message>, index: number): boolean => {
   const previous = messages[index - 1]
   const next = messages[index + 1]
@@ -192,13 +194,13 @@ const conversation = (completion: Completion.Completion, name: string, systemInP
       case "Assistant": {
         const native = message.provider === undefined || message.provider === name
         const content = message.content.map(assistantBlock(name, native)).flat()
-        // An empty turn, such as an empty answer to a tool result, is refused by the provider.
+        // The provider refuses an empty turn, such as an empty answer to a tool result.
         if (content.length > 0) turns.push({ role: "assistant", content })
         return
       }
     }
   })
-  // Results of one turn belong into one message, and come before everything else in it.
+  // The results of a turn go into one message, before everything else in it.
   for (const turn of turns) if (turn.role === "user") turn.content.sort(resultsFirst)
   return { system, messages: turns }
 }
@@ -207,7 +209,7 @@ const conversation = (completion: Completion.Completion, name: string, systemInP
 // Settings
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Whether one answer may hold several calls is a part of the choice.
+// Parallel tool calls are switched off inside the tool choice.
 const toolChoice = (choice: ToolChoice | undefined, parallel: boolean | undefined) => {
   const single = present("disable_parallel_tool_use", parallel === undefined ? undefined : !parallel)
   switch (choice?._tag) {
@@ -224,12 +226,12 @@ const toolChoice = (choice: ToolChoice | undefined, parallel: boolean | undefine
   }
 }
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = (fitted: Fitted, model: string, name: string) => {
   const { completion, effort, maxTokens, systemInPlace, thinking } = fitted
   const { outputSchema, parallelToolCalls, stopSequences = [], temperature, tools, topP } = completion
   const { messages, system } = conversation(completion, name, systemInPlace)
-  const format = outputSchema && ({ type: "json_schema", schema: closed(outputSchema) } as const)
+  const format = outputSchema && ({ type: "json_schema", schema: closed(withoutUnused(outputSchema)) } as const)
   return {
     model,
     max_tokens: maxTokens,
@@ -260,7 +262,7 @@ const isFile = (content: Message.UserContent | Message.ToolResultContent): boole
     ? content.source._tag === "FileId"
     : content._tag === "ToolResult" && content.content.some(isFile)
 
-// Uploaded files are a feature in beta, which has to be asked for.
+// Uploaded files are a beta feature that a header turns on.
 const fileBetas = (completion: Completion.Completion): ReadonlyArray<string> =>
   Completion.messages(completion).some((message) => message._tag === "User" && message.content.some(isFile))
     ? ["files-api-2025-04-14"]

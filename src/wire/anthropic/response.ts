@@ -1,6 +1,6 @@
 /**
- * An answer in Anthropic's words, read and written. Source: Anthropic API reference, "Messages", "Stop reasons",
- * "Citations", "Compaction", "Refusals and fallback".
+ * Reads and writes the body of an answer. Source: Anthropic API reference, "Messages", "Stop reasons", "Citations",
+ * "Compaction", "Refusals and fallback".
  */
 import type { CompletionResponse, Warning } from "../../CompletionResponse.ts"
 import type * as Message from "../../Message.ts"
@@ -14,14 +14,14 @@ import { billed, billing, uncounted } from "./usage.ts"
 // Read
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The arguments of a call; undefined when they are not the JSON object that they must be. */
+/** The arguments of a call; undefined when they are not a JSON object. */
 export const inputOf = (input: unknown): JsonRecord | undefined => {
   if (input === undefined || input === null || input === "") return {}
   const value = typeof input === "string" ? parseJson(input) : input
   return isObject(value) ? value : undefined
 }
 
-/** The content of a block of the instance `name`; undefined where it has none that could be used. */
+/** The content of a block, for the instance `name`; undefined when the block cannot be used. */
 export const contentOf = (
   block: JsonRecord,
   name: string,
@@ -36,7 +36,7 @@ export const contentOf = (
     case "tool_use": {
       const tool = string(block["name"])
       const input = inputOf(block["input"])
-      // A call without a name cannot be run, nor one whose input is not JSON.
+      // A call cannot be run without a name, or with input that is not JSON.
       return tool === undefined || input === undefined ? undefined : {
         _tag: "ToolCall",
         id: string(block["id"]) ?? mint(),
@@ -60,17 +60,17 @@ export const contentOf = (
   }
 }
 
-/** Why an answer is refused that holds this block, which should be a call and is not. */
+/** The description of the error for a tool call that cannot be read. */
 export const malformed = (block: JsonRecord): string =>
   `the arguments of the call of ${string(block["name"]) ?? "a tool"} are not a JSON object`
 
-/** Whether a stop reason may stand behind a content that is not whole. */
+/** Whether the last content may be incomplete with this stop reason. */
 export const mayCut = (finish: string | undefined): boolean => {
   const reason = finishReason(finishReasons, finish)
   return reason._tag === "MaxTokens" || reason._tag === "ContentFilter"
 }
 
-// What a field of the answer says that stands elsewhere, or says nothing.
+// Fields that are read elsewhere or carry no information.
 const known: ReadonlySet<string> = new Set([
   "id",
   "type",
@@ -94,7 +94,7 @@ const metadataOf = (body: JsonRecord): JsonRecord | undefined => {
   return Object.keys(metadata).length === 0 ? undefined : metadata
 }
 
-// Thinking that the provider dropped: it was another conversation's, model's or account's.
+// The provider dropped thinking from another conversation, model or account.
 const warningsOf = (body: JsonRecord): ReadonlyArray<Warning> | undefined => {
   const dropped = array(body["input_transformations"]).map(object).filter(({ type }) => type === "thinking_dropped")
   return dropped.length === 0 ? undefined : dropped.map(({ path, reason }) => ({
@@ -105,7 +105,7 @@ const warningsOf = (body: JsonRecord): ReadonlyArray<Warning> | undefined => {
   }))
 }
 
-/** What a body says besides its content. */
+/** Everything in a body except its content. */
 export const answerOf = (
   body: JsonRecord,
   choice: Array<Message.AssistantContent>,
@@ -123,7 +123,7 @@ export const answerOf = (
     stopSequence: string(body["stop_sequence"]),
     filter: string(details["category"]) ?? string(details["explanation"]),
     ...billed(usage, model),
-    // Gateways say what they charge.
+    // Gateways report what they charge.
     cost: number(usage["cost"]),
     id: string(body["id"]),
     model,
@@ -136,7 +136,7 @@ export const answerOf = (
 export const response = (name: string): Wire["response"] => (body, mintId) => {
   if (!Array.isArray(body["content"])) return undefined
   const blocks = body["content"].filter(isObject)
-  // The block that the limit cut is the last one; a call in it is not whole, even if what there is of it parses.
+  // The last block may have been cut at the limit. A call in it is incomplete, even if its input parses.
   const cut = mayCut(string(body["stop_reason"])) && blocks.at(-1)?.["type"] === "tool_use"
   const whole = cut ? blocks.slice(0, -1) : blocks
   const broken = whole.find((block) => block["type"] === "tool_use" && inputOf(block["input"]) === undefined)
@@ -151,7 +151,7 @@ export const response = (name: string): Wire["response"] => (body, mintId) => {
 // Write
 // ---------------------------------------------------------------------------------------------------------------------
 
-// No block of an answer is an image: it is written as the link that Markdown shows.
+// Anthropic has no image block in answers, so an image is written as a Markdown link.
 const link = ({ source }: Message.Image): string => {
   switch (source._tag) {
     case "Url":
@@ -177,7 +177,7 @@ const thinkingBlock = (part: Message.ReasoningPart): ReadonlyArray<JsonRecord> =
   }
 }
 
-/** The blocks of a content: mostly one, and none where there is nothing to say. */
+/** The blocks of a content: usually one, or none when the content is empty. */
 export const blocksOf = (content: Message.AssistantContent): ReadonlyArray<JsonRecord> => {
   switch (content._tag) {
     case "Text":
@@ -202,13 +202,13 @@ export const blocksOf = (content: Message.AssistantContent): ReadonlyArray<JsonR
 
 const metadata = (response: CompletionResponse): JsonRecord => response.metadata?.[vendor] ?? {}
 
-/** How the answer ended. */
+/** The stop reason and the stop sequence. */
 export const endOf = (response: CompletionResponse): JsonRecord => ({
   stop_reason: stopReason(response.finishReason, response.provider === vendor, response.stopSequence),
   stop_sequence: response.stopSequence ?? null
 })
 
-/** What is said of the answer besides its content and its end. */
+/** Usage and everything else except the content and the stop reason. */
 export const restOf = (response: CompletionResponse): JsonRecord => {
   const { usage, ...rest } = metadata(response)
   return {

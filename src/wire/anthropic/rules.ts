@@ -1,7 +1,7 @@
 /**
- * Makes a completion fit its model: what the model does not take is left out or changed with a warning where the meaning
- * survives, and refused where it does not. Source: Anthropic API reference, "Migration guide" of each model, "Effort",
- * "Adaptive thinking", "Mid-conversation system messages".
+ * Adapts a completion to its model: drops or changes what the model does not support, with a warning, when the meaning
+ * survives, and refuses the completion when it does not. Source: Anthropic API reference, "Migration guide" of each
+ * model, "Effort", "Adaptive thinking", "Mid-conversation system messages".
  */
 import * as Completion from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
@@ -13,38 +13,38 @@ import { problemOf } from "./schema.ts"
 import { vendor } from "./shape.ts"
 import { type SentEffort, think, type Thinking } from "./thinking.ts"
 
-/** What an instance is told of its models and of the service. */
+/** The options of an instance that affect its requests. */
 export interface Options {
-  /** The version of the API; from 2026-10-21 on no model takes sampling settings. */
+  /** The version of the API. From 2026-10-21 on, no model accepts sampling settings. */
   readonly version?: string | undefined
-  /** What holds of models instead of what is known. */
+  /** Overrides of the built-in rules for models. */
   readonly models?: Models.Overrides | undefined
   /**
-   * What happens to thinking of the history whose conversation was changed, on models that bind it: the provider drops
-   * it, which the answer says in its warnings, or refuses the request.
+   * What to do on models that bind thinking to its conversation, when the history contains thinking and was changed:
+   * the provider either drops it and reports that in the warnings, or refuses the request.
    */
   readonly thinkingMismatch?: "drop" | "error" | undefined
 }
 
-/** What is sent besides the conversation itself. */
+/** The adapted completion, and the settings that are not part of the conversation. */
 export interface Fitted {
-  /** Without what the model does not take. */
+  /** The completion without the unsupported settings. */
   readonly completion: Completion.Completion
   readonly maxTokens: number
   readonly thinking?: Thinking | undefined
   readonly effort?: SentEffort | undefined
-  /** Whether system messages stay where they stand. */
+  /** Whether system messages stay in their place in the conversation. */
   readonly systemInPlace: boolean
   readonly betas: ReadonlyArray<string>
   readonly warnings: ReadonlyArray<Warning>
 }
 
-// What any server that speaks this wire takes.
+// The default output limit for an unknown model: every server that speaks this wire accepts it.
 const fallbackLimit = 4096
 
 const refused = (description: string): Refused => ({ _tag: "Refused", reason: "Unsupported", description })
 
-// The caller's own `thinking`, which is merged over ours.
+// The `thinking` from the caller's own parameters, which override ours.
 const ownThinking = ({ additionalParams, providerParams }: Completion.Completion, name: string): string | undefined =>
   string(
     [providerParams?.[name], providerParams?.[vendor], additionalParams]
@@ -56,7 +56,7 @@ const ownThinking = ({ additionalParams, providerParams }: Completion.Completion
 // Sampling
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Versions are days.
+// Versions are dates.
 const withoutSampling = "2026-10-21"
 
 const sampling = (
@@ -67,13 +67,13 @@ const sampling = (
   warnings: Array<Warning>
 ): Pick<Completion.Completion, "temperature" | "topP"> => {
   const refused = version >= withoutSampling
-    ? `version ${version} of the API takes no sampling settings`
+    ? `version ${version} of the API does not support sampling settings`
     : rules.sampling === "none"
-    ? "the model takes no sampling settings"
+    ? "the model does not support sampling settings"
     : rules.sampling === "withoutThinking" && thinks
-    ? "it is not taken while the model thinks"
+    ? "the model does not support it while it thinks"
     : undefined
-  // What is left out needs no word where it says what the service does by itself.
+  // No warning is needed when the dropped value is the default.
   const taken = (
     field: "temperature" | "topP",
     value: number | undefined,
@@ -86,7 +86,7 @@ const sampling = (
   }
   const kept = taken("temperature", temperature, temperature === 1, refused)
   const other = rules.temperatureOrTopP === true && kept !== undefined
-    ? "the model takes it or temperature, not both"
+    ? "the model supports topP or temperature, not both"
     : undefined
   return {
     ...present("temperature", kept),
@@ -120,7 +120,7 @@ const toolsOf = (
     )
   }
   warnings.push({ field: "toolChoice", description: `sent as Auto: ${model} cannot be made to call a tool` })
-  // Of one named tool it is at least certain that no other one is called.
+  // With one named tool we can at least remove the others, so that no other tool is called.
   const offered = toolChoice._tag === "Specific"
     ? tools.filter((tool) => toolChoice.names.includes(tool.name))
     : tools
@@ -131,7 +131,8 @@ const toolsOf = (
 // Conversation
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Whether it ends with text of the model's that it shall go on with; a turn that the provider paused goes back as it is.
+// Whether the conversation ends with assistant text to continue (prefill). A turn that the provider paused goes back
+// unchanged.
 const endsWithPrefill = (completion: Completion.Completion, name: string): boolean => {
   const last = Completion.messages(completion).findLast((message) => message._tag !== "System")
   if (last?._tag !== "Assistant") return false
@@ -139,7 +140,7 @@ const endsWithPrefill = (completion: Completion.Completion, name: string): boole
   return !(end?._tag === "ProviderBlock" && end.provider === name)
 }
 
-// Whether thinking goes back, of which the provider may find that it belongs to another conversation.
+// Whether the request contains thinking that the provider may consider part of another conversation.
 const holdsThinking = (completion: Completion.Completion, name: string): boolean =>
   Completion.messages(completion).some((message) =>
     message._tag === "Assistant" && (message.provider === undefined || message.provider === name)
@@ -154,7 +155,7 @@ const dropping = { block_binding: { prefix_mismatch_behavior: "drop_block" } } a
 // All of it
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The completion as its model takes it, or why it cannot. */
+/** The completion adapted to its model, or why that is not possible. */
 export const fit = (
   completion: Completion.Completion,
   model: string,
@@ -168,7 +169,7 @@ export const fit = (
     return refused(`prompt: ${model} does not continue an assistant message; end with a user message`)
   }
   if (completion.outputSchema !== undefined) {
-    if (rules.structuredOutput === false) return refused(`outputSchema: ${model} has no structured output`)
+    if (rules.structuredOutput === false) return refused(`outputSchema: ${model} does not support structured output`)
     const problem = problemOf(completion.outputSchema)
     if (problem !== undefined) return refused(`outputSchema: ${problem}`)
   }
@@ -189,7 +190,7 @@ export const fit = (
   if (completion.seed !== undefined) {
     warnings.push({
       field: "seed",
-      description: "left out: Anthropic has no seed, and the answers to a request differ"
+      description: "left out: Anthropic has no seed, so repeated requests may get different answers"
     })
   }
   const drops = rules.thinkingBound === true && thinkingMismatch === "drop" && holdsThinking(completion, name)

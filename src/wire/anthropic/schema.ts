@@ -1,11 +1,11 @@
 /**
- * The JSON Schema of an answer, as the service takes it. Source: Anthropic API reference, "Structured outputs", "JSON
- * Schema limitations".
+ * The JSON Schema of structured output in the form that the service accepts. Source: Anthropic API reference,
+ * "Structured outputs", "JSON Schema limitations".
  */
 import * as Result from "effect/Result"
 import { array, isObject, type JsonRecord, object, string } from "../json.ts"
 
-// Limits that the service refuses.
+// Keywords that the service refuses.
 const limits: ReadonlySet<string> = new Set([
   "minimum",
   "maximum",
@@ -21,7 +21,7 @@ const limits: ReadonlySet<string> = new Set([
 const isRefused = (key: string, value: unknown): boolean =>
   limits.has(key) || (key === "minItems" && value !== 0 && value !== 1)
 
-// What a schema demands beyond what the service can enforce is told to the model in words.
+// Constraints that the service cannot enforce go into the description, so that the model can read them.
 const described = (node: JsonRecord, refused: ReadonlyArray<readonly [string, unknown]>): JsonRecord => {
   if (refused.length === 0) return {}
   const demands = `{${refused.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ")}}`
@@ -36,7 +36,7 @@ const closedEach = (record: JsonRecord): JsonRecord =>
 
 const closedNode = (node: unknown): unknown => isObject(node) ? closed(node) : node
 
-/** A schema whose objects are closed, without the limits that the service refuses. */
+/** The schema with closed objects, without the keywords that the service refuses. */
 export const closed = (schema: JsonRecord): JsonRecord => {
   const definitions = Object.fromEntries(definitionKeys.flatMap((key) => {
     const record = schema[key]
@@ -60,14 +60,14 @@ export const closed = (schema: JsonRecord): JsonRecord => {
   }
 }
 
-// The name of a definition in a reference, which is a JSON Pointer in a URL fragment.
+// The name of a definition in a `$ref`, which is a JSON Pointer in a URL fragment.
 const definitionIn = (ref: string | undefined): string | undefined => {
   const name = ref === undefined ? undefined : /^#\/(?:\$defs|definitions)\/([^/]+)$/.exec(ref)?.[1]
   return name && Result.getOrElse(Result.try(() => decodeURIComponent(name)), () => name)
     .replaceAll("~1", "/").replaceAll("~0", "~")
 }
 
-// The schemas within a schema, with their paths.
+// The subschemas of a schema, with their paths.
 const within = (node: JsonRecord): ReadonlyArray<readonly [path: string, schema: unknown]> => [
   ...Object.entries(object(node["properties"])).map(([key, schema]) => [`properties.${key}`, schema] as const),
   ["items", node["items"]],
@@ -76,19 +76,19 @@ const within = (node: JsonRecord): ReadonlyArray<readonly [path: string, schema:
   )
 ]
 
-/** Why the service cannot hold an answer to a schema, with the place in it; undefined when it can. */
+/** Why the service cannot enforce a schema, with the path of the problem; undefined when it can. */
 export const problemOf = (root: JsonRecord): string | undefined => {
   const definitions = { ...object(root["definitions"]), ...object(root["$defs"]) }
   const fine = new Set<string>()
   const visit = (node: unknown, path: ReadonlyArray<string>, open: ReadonlySet<string>): string | undefined => {
     if (!isObject(node)) return undefined
-    const where = path.length === 0 ? "the root" : path.join(".")
+    const where = (): string => path.length === 0 ? "the root" : path.join(".")
     if (isObject(node["additionalProperties"])) {
-      return `${where}: an object of any keys is not taken; name its properties, or use an array of keys and values`
+      return `${where()}: an object with arbitrary keys is not supported; name its properties, or use an array of keys and values`
     }
     const ref = string(node["$ref"])
     const name = definitionIn(ref)
-    if (ref === "#" || (name !== undefined && open.has(name))) return `${where}: a recursive schema is not taken`
+    if (ref === "#" || (name !== undefined && open.has(name))) return `${where()}: a recursive schema is not supported`
     if (name !== undefined && !fine.has(name)) {
       const problem = visit(definitions[name], ["$defs", name], new Set([...open, name]))
       if (problem !== undefined) return problem

@@ -1,5 +1,5 @@
 /**
- * The server half: what a request asks for. Source: Anthropic API reference, "Messages".
+ * The server half: reads a request. Source: Anthropic API reference, "Messages".
  */
 import * as Encoding from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -84,7 +84,7 @@ const resultContent = (block: JsonRecord, where: string): Read<Message.ToolResul
   }
 }
 
-// The first of them that cannot be read, or all.
+// The first failure, or all values.
 const each = <A>(
   blocks: ReadonlyArray<JsonRecord>,
   where: string,
@@ -163,7 +163,7 @@ const systemOf = (content: unknown): ReadonlyArray<Message.System> =>
   blocksOf(content).map((block) => ({ _tag: "System", content: words(block["text"]), ...cacheOf(block) }))
 
 const messagesOf = (list: ReadonlyArray<unknown>): Read<Array<Message.Message>> => {
-  // The names of the calls, which their results do not repeat.
+  // Results do not repeat the name of their call, so the names are kept by id.
   const names = new Map<string, string>()
   const all: Array<Message.Message> = []
   for (const [index, message] of list.map(object).entries()) {
@@ -246,7 +246,7 @@ const known: ReadonlySet<string> = new Set([
 const rest = (record: JsonRecord, apart: (key: string) => boolean): JsonRecord =>
   Object.fromEntries(Object.entries(record).filter(([key]) => !apart(key)))
 
-// What the vocabulary has no place for, which Anthropic alone understands.
+// Fields without a counterpart in the vocabulary, which only Anthropic understands.
 const ownParams = (body: JsonRecord): JsonRecord => {
   const others = array(body["tools"]).filter(isObject).filter((tool) => !isCustom(tool))
   const output = rest(object(body["output_config"]), (key) => key === "effort" || key === "format")
@@ -312,5 +312,5 @@ const decode: Server["decode"] = (incoming) => {
       }))
 }
 
-/** Anthropic Messages, as it is served. */
+/** The server half of Anthropic Messages. */
 export const server: Server = { vendor, decode, encode: encodeAnswer, stream: streamEncoder, refuse }

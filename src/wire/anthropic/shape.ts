@@ -1,15 +1,15 @@
 /**
- * What a request to Anthropic may hold, and the words that both halves of the wire share. Source: Anthropic API
- * reference, "Messages", "Vision", "PDF support", "Stop reasons".
+ * What a request to Anthropic may contain, and the words that both halves share. Source: Anthropic API reference,
+ * "Messages", "Vision", "PDF support", "Stop reasons".
  */
 import type { FinishReason } from "../../CompletionResponse.ts"
 import type { CallIds } from "../callIds.ts"
 import type { Accepts, FinishReasons, Media } from "../Wire.ts"
 
-/** Whose parameters, metadata and blocks these are, whatever an instance is called. */
+/** The key of parameters, metadata and blocks; it does not depend on the name of the instance. */
 export const vendor = "anthropic"
 
-/** The path of the one endpoint, below the base URL. */
+/** The path of the endpoint, below the base URL. */
 export const path = "/v1/messages"
 
 export const imageTypes = ["image/jpeg", "image/png", "image/gif", "image/webp"] as const
@@ -25,13 +25,13 @@ export const accepts: Accepts = {
   toolResult: { Image: images, Document: documents }
 }
 
-/** The form of the ids of tool calls. */
+/** The format of tool call ids. */
 export const callIds: CallIds = { fits: (id) => /^[a-zA-Z0-9_-]+$/.test(id), unique: true }
 
-/** The provider refuses texts of nothing but white space, although its models write them. */
+/** The provider refuses blank texts, although its models write them. */
 export const isBlank = (text: string): boolean => text.trim() === ""
 
-/** What the stop reasons mean. */
+/** Stop reasons, by the provider's words. */
 export const finishReasons = {
   end_turn: "Stop",
   stop_sequence: "Stop",
@@ -49,7 +49,7 @@ const stopReasons = {
   ContentFilter: "refusal"
 } satisfies Record<Exclude<FinishReason["_tag"], "Other">, keyof typeof finishReasons>
 
-/** The stop reason of an answer; those that only another provider knows are the end of a turn. */
+/** The stop reason to write. Reasons that only other providers know become `end_turn`. */
 export const stopReason = (reason: FinishReason, own: boolean, stopSequence: string | undefined): string =>
   reason._tag === "Other"
     ? own ? reason.reason : "end_turn"
@@ -58,7 +58,7 @@ export const stopReason = (reason: FinishReason, own: boolean, stopSequence: str
     : stopReasons[reason._tag]
 
 /**
- * The passes of the model whose tokens the counts of the whole answer leave out. Those of all other kinds are in them,
- * but for what a model before a fallback spent.
+ * Passes that the provider leaves out of the total counts. The total includes all other kinds, except what a model used
+ * before a fallback.
  */
 export const passesApart: ReadonlySet<string> = new Set(["compaction", "advisor_message"])

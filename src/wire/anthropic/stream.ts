@@ -1,5 +1,5 @@
 /**
- * The events of a stream, put together to what the body of the call without streaming says. Source: Anthropic API
+ * Assembles the events of a stream into the body that the call without streaming returns. Source: Anthropic API
  * reference, "Streaming messages".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
@@ -9,29 +9,29 @@ import type { StreamDecoder, Wire } from "../Wire.ts"
 import { answerOf, contentOf, inputOf, malformed, mayCut } from "./response.ts"
 
 interface Block {
-  /** Which content of the answer this is. */
+  /** The index of the content in the answer. */
   readonly index: number
   readonly type: unknown
   readonly fields: JsonRecord
   readonly citations: Array<unknown>
-  /** The text of a text or of thinking; the summary of a compaction. */
+  /** The text, the thinking, or the summary of a compaction. */
   text: string
   signature: string
-  /** What only the provider can read of a compaction. */
+  /** The encrypted part of a compaction, which only the provider can read. */
   encrypted: string
-  /** The JSON text of an input, as far as it came. */
+  /** The JSON text of the input so far. */
   json: string
-  /** Nothing more belongs to it. */
+  /** No more events belong to this block. */
   stopped: boolean
-  /** It is whole, and was given out. */
+  /** The content is complete and its `ContentEnd` was emitted. */
   ended: boolean
 }
 
-/** An index as some servers write it; undefined when it is none. */
+/** An index as a number or, from some servers, as digits; otherwise undefined. */
 const indexOf = (value: unknown): number | undefined =>
   number(value) ?? (typeof value === "string" && /^\d{1,9}$/.test(value) ? Number(value) : undefined)
 
-// A later count replaces an earlier one, except that some gateways send zeros where they know nothing.
+// A later count replaces an earlier one, except for the zeros that some gateways send for unknown counts.
 const mergeUsage = (before: JsonRecord, after: JsonRecord): JsonRecord => {
   const merged: Record<string, unknown> = { ...before }
   for (const key in after) {
@@ -41,12 +41,12 @@ const mergeUsage = (before: JsonRecord, after: JsonRecord): JsonRecord => {
   return merged
 }
 
-// What an event says that stands at the top of the body, where it says it.
-const told = (fields: JsonRecord, ...apart: ReadonlyArray<string>): JsonRecord =>
+// The fields of an event that belong at the top of the body.
+const fieldsOf = (fields: JsonRecord, ...apart: ReadonlyArray<string>): JsonRecord =>
   Object.fromEntries(Object.entries(fields).filter(([key, value]) => value !== null && !apart.includes(key)))
 
-// Whether a call is at its end, whatever cuts the answer: a JSON object is no beginning of a longer one. A call without
-// arguments looks like one that was cut before them until something comes behind it.
+// Whether the input of a call is complete: a JSON object cannot be the beginning of a longer one. A call without
+// arguments may still get some, until another event follows.
 const isWhole = (block: Block): boolean => {
   if (!isCall(block)) return true
   const { fields, json } = block
@@ -55,7 +55,7 @@ const isWhole = (block: Block): boolean => {
 
 const isCall = ({ fields, type }: Block): boolean => type === "tool_use" && string(fields["name"]) !== undefined
 
-// The kind of the blocks to which a delta belongs; others take any block that has an input.
+// The type of block that a delta belongs to. Other deltas match any block with an input.
 const kinds: Readonly<Record<string, string>> = {
   text_delta: "text",
   citations_delta: "text",
@@ -63,13 +63,13 @@ const kinds: Readonly<Record<string, string>> = {
   compaction_delta: "compaction"
 }
 
-// The kinds of which every piece is of use; redacted thinking is whole at its start.
+// Block types that are usable in part. Redacted thinking is complete at its start.
 const pieceable: ReadonlySet<unknown> = new Set(["text", "thinking", "redacted_thinking"])
 
-// Where the text of a block stands.
+// The field that holds the text of a block.
 const textFields: Readonly<Record<string, string>> = { thinking: "thinking", compaction: "content" }
 
-// The block as the body of the call without streaming would have it.
+// The block as the call without streaming returns it.
 const wholeBlock = ({ citations, encrypted, fields, json, signature, text, type }: Block): JsonRecord | undefined => {
   switch (type) {
     case "text":
@@ -93,22 +93,22 @@ const wholeBlock = ({ citations, encrypted, fields, json, signature, text, type 
   }
 }
 
-/** A decoder of one stream to the instance `name`. */
+/** A decoder for one stream, for the instance `name`. */
 export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder => {
   let message: JsonRecord = {}
   let usage: JsonRecord = {}
   let rest: JsonRecord = {}
   let done = false
-  // Whether the arguments of a call may have gone to another one.
+  // Whether arguments may have been added to the wrong call.
   let ambiguous = false
   const blocks: Array<Block> = []
   const byIndex = new Map<number, Block>()
-  // Those that are open, oldest first; what was stopped is taken off when it comes to the top.
+  // The open blocks, oldest first. Stopped blocks are removed when they reach the top.
   const open: Array<Block> = []
   let unseen = 0
   let calls = 0
   let openCalls = 0
-  // Calls that were stopped, and of which only what comes next tells that they are whole.
+  // Stopped calls without arguments: the next event tells whether they are complete.
   let waiting: Array<Block> = []
 
   const complete = (): boolean => string(rest["stop_reason"]) !== undefined
@@ -143,7 +143,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
     const index = at ?? blocks.length
     const before = byIndex.get(index)
     if (before !== undefined && !before.stopped) {
-      // Nobody said that the call is at its end: without arguments it may be that they are still to come.
+      // This call was not stopped. Without arguments, they may still come.
       if (isCall(before) && !isWhole(before)) ambiguous = true
       stop(before, parts)
     }
@@ -183,7 +183,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
     }
   }
 
-  // The block of an event: the one that its index names, else the last that is open.
+  // The block of an event: the one with its index, otherwise the last open one.
   const named = (event: JsonRecord): Block | undefined => {
     const index = indexOf(event["index"])
     const block = index === undefined ? undefined : byIndex.get(index)
@@ -191,7 +191,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
   }
 
   const input = (block: Block | undefined, guessed: boolean, json: string, parts: Array<CompletionPart>): void => {
-    // With several calls open it is not known whose arguments these are; without any, they are no call's.
+    // With several open calls it is unknown whose arguments these are; with no open call they belong to none.
     if (block === undefined || block.type === "text" || block.type === "thinking") {
       ambiguous ||= calls > 0
       return
@@ -213,7 +213,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
     }
     if (found === undefined) return
     const kind = Object.hasOwn(kinds, type) ? kinds[type] : undefined
-    // A server that says no block is over says by the kind of its deltas that another has begun.
+    // Some servers never stop a block. A delta of another type shows that a new block has begun.
     const block = kind === undefined || kind === found.type
       ? found
       : start(indexOf(event["index"]), { type: kind }, parts)
@@ -248,11 +248,11 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
     }
   }
 
-  // Whether this is the call in which the answer was cut.
+  // Whether the answer was cut inside this call.
   const isCut = (block: Block): boolean =>
     block === blocks.at(-1) && block.type === "tool_use" && mayCut(string(rest["stop_reason"])) && !isWhole(block)
 
-  // Whether all of a block is there that will be, or what there is of it will do.
+  // Whether a block is complete, or usable as it is.
   const isThere = (block: Block): boolean =>
     block.ended || (complete() ? !isCut(block) : pieceable.has(block.type) || (block.stopped && isWhole(block)))
 
@@ -281,7 +281,7 @@ export const stream = (name: string): Wire["stream"] => (mintId): StreamDecoder 
           usage = mergeUsage(usage, object(message["usage"]))
           return
         case "message_delta":
-          rest = { ...rest, ...told(event, "type", "delta", "usage"), ...told(object(event["delta"])) }
+          rest = { ...rest, ...fieldsOf(event, "type", "delta", "usage"), ...fieldsOf(object(event["delta"])) }
           if (isObject(event["usage"])) usage = mergeUsage(usage, event["usage"])
           return
         case "message_stop":

@@ -1,5 +1,5 @@
 /**
- * The parts of an answer, written as the events of a stream. Source: Anthropic API reference, "Streaming messages".
+ * Writes the parts of an answer as the events of a stream. Source: Anthropic API reference, "Streaming messages".
  */
 import type { CompletionPart, Start } from "../../CompletionPart.ts"
 import type { CompletionResponse } from "../../CompletionResponse.ts"
@@ -16,25 +16,25 @@ const event = (type: string, fields: JsonRecord = {}): string =>
 
 const ping = event("ping")
 
-// A block that is open. Of a text or of thinking there is one at a time, of calls several.
+// An open block. Several calls may be open at once, but only one text or thinking block.
 interface Open {
   readonly block: number
   readonly kind: "text" | "thinking" | "call"
 }
 
-// Blocks of the provider's own tools, whose input comes in pieces as that of a call does.
+// Blocks of server tools, whose input is streamed like that of a tool call.
 const hasInput = (block: JsonRecord): boolean => typeof block["type"] === "string" && block["type"].endsWith("tool_use")
 
 /** Writes one stream. */
 export const streamEncoder: Server["stream"] = (asked, stamp) => {
   let begun = false
   let blocks = 0
-  // By the index of their content.
+  // The open blocks, by the index of their content.
   const open = new Map<number, Open>()
-  // The content whose text or thinking goes on.
+  // The index of the content whose text or thinking is open.
   let current: number | undefined
-  // Contents of which something was written.
-  const told = new Set<number>()
+  // The contents whose block was begun.
+  const started = new Set<number>()
 
   const begin = ({ id, model }: { readonly id?: string; readonly model?: string }): Array<string> => {
     if (begun) return []
@@ -65,7 +65,7 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
     return [event("content_block_stop", { index: found.block })]
   }
 
-  // Ends the text or thinking that goes on: clients expect one after the other.
+  // Closes the open text or thinking block, because clients expect one block after the other.
   const settle = (): Array<string> => current === undefined ? [] : stop(current)
 
   const grow = (content: number, kind: "text" | "thinking", text: string): Array<string> => {
@@ -75,7 +75,7 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
     const ended = settle()
     open.set(content, { block: blocks, kind })
     current = content
-    told.add(content)
+    started.add(content)
     const begin = start(
       kind === "text" ? { type: "text", text: "" } : { type: "thinking", thinking: "", signature: "" }
     )
@@ -97,7 +97,7 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
     ]
   }
 
-  // What a block of a content says besides the text that went before.
+  // The deltas of a block that follow its text.
   const complete = (content: number, block: JsonRecord): Array<string> => {
     const found = open.get(content)!.block
     switch (block["type"]) {
@@ -113,12 +113,12 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
   }
 
   const end = (index: number, content: Message.AssistantContent): Array<string> => {
-    if (content._tag === "ToolCall" && told.has(index)) return stop(index)
+    if (content._tag === "ToolCall" && started.has(index)) return stop(index)
     const all = blocksOf(content)
-    if (!told.has(index)) return all.flatMap(whole)
-    // Of reasoning, the first block is the one whose text was written; what stands besides it follows.
-    const own = all.findIndex(({ type }) => type === "text" || type === "thinking")
-    const finished = open.has(index) && own >= 0 ? complete(index, all[own]!) : []
+    if (!started.has(index)) return all.flatMap(whole)
+    // The first text or thinking block was streamed already. The other blocks follow it.
+    const streamed = all.findIndex(({ type }) => type === "text" || type === "thinking")
+    const finished = open.has(index) && streamed >= 0 ? complete(index, all[streamed]!) : []
     const rest = all.filter(({ type }) => type !== "text" && type !== "thinking")
     return [...finished, ...stop(index), ...rest.flatMap(whole)]
   }
@@ -142,7 +142,7 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
       case "ToolCallStart": {
         const ended = settle()
         open.set(part.index, { block: blocks, kind: "call" })
-        told.add(part.index)
+        started.add(part.index)
         return [...ended, start({ type: "tool_use", id: part.id, name: part.name, input: {} })]
       }
       case "ToolCallDelta": {

@@ -1,5 +1,5 @@
 /**
- * How much a model thinks, in the words that it takes. Source: Anthropic API reference, "Extended thinking", "Adaptive
+ * The thinking settings that each model supports. Source: Anthropic API reference, "Extended thinking", "Adaptive
  * thinking", "Effort".
  */
 import type { Reasoning } from "../../Completion.ts"
@@ -20,17 +20,17 @@ export type Thinking =
 
 type Effort = Models.Effort
 
-/** The efforts that the wire has words for. */
+/** The efforts that the wire supports. */
 export type SentEffort = Exclude<Effort, "none" | "minimal">
 
-/** What is sent for a `reasoning`. */
+/** The fields to send for a `reasoning`. */
 export interface Thought {
   readonly thinking?: Thinking | undefined
   readonly effort?: SentEffort | undefined
   readonly warnings: ReadonlyArray<Warning>
 }
 
-// The tokens that stand for an effort on models that take a budget, and the other way round.
+// The budgets that correspond to efforts, for models that take one or the other.
 const budgets = [
   ["minimal", 1024],
   ["low", 4096],
@@ -44,7 +44,7 @@ const budgetOf = (effort: Effort): number => budgets.find(([name]) => name === e
 
 const effortOf = (budget: number): Effort => budgets.find(([, tokens]) => budget <= tokens)?.[0] ?? "max"
 
-// Without rules of its own a model is sent what was asked for; the wire has no word for "minimal".
+// For an unknown model the effort is sent as requested. The wire has no word for "minimal".
 const sent = (effort: Effort | undefined): SentEffort | undefined =>
   effort === undefined || effort === "none" ? undefined : effort === "minimal" ? "low" : effort
 
@@ -55,7 +55,7 @@ const warning = (field: "effort" | "budgetTokens", description: string): Warning
 
 const nothing: Thought = { warnings: [] }
 
-// What differs from what the model does by itself.
+// The display setting is only sent when it differs from the model's default.
 const display = (summary: boolean | undefined, rules: Models.Rules): { readonly display?: Display } => {
   if (summary === undefined) return {}
   const wanted = summary ? "summarized" : "omitted"
@@ -84,11 +84,11 @@ const adaptive = ({ budgetTokens, effort, summary }: Reasoning, rules: Models.Ru
   const asked = effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens))
   const taken = asked && sent(Models.nearestEffort(rules, asked))
   const warnings = effort === undefined && budgetTokens !== undefined
-    ? [warning("budgetTokens", `sent as effort ${taken ?? "of the model's own"}: the model takes no budget`)]
+    ? [warning("budgetTokens", `sent as effort ${taken ?? "of the model's own"}: the model does not support a budget`)]
     : effort !== undefined && taken !== effort
-    ? [warning("effort", taken === undefined ? "left out: the model takes no effort" : `sent as ${taken}`)]
+    ? [warning("effort", taken === undefined ? "left out: the model does not support an effort" : `sent as ${taken}`)]
     : []
-  // A wish to see the thinking does not turn it on.
+  // Asking for a summary does not turn thinking on.
   const thinks = asked !== undefined || rules.thinksByDefault === true
   const shown = display(summary, rules)
   return {
@@ -105,7 +105,7 @@ const enabled = ({ budgetTokens, effort, summary }: Reasoning, rules: Models.Rul
   if (asked === undefined) return nothing
   const field = budgetTokens === undefined ? "effort" : "budgetTokens"
   const { maximum = Infinity, minimum = 1 } = rules.thinkingBudget ?? {}
-  // The budget is a part of the limit of the answer, and leaves something for it.
+  // The budget is part of the output limit and must leave room for the answer.
   const budget = Math.floor(Math.min(Math.max(asked, minimum), maximum, maxTokens - 1))
   if (budget < minimum) {
     return { warnings: [warning(field, `left out: maxTokens leaves less than ${minimum} tokens to think`)] }
@@ -123,7 +123,7 @@ const enabled = ({ budgetTokens, effort, summary }: Reasoning, rules: Models.Rul
   }
 }
 
-/** What is sent for a `reasoning` to a model of these rules. */
+/** The fields to send for a `reasoning`, given the rules of the model. */
 export const think = (reasoning: Reasoning | undefined, rules: Models.Rules, maxTokens: number): Thought => {
   if (reasoning === undefined) return nothing
   const { budgetTokens, effort } = reasoning

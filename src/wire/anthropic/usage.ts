@@ -1,13 +1,12 @@
 /**
- * What an answer cost: the counts of the whole, and the passes of the model that it took. Source: Anthropic API
- * reference, "Messages", `usage.iterations`.
+ * Token usage: the total of an answer and its passes. Source: Anthropic API reference, "Messages", `usage.iterations`.
  */
 import type { Pass } from "../../CompletionResponse.ts"
 import * as TokenUsage from "../../TokenUsage.ts"
 import { array, isObject, type JsonRecord, number, object, string } from "../json.ts"
 import { passesApart } from "./shape.ts"
 
-// `input_tokens` is only what was neither read from the cache nor written to it.
+// `input_tokens` excludes the tokens that were read from the cache or written to it.
 const counts = (usage: JsonRecord, reasoningTokens: number): TokenUsage.TokenUsage => {
   const read = number(usage["cache_read_input_tokens"]) ?? 0
   const written = number(usage["cache_creation_input_tokens"]) ?? 0
@@ -26,17 +25,17 @@ const sum = (passes: ReadonlyArray<Pass>): TokenUsage.TokenUsage =>
 
 const isApart = ({ kind }: Pass): boolean => passesApart.has(kind)
 
-// How much was reasoning is told of the whole alone: it counts as the last pass's as far as that one wrote as much.
+// Reasoning tokens are only reported for the total. They are assigned to the last passes, up to the output of each.
 const withReasoning = (passes: ReadonlyArray<Pass>, reasoningTokens: number): ReadonlyArray<Pass> => {
-  let left = reasoningTokens
+  let unassigned = reasoningTokens
   return passes.toReversed().map((pass) => {
-    const own = isApart(pass) ? 0 : Math.min(left, pass.usage.outputTokens)
-    left -= own
-    return own === 0 ? pass : { ...pass, usage: { ...pass.usage, reasoningTokens: own } }
+    const reasoning = isApart(pass) ? 0 : Math.min(unassigned, pass.usage.outputTokens)
+    unassigned -= reasoning
+    return reasoning === 0 ? pass : { ...pass, usage: { ...pass.usage, reasoningTokens: reasoning } }
   }).toReversed()
 }
 
-/** What was billed: all passes together, of which the counts of the whole leave some out. */
+/** The billed usage: the sum of all passes, some of which the provider leaves out of its total. */
 export const billed = (
   usage: JsonRecord,
   answered: string | undefined
@@ -54,7 +53,7 @@ export const billed = (
   if (passes.length === 0 || (passes.length === 1 && !isApart(passes[0]!))) return { usage: whole }
   const apart = passes.filter(isApart)
   const within = sum(passes.filter((pass) => !isApart(pass)))
-  // A list that leaves out some of the whole is not all of it.
+  // If the passes add up to less than the total, the list is incomplete.
   const complete = within.inputTokens >= whole.inputTokens && within.outputTokens >= whole.outputTokens
   const all = complete
     ? withReasoning(passes, whole.reasoningTokens)
@@ -73,11 +72,11 @@ const counted: ReadonlySet<string> = new Set([
   "cost"
 ])
 
-/** What else the usage says: the service tier, the region, the speed, the uses of the provider's tools. */
+/** The other fields of the usage: the service tier, the region, the speed, the uses of server tools. */
 export const uncounted = (usage: JsonRecord): JsonRecord =>
   Object.fromEntries(Object.entries(usage).filter(([key, value]) => !counted.has(key) && value !== null))
 
-/** The counts as the provider writes them; the reading of them again gives the same. */
+/** The counts as the provider writes them. Reading them gives the same usage. */
 export const written = (usage: TokenUsage.TokenUsage): JsonRecord => ({
   input_tokens: usage.inputTokens - usage.cachedInputTokens - usage.cacheWriteTokens,
   cache_creation_input_tokens: usage.cacheWriteTokens,
@@ -92,7 +91,7 @@ export const written = (usage: TokenUsage.TokenUsage): JsonRecord => ({
   ...(usage.reasoningTokens > 0 && { output_tokens_details: { thinking_tokens: usage.reasoningTokens } })
 })
 
-/** The usage of an answer as the provider writes it, with its passes. */
+/** The usage of an answer and its passes, as the provider writes them. */
 export const billing = (usage: TokenUsage.TokenUsage, passes: ReadonlyArray<Pass> | undefined): JsonRecord => {
   if (passes === undefined || passes.length === 0) return written(usage)
   const fallback = passes.findLast(({ kind }) => kind === "fallback_message")

@@ -1,6 +1,5 @@
 /**
- * The body of an answer, written as a server does. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat
- * completion".
+ * Writes the body of an answer. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat completion".
  */
 import type { CompletionResponse, FinishReason } from "../../CompletionResponse.ts"
 import type * as Message from "../../Message.ts"
@@ -11,7 +10,7 @@ import type { Asked, Outgoing, Stamp } from "../Wire.ts"
 import { readable, reasoningDetail, urlOf, writesDetails } from "./messages.ts"
 import { type Dialect, finishWords, reasoningFields } from "./shape.ts"
 
-/** The word for an end. */
+/** The finish reason to write. */
 export const finishWord = (reason: FinishReason): string =>
   reason._tag === "Other" ? reason.reason : finishWords[reason._tag]
 
@@ -31,11 +30,14 @@ const idPrefixes = { openai: "chatcmpl-", openrouter: "gen-" } as const
 export const idOf = ({ vendor }: Dialect, id: string | undefined, { seed }: Stamp): string =>
   id ?? `${idPrefixes[vendor]}${seed}`
 
-/** The field that a server writes readable reasoning into, unless it came in another. */
+/** The field for readable reasoning, unless the reasoning came from another field. */
 export const usualField = ({ vendor }: Dialect): typeof reasoningFields[number] =>
   vendor === "openrouter" ? "reasoning" : "reasoning_content"
 
-/** The details of reasoning, where they say more than its text, or the server writes them always; `before` came earlier. */
+/**
+ * Reasoning details, when they contain more than the text or the server always sends them. `before` is the number of
+ * earlier details.
+ */
 export const detailsOf = ({ vendor }: Dialect, reasoning: ReadonlyArray<Message.Reasoning>, before = 0) =>
   vendor === "openrouter" || writesDetails(reasoning)
     ? reasoning.flatMap(({ content }) => content).map((part, index) => reasoningDetail(part, before + index))
@@ -51,27 +53,27 @@ const reasoningOf = (dialect: Dialect, reasoning: ReadonlyArray<Message.Reasonin
   }
 }
 
-/** An image of an answer. */
+/** An image in an answer. */
 export const imageOf = ({ source }: Message.Image) => ({ type: "image_url", image_url: { url: urlOf(source) } })
 
-/** What a block of a server of this wire holds: audio. */
+/** The audio in a block of this wire. */
 export const audioOf = ({ block }: Message.ProviderBlock): JsonRecord | undefined =>
   isObject(block["audio"]) ? block["audio"] : undefined
 
-/** What an answer of this wire said besides, where it stood. */
+/** The metadata of an answer from this wire, in its original places. */
 export const besides = ({ metadata = {}, provider }: CompletionResponse) => {
-  const said = object(metadata[provider])
+  const fields = object(metadata[provider])
   const pick = (...names: ReadonlyArray<string>): JsonRecord =>
-    Object.fromEntries(names.flatMap((name) => said[name] === undefined ? [] : [[name, said[name]]]))
+    Object.fromEntries(names.flatMap((name) => fields[name] === undefined ? [] : [[name, fields[name]]]))
   return {
     body: pick("service_tier", "system_fingerprint", "citations", "search_results"),
     choice: pick("logprobs", "native_finish_reason"),
     message: pick("annotations"),
-    refusal: string(said["refusal"])
+    refusal: string(fields["refusal"])
   }
 }
 
-/** A call; Google's compatible server has a place for its signature. */
+/** A tool call. Google's compatible server has a field for its signature. */
 export const callOf = (
   { id, name, signature }: { readonly id: string; readonly name: string; readonly signature?: string },
   args: string

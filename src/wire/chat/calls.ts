@@ -1,13 +1,15 @@
 /**
- * The tool calls of a stream, put together from their fragments.
- *
- * Servers number calls from 0, number them all 0, or not at all; give an id once, with every fragment, or never; repeat
- * names, or do not. What remains uncertain is never a call: `doubt` says why.
+ * Assembles the tool calls of a stream from their fragments. Servers number calls from 0, number them all 0, or do not
+ * number them; send an id once, with every fragment, or never; and some repeat names. When a call remains uncertain, it
+ * must not run: `doubt` says why.
  */
 import { isObject, type JsonRecord, number, object, string } from "../json.ts"
 import { signatureOf } from "./response.ts"
 
-/** Whether the text so far is one whole JSON object, told letter by letter, so that a long text is read once. */
+/**
+ * Whether the text so far is a complete JSON object. It is scanned character by character, so that a long text is read
+ * only once.
+ */
 interface Scan {
   depth: number
   inText: boolean
@@ -34,63 +36,64 @@ const scanText = (scan: Scan, text: string): void => {
   }
 }
 
-/** A call as far as it came. */
+/** A call so far. */
 export interface Call {
-  /** Its place among the answer's calls, from which an id is made where none comes. */
+  /** The position among the calls of the answer, from which a missing id is made. */
   readonly position: number
-  /** The number that the server gave it. */
+  /** The server's index of the call. */
   readonly slot: number | undefined
   id: string | undefined
   name: string
   arguments: string
   signature: string | undefined
   readonly scan: Scan
-  /** The call that stood at this place before it. */
+  /** The earlier call with the same index. */
   readonly before: Call | undefined
-  /** Nothing can be added any more. */
+  /** The call is complete, and its `ContentEnd` was emitted. */
   ended: boolean
 }
 
-/** Whether a call's arguments have begun, and not ended: they are not JSON. */
+/** Whether the arguments have begun but are not complete JSON yet. */
 export const isOpen = (call: Call): boolean => call.scan.state === "open"
 
 /** What a fragment adds to a call. */
 export interface Added {
   readonly call: Call
   readonly isNew: boolean
-  /** The piece of its arguments. */
+  /** The piece of the arguments in this fragment. */
   readonly piece: string
 }
 
-// Servers write arguments as pieces of a text, as the whole value, or as null for none.
+// Servers send arguments as pieces of a text, as a complete value, or as null when there are none.
 const argumentsText = (value: unknown): string =>
   typeof value === "string" ? value : value === undefined || value === null ? "" : JSON.stringify(value)
 
-/** An index; some servers write its digits. */
+/** An index as a number or, from some servers, as digits. */
 export const indexOf = (index: unknown): number | undefined =>
   number(index) ?? (typeof index === "string" && /^\d{1,9}$/.test(index) ? Number(index) : undefined)
 
-// A literal null stands for no arguments, or for some that are still to come. Long texts are not looked at.
+// A literal null stands for no arguments, or for arguments that follow later. Longer texts are not trimmed, which would
+// be slow.
 const isNull = (call: Call): boolean => call.arguments.length < 16 && call.arguments.trim() === "null"
 
-/** Whether nothing of a call's arguments came. */
+/** Whether a call has no arguments so far. */
 export const isEmpty = (call: Call): boolean => call.scan.state === "blank" || isNull(call)
 
-/** Whether all of a call's arguments came, as far as their text tells. */
+/** Whether the arguments are a complete JSON object. */
 export const isWhole = (call: Call): boolean => call.scan.state === "whole"
 
 const isText = (piece: string): boolean => piece.trim() !== ""
 
-// Whether a fragment that comes to the place of a call begins another one: a call has one name, and arguments end.
+// Whether a fragment with the index of an existing call begins a new call: a call has one name, and its arguments end.
 const begins = (call: Call, id: string | undefined, name: string | undefined, piece: string): boolean => {
   if (name === undefined || call.name === "") return false
   if (name !== call.name) return true
-  // What came without an id has it now.
+  // The same call, whose id comes only now.
   if (id !== undefined && call.id === undefined && isEmpty(call)) return false
   const whole = isWhole(call)
-  // Some servers repeat the name with every fragment, and the whole call at its end.
+  // Some servers repeat the name with every fragment, and the complete call at the end.
   if (id === undefined || call.id === undefined) return whole && isText(piece) && piece !== call.arguments
-  // Others give every fragment of one call a new id.
+  // Some servers send a new id with every fragment of one call.
   return id !== call.id && (whole || !isText(piece))
 }
 
@@ -128,11 +131,11 @@ export const make = () => {
     return call
   }
 
-  // The call that a fragment belongs to: by its id where that is known at this place, else by its place.
+  // The call of a fragment: by id if a call with this index has it, otherwise by index.
   const find = (slot: number | undefined, id: string | undefined): Call | undefined => {
-    const known = id === undefined ? undefined : ids.get(id)
-    return known !== undefined && (slot === undefined || known.slot === slot)
-      ? known
+    const byId = id === undefined ? undefined : ids.get(id)
+    return byId !== undefined && (slot === undefined || byId.slot === slot)
+      ? byId
       : slot === undefined
       ? last
       : slots.get(slot)
@@ -141,7 +144,7 @@ export const make = () => {
   return {
     calls: calls as ReadonlyArray<Call>,
 
-    /** Takes in a fragment; undefined when it adds nothing. */
+    /** Adds a fragment; undefined when it changes nothing. */
     add: (fragment: JsonRecord): Added | undefined => {
       const made = object(fragment["function"])
       const slot = indexOf(fragment["index"])
@@ -156,11 +159,11 @@ export const make = () => {
       if (call.name === "" && name !== undefined) call.name = name
       if (call.id === undefined && id !== undefined) call.id = id
       call.signature ??= signatureOf(fragment)
-      // The whole call once more.
+      // The complete call was repeated.
       if (!isNew && name !== undefined && isWhole(call) && piece === call.arguments) return undefined
       if (isText(piece)) {
         if (call.ended) doubtful(call)
-        // A fragment that names neither could have been meant for the call that has no arguments yet.
+        // Without id and name, this fragment may belong to the earlier call that has no arguments yet.
         if (!isNew && call.before !== undefined && isEmpty(call.before) && id !== call.id) doubtful(call)
       }
       if (isNull(call) && isText(piece)) {
@@ -171,17 +174,17 @@ export const make = () => {
       return { call, isNew, piece }
     },
 
-    /** Whether every fragment so far belongs to one call for sure. */
+    /** Whether all fragments so far could be assigned with certainty. */
     certain: (): boolean => doubt === undefined,
 
-    /** Why it is not certain what was called, once the answer is complete. */
+    /** Why the calls are uncertain, once the answer is complete. */
     doubt: (): string | undefined => {
       for (const call of calls) {
-        // Fragments of one call, or calls of which one has no arguments.
+        // These may be fragments of one call, or one of the calls lacks its arguments.
         if (call.before?.name === call.name && (isEmpty(call) || isEmpty(call.before))) doubtful(call)
-        // Arguments of a call that nobody named are missing elsewhere.
+        // Arguments without a name belong to another call, which lacks them.
         if (call.name === "" && !isEmpty(call) && call.arguments !== "{}") {
-          doubt ??= "the stream holds arguments of a call that has no name"
+          doubt ??= "the stream contains arguments of a call without a name"
         }
       }
       return doubt
@@ -191,7 +194,7 @@ export const make = () => {
 
 export type Calls = ReturnType<typeof make>
 
-/** The fragments of calls in a delta, the older form of a single one included. */
+/** The fragments of calls in a delta, including the legacy `function_call`. */
 export const fragmentsOf = (delta: JsonRecord): ReadonlyArray<JsonRecord> => {
   const fragments = Array.isArray(delta["tool_calls"]) ? delta["tool_calls"].filter(isObject) : []
   const legacy = delta["function_call"]

@@ -1,6 +1,6 @@
 /**
- * How servers of Chat Completions fail: OpenAI, OpenRouter, and all that are compatible with them. Sources: OpenAI API,
- * "Error codes", "Rate limits"; OpenRouter, "Errors and debugging", "Limits".
+ * Failures of Chat Completions: OpenAI, OpenRouter, and compatible servers. Sources: OpenAI API, "Error codes", "Rate
+ * limits"; OpenRouter, "Errors and debugging", "Limits".
  */
 import * as Duration from "effect/Duration"
 import { capacity, client, errorUnder, failures as make, overloaded, usualMessage } from "../failure.ts"
@@ -14,7 +14,7 @@ import type { Failures, HeaderMap, MessageRule } from "../Wire.ts"
 // Errors
 // ---------------------------------------------------------------------------------------------------------------------
 
-// The error may stand in a choice, and so may the word that there was one.
+// Some servers put the error, or a finish reason for it, into a choice.
 const errorIn: Failures["errorIn"] = (body) => {
   const outer = object(Array.isArray(body) ? body[0] : body)
   const choice = object(array(outer["choices"])[0])
@@ -24,7 +24,7 @@ const errorIn: Failures["errorIn"] = (body) => {
       : undefined)
 }
 
-// An upstream's own body, as a router hands it on.
+// The upstream's own body, which a router passes on.
 const parsed = (text: string): JsonRecord => {
   const body = text.trimStart().startsWith("{") ? parseJson(text) : undefined
   return errorIn(body) ?? object(body)
@@ -34,7 +34,7 @@ const messageOf = (error: JsonRecord, depth = 0): string | undefined => {
   const metadata = object(error["metadata"])
   const raw = string(metadata["raw"])
   if (raw === undefined) return usualMessage(error)
-  // A router may stand behind a router, but not without end.
+  // Routers may stand in front of each other, so the depth is limited.
   const upstream = (depth < 4 ? messageOf(parsed(raw), depth + 1) : undefined) ?? raw
   const from = string(metadata["provider_name"])
   return `${from === undefined ? "" : `${from}: `}${upstream}`
@@ -66,7 +66,7 @@ const epoch = Hints.family((_, figure) => `x-ratelimit-${figure}`, { requests: "
   return at === undefined ? undefined : at - now
 })
 
-// Other values are no headers, and an object may have a `toString` that is no function.
+// Ignores values that are not texts or numbers: `toString` may be anything in parsed JSON.
 const lowerCased = (headers: JsonRecord): HeaderMap =>
   Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
@@ -132,14 +132,14 @@ const words: Failures["words"] = {
   API_KEY_INVALID: client("Authentication")
 }
 
-/** OpenAI and all that are compatible with it. */
+/** OpenAI and compatible servers. */
 export const failures: Failures = make({
   ...shared,
   words,
   messages: [OpenAi.requestTooLarge, OpenAi.tooLong, OpenAi.unsupported]
 })
 
-// Source: OpenRouter, "Errors and debugging", the values of `error_type`; `unmapped` leaves it to the status.
+// Source: OpenRouter, "Errors and debugging", the values of `error_type`. With `unmapped`, the status decides.
 const routerWords: Failures["words"] = {
   ...words,
   max_tokens_exceeded: client("ContextWindow"),

@@ -1,17 +1,18 @@
 /**
- * Puts together what a stream says that the vocabulary has no place for: log probabilities, annotations, other choices.
+ * Collects the fields of a stream without a counterpart in the vocabulary: log probabilities, annotations, other
+ * choices.
  */
 import { isObject, type JsonRecord, object, put, string } from "../json.ts"
 import { indexOf } from "./calls.ts"
 
-// What is nested more deeply is taken as it comes.
+// Deeper values are replaced, not merged.
 const deepest = 8
 
 /** Adds the fields of a piece: lists grow, objects are merged, everything else is replaced. */
 export const gather = (whole: Record<string, unknown>, piece: JsonRecord, depth = 0): void => {
   for (const key in piece) {
     const value = piece[key]
-    // A key `__proto__` is a field like any other, and no way to what all objects share.
+    // `__proto__` is an ordinary key in JSON; it must not reach the prototype.
     const before = Object.hasOwn(whole, key) ? whole[key] : undefined
     if (value === undefined || value === null) continue
     if (Array.isArray(before) && Array.isArray(value)) { for (const item of value) before.push(item) }
@@ -21,7 +22,7 @@ export const gather = (whole: Record<string, unknown>, piece: JsonRecord, depth 
   }
 }
 
-// The fields whose text comes in pieces.
+// Fields whose text is streamed in pieces.
 const inPieces: ReadonlySet<string> = new Set([
   "content",
   "reasoning",
@@ -32,11 +33,11 @@ const inPieces: ReadonlySet<string> = new Set([
   "data"
 ])
 
-// Adds a delta of a message. A list of numbered items goes on with the last of them, or has another.
+// Adds a delta of a message. An item of a numbered list continues the last one, if it has the same number.
 const extend = (whole: Record<string, unknown>, piece: JsonRecord, depth = 0): void => {
   for (const key in piece) {
     const value = piece[key]
-    // A key `__proto__` is a field like any other, and no way to what all objects share.
+    // `__proto__` is an ordinary key in JSON; it must not reach the prototype.
     const before = Object.hasOwn(whole, key) ? whole[key] : undefined
     if (value === undefined || value === null) continue
     if (typeof value === "string" && inPieces.has(key)) put(whole, key, `${string(before) ?? ""}${value}`)
@@ -59,7 +60,7 @@ const extend = (whole: Record<string, unknown>, piece: JsonRecord, depth = 0): v
   }
 }
 
-/** The choices besides the first, as the call without streaming has them. */
+/** The choices after the first, as the call without streaming returns them. */
 export const gatherChoices = () => {
   const choices = new Map<
     number,

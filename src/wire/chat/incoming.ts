@@ -1,5 +1,5 @@
 /**
- * The messages of a client's request, in the words of the vocabulary. Source: OpenAI API reference, "Chat".
+ * Reads the messages of a client's request. Source: OpenAI API reference, "Chat".
  */
 import * as Result from "effect/Result"
 import type * as Message from "../../Message.ts"
@@ -12,7 +12,7 @@ import { audioTypes, fileTypes } from "./shape.ts"
 const refused = (reason: Refused["reason"], description: string) =>
   Result.fail<Refused>({ _tag: "Refused", reason, description })
 
-/** The cache mark on a content or a tool. */
+/** The cache mark of a content or a tool. */
 export const cacheOf = (part: JsonRecord): { readonly cache?: Message.CacheHint } => {
   const mark = part["cache_control"]
   if (!isObject(mark)) return {}
@@ -27,7 +27,7 @@ const textOf = (part: JsonRecord): string => string(part["text"]) ?? string(part
 
 const extension = /\.([a-z0-9]{1,8})(?:[?#]|$)/i
 
-// Some providers want the type of what a URL points to, and clients give none: its extension tells.
+// Some providers require the media type of a URL, and clients do not send one: it is inferred from the extension.
 const source = (url: unknown): Message.Source => {
   const found = sourceOf(string(url) ?? "")
   if (found._tag !== "Url") return found
@@ -110,7 +110,7 @@ const assistantMessage = (message: JsonRecord, vendor: string): Message.Assistan
   const audio = object(message["audio"])
   return {
     _tag: "Assistant",
-    // What only a provider can read is this wire's own.
+    // Encrypted reasoning and blocks can only be read by this wire's provider.
     provider: vendor,
     content: [
       ...reasoningOf(message),
@@ -138,7 +138,7 @@ const toolResult = (message: JsonRecord, names: ReadonlyMap<string, string>): Me
         ? { _tag: "Image", source: source(object(part["image_url"])["url"]) }
         : { _tag: "Text", text: textOf(part) }
     ),
-    // The mark of a result stands on its last part.
+    // The mark of a result is on its last part.
     ...(only !== undefined && cacheOf(parts.at(-1) ?? only))
   }
 }
@@ -148,16 +148,16 @@ const systemMessages = (message: JsonRecord): ReadonlyArray<Message.System> =>
 
 const roles = "Supported values are: 'system', 'assistant', 'user', 'tool', and 'developer'."
 
-/** The messages of a request; the results of a turn, and what the user says behind them, are one message. */
+/** The messages of a request. The results of a turn and the user's text after them become one message. */
 export const messagesFrom = (
-  given: ReadonlyArray<unknown>,
+  incoming: ReadonlyArray<unknown>,
   vendor: string
 ): Result.Result<ReadonlyArray<Message.Message>, Refused> =>
   Result.gen(function*() {
     const names = new Map<string, string>()
     const messages: Array<Message.Message> = []
     let results: Array<Message.UserContent> | undefined
-    for (const [index, message] of given.map(object).entries()) {
+    for (const [index, message] of incoming.map(object).entries()) {
       const where = `messages[${index}]`
       switch (message["role"]) {
         case "tool":

@@ -1,14 +1,20 @@
 /**
- * The messages of a request. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Reasoning tokens".
+ * Writes the messages of a request. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Reasoning
+ * tokens".
  */
 import type * as Message from "../../Message.ts"
+import type { Overrides } from "../../Models.ts"
 import { cacheControl, callArguments, decodeText, present, resultText } from "../encode.ts"
 import { object, string } from "../json.ts"
 import { audioFormats, detailsField, type Dialect, reasoningFields } from "./shape.ts"
 
-/** Who asks: a dialect, under the name of an instance. */
+/** The client side of a dialect, for one instance. */
 export interface Speaker extends Dialect {
   readonly name: string
+  /** The service's name in the tables of models; the name of the instance unless given. */
+  readonly service?: string | undefined
+  /** Overrides of the built-in rules for models. */
+  readonly models?: Overrides | undefined
 }
 
 const dataUrl = (source: Message.Base64): string => `data:${source.mediaType};base64,${source.data}`
@@ -30,13 +36,21 @@ const file = ({ source, title }: Message.Document) => {
   }
 }
 
-const inputAudio = (source: Message.Source) => {
-  // Anything but data was refused before, and so was, where it matters, any other format.
+const inputAudio = (source: Message.Source, plain: boolean) => {
+  // `accepts` was checked before: only base64 gets here, in a supported format where that matters.
   const { data, mediaType } = source as Message.Base64
-  return { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
+  return plain ? data : { data, format: (audioFormats[mediaType] ?? mediaType.split("/")[1]) as "wav" | "mp3" }
 }
 
-const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => {
+// Mistral's own format.
+const document = ({ source, title }: Message.Document) => ({
+  type: "document_url",
+  document_url: urlOf(source),
+  ...present("document_name", title)
+} as const)
+
+const userPart = (dialect: Dialect, content: Exclude<Message.UserContent, Message.ToolResult>) => {
+  const mistral = dialect.media === "mistral"
   switch (content._tag) {
     case "Text":
       return { type: "text", text: content.text } as const
@@ -46,19 +60,21 @@ const userPart = (content: Exclude<Message.UserContent, Message.ToolResult>) => 
         image_url: { url: urlOf(content.source), ...present("detail", content.detail) }
       } as const
     case "Audio":
-      return { type: "input_audio", input_audio: inputAudio(content.source) } as const
+      return { type: "input_audio", input_audio: inputAudio(content.source, mistral) } as const
     case "Video":
       return { type: "video_url", video_url: { url: urlOf(content.source) } } as const
     case "Document":
       return isPlainText(content.source)
         ? { type: "text", text: decodeText(content.source.data) } as const
+        : mistral && content.source._tag !== "FileId"
+        ? document(content)
         : { type: "file", file: file(content) } as const
   }
 }
 
 type Marked = ReturnType<typeof cacheControl>
 
-/** The cache mark of a content, where the server knows them. */
+/** The cache mark of a content, if the server supports it. */
 export const mark = (dialect: Dialect, content: { readonly cache?: Message.CacheHint }): Marked =>
   dialect.cacheMarks ? cacheControl(content) : {}
 
@@ -70,7 +86,7 @@ const textPart = (dialect: Dialect, text: string, marked: { readonly cache?: Mes
   ...mark(dialect, marked)
 })
 
-// A single text without a mark goes as a plain string, which every server takes.
+// A single text without a mark is sent as a plain string, which every server accepts.
 const contentOf = <Part extends { readonly type: string } & Marked>(parts: ReadonlyArray<Part | TextPart>) => {
   const [first] = parts
   return parts.length === 1 && first?.type === "text" && "text" in first && first.cache_control === undefined
@@ -79,7 +95,7 @@ const contentOf = <Part extends { readonly type: string } & Marked>(parts: Reado
 }
 
 const toolMessage = (dialect: Dialect) => (result: Message.ToolResult) => {
-  // Other contents were refused before.
+  // `accepts` excludes other contents.
   const texts = result.content.flatMap((item) => item._tag === "Text" || item._tag === "Json" ? [resultText(item)] : [])
   return {
     role: "tool",
@@ -88,7 +104,7 @@ const toolMessage = (dialect: Dialect) => (result: Message.ToolResult) => {
   } as const
 }
 
-/** A part of reasoning as one of the details that OpenRouter and others give and take. */
+/** A part of reasoning in the format of `reasoning_details`, which OpenRouter and others send and accept. */
 export const reasoningDetail = (part: Message.ReasoningPart, position: number) => {
   const common = { id: part.id ?? null, format: part.format ?? null, index: part.index ?? position }
   switch (part._tag) {
@@ -106,7 +122,7 @@ export const reasoningDetail = (part: Message.ReasoningPart, position: number) =
 export const readable = (parts: ReadonlyArray<Message.ReasoningPart>): string =>
   parts.flatMap((part) => part._tag === "Text" || part._tag === "Summary" ? [part.text] : []).join("\n")
 
-// Only details can hold a signature, or what the provider alone can read.
+// Only details can carry a signature or encrypted data.
 const isSealed = (part: Message.ReasoningPart): boolean =>
   part._tag === "Encrypted" || part._tag === "Redacted" || (part._tag === "Text" && part.signature !== undefined)
 
@@ -116,7 +132,7 @@ const isNumbered = ({ format, id, index }: Message.ReasoningPart): boolean =>
 const plainField = (reasoning: ReadonlyArray<Message.Reasoning>) =>
   reasoningFields.find((name) => name === reasoning[0]?.field)
 
-/** Whether reasoning came as details, which say more than its text. */
+/** Whether the reasoning came as details, which contain more than its text. */
 export const writesDetails = (reasoning: ReadonlyArray<Message.Reasoning>): boolean => {
   const parts = reasoning.flatMap(({ content }) => content)
   return reasoning[0]?.field === detailsField || parts.some(isSealed)
@@ -126,7 +142,7 @@ export const writesDetails = (reasoning: ReadonlyArray<Message.Reasoning>): bool
 const reasoningOf = (dialect: Dialect, contents: ReadonlyArray<Message.AssistantContent>) => {
   const reasoning = contents.filter((content) => content._tag === "Reasoning")
   const parts = reasoning.flatMap(({ content }) => content)
-  if (dialect.reasoning === "none" || parts.length === 0) return {}
+  if (dialect.reasoning === "none" || dialect.reasoning === "content" || parts.length === 0) return {}
   const plain = plainField(reasoning)
   const inDetails = dialect.reasoning === "details" || writesDetails(reasoning)
   const text = dialect.reasoning === "field" && (plain !== undefined || !inDetails) ? readable(parts) : ""
@@ -136,7 +152,7 @@ const reasoningOf = (dialect: Dialect, contents: ReadonlyArray<Message.Assistant
   }
 }
 
-// What a server's own answer held besides goes back verbatim, except for audio, of which it wants no more than the id.
+// The other fields of a server's own answer go back unchanged. Of audio, the server only accepts the id.
 const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
   Object.fromEntries(
     blocks.flatMap(({ block }) => Object.entries(block)).map(([key, value]) => {
@@ -145,34 +161,54 @@ const ownFields = (blocks: ReadonlyArray<Message.ProviderBlock>): object =>
     })
   )
 
-const assistantMessages = (speaker: Speaker, message: Message.Assistant) => {
-  const native = message.provider === undefined || message.provider === speaker.name
-  const parts = message.content.flatMap((content) =>
-    content._tag === "Text" && content.text !== "" ? [textPart(speaker, content.text, content)] : []
+export interface ThinkingPart extends Marked {
+  readonly type: "thinking"
+  readonly thinking: ReadonlyArray<{ readonly type: "text"; readonly text: string }>
+}
+
+// Reasoning as a part of the content, in Mistral's format.
+const thinkingPart = ({ content }: Message.Reasoning): ThinkingPart => ({
+  type: "thinking",
+  thinking: content.flatMap((part) =>
+    part._tag === "Text" || part._tag === "Summary" ? [{ type: "text", text: part.text } as const] : []
   )
+})
+
+const assistantPart = (speaker: Speaker, native: boolean) =>
+(
+  content: Message.AssistantContent
+): ReadonlyArray<TextPart | ThinkingPart> => {
+  if (content._tag === "Text") return content.text === "" ? [] : [textPart(speaker, content.text, content)]
+  return content._tag === "Reasoning" && native && speaker.reasoning === "content" ? [thinkingPart(content)] : []
+}
+
+const assistantMessages = (speaker: Speaker, message: Message.Assistant, reasoningInTurns: boolean) => {
+  const native = message.provider === undefined || message.provider === speaker.name
+  const parts = message.content.flatMap(assistantPart(speaker, native))
   const calls = message.content.filter((content) => content._tag === "ToolCall")
   const reasoning = native ? reasoningOf(speaker, message.content) : {}
   const blocks = message.content.filter((content) => content._tag === "ProviderBlock")
-    // What has a type is an item of the Responses API, which has no place in a message.
+    // A block with a type is an item of the Responses API, which a message cannot contain.
     .filter(({ block, provider }) => provider === speaker.name && block["type"] === undefined)
   const encoded = {
     role: "assistant",
     ...(parts.length > 0 && { content: contentOf(parts) }),
+    ...(reasoningInTurns && { reasoning_content: "" }),
     ...reasoning,
     ...(calls.length > 0 && {
       tool_calls: calls.map((call) => ({
         id: call.id,
         type: "function",
         function: { name: call.name, arguments: JSON.stringify(callArguments(call.arguments)) },
-        // Google's compatible server refuses a call without the signature that it gave it.
+        // Google's compatible server refuses a call without its signature.
         ...(native && call.signature !== undefined && speaker.reasoning === "field"
           && { extra_content: { google: { thought_signature: call.signature } } })
       } as const))
     }),
     ...ownFields(blocks)
   } as const
-  // Servers refuse a message of reasoning alone.
-  return parts.length > 0 || calls.length > 0 || blocks.length > 0 ? [encoded] : []
+  // Servers refuse a message that contains only reasoning.
+  return parts.some((part) => part.type === "text") || calls.length > 0 || blocks.length > 0 ? [encoded] : []
 }
 
 const userMessages = (dialect: Dialect, message: Message.User) => {
@@ -180,9 +216,9 @@ const userMessages = (dialect: Dialect, message: Message.User) => {
   const parts = message.content.flatMap((content) =>
     content._tag === "ToolResult" || (content._tag === "Text" && content.text === "")
       ? []
-      : [{ ...userPart(content), ...mark(dialect, content) }]
+      : [{ ...userPart(dialect, content), ...mark(dialect, content) }]
   )
-  // The results of a turn stand directly behind its calls.
+  // The results of a turn must directly follow its calls.
   return [
     ...results.map(toolMessage(dialect)),
     ...(parts.length > 0 ? [{ role: "user", content: contentOf(parts) } as const] : [])
@@ -193,14 +229,14 @@ const userMessages = (dialect: Dialect, message: Message.User) => {
 export const systemMessages = (dialect: Dialect, text: string, marked: { readonly cache?: Message.CacheHint }) =>
   text === "" ? [] : [{ role: "system", content: contentOf([textPart(dialect, text, marked)]) } as const]
 
-/** A message as the messages that say it. */
-export const messagesOf = (speaker: Speaker) => (message: Message.Message) => {
+/** The messages to send for one message. */
+export const messagesOf = (speaker: Speaker, reasoningInTurns: boolean) => (message: Message.Message) => {
   switch (message._tag) {
     case "System":
       return systemMessages(speaker, message.content, message)
     case "User":
       return userMessages(speaker, message)
     case "Assistant":
-      return assistantMessages(speaker, message)
+      return assistantMessages(speaker, message, reasoningInTurns)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A failure as a server of this wire writes it: such that a client reads the same tag and reason, where the wire has words
- * for them. Sources: OpenAI API, "Error codes"; OpenRouter, "Errors and debugging".
+ * Writes a failure, so that a client reads the same tag and reason if the wire can express them. Sources: OpenAI API,
+ * "Error codes"; OpenRouter, "Errors and debugging".
  */
 import * as Duration from "effect/Duration"
 import type { LLMError } from "../../LLMError.ts"
@@ -8,7 +8,7 @@ import type { JsonRecord } from "../json.ts"
 import type { Refusal, Stamp } from "../Wire.ts"
 import type { Dialect } from "./shape.ts"
 
-/** A status with OpenAI's type and code, and OpenRouter's type of an error. */
+/** A status, OpenAI's type and code, and OpenRouter's error type. */
 type Words = readonly [status: number, type: string, code: string | null, errorType: string]
 
 const invalid: Words = [400, "invalid_request_error", null, "invalid_request"]
@@ -39,7 +39,7 @@ const words: {
     NotFound: [404, "invalid_request_error", "model_not_found", "not_found"],
     TooLarge: [413, "invalid_request_error", "payload_too_large", "payload_too_large"],
     Quota: [429, "insufficient_quota", "insufficient_quota", "payment_required"],
-    // OpenAI has no word for a quota of a day.
+    // OpenAI has no code for a daily quota.
     DailyQuota: [429, "insufficient_quota", "insufficient_quota", "rate_limit_exceeded"],
     ContextWindow: [400, "invalid_request_error", "context_length_exceeded", "context_length_exceeded"],
     ContentFilter: [400, "invalid_request_error", "content_filter", "content_policy_violation"],
@@ -52,7 +52,7 @@ const words: {
 const wordsOf = (error: LLMError): Words =>
   (words[error._tag] as Readonly<Record<string, Words>>)[error.reason] ?? invalid
 
-// OpenRouter says a quota that is spent with the status 402, and that of a day in words alone.
+// OpenRouter reports an exhausted quota with the status 402, and a daily quota only in the message.
 const routed = (error: LLMError): Words => {
   const [status, ...rest] = wordsOf(error)
   return [error.reason === "Quota" || error.reason === "Budget" ? 402 : status, ...rest]

@@ -3,7 +3,6 @@
  * tokens".
  */
 import * as Completion from "../../Completion.ts"
-import type { Warning } from "../../CompletionResponse.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { fitIds } from "../callIds.ts"
 import { present, toolChoiceOf } from "../encode.ts"
@@ -11,15 +10,16 @@ import { isObject, string } from "../json.ts"
 import { structured } from "../jsonSchema.ts"
 import type { Refused, WireRequest } from "../Wire.ts"
 import { mark, messagesOf, type Speaker, systemMessages } from "./messages.ts"
+import { fit, type Fitted } from "./rules.ts"
 import type { Dialect } from "./shape.ts"
 
 const named = (name: string) => ({ type: "function", function: { name } } as const)
 
 const plainChoices = { Auto: "auto", None: "none", Required: "required" } as const
 
-const toolChoice = (choice: ToolChoice) =>
+const toolChoice = ({ requiredWord }: Dialect, choice: ToolChoice) =>
   choice._tag !== "Specific"
-    ? plainChoices[choice._tag]
+    ? choice._tag === "Required" ? requiredWord : plainChoices[choice._tag]
     : choice.names.length === 1
     ? named(choice.names[0]!)
     : { type: "allowed_tools", allowed_tools: { mode: "required", tools: choice.names.map(named) } } as const
@@ -36,26 +36,34 @@ const responseFormat = (outputSchema: NonNullable<Completion.Completion["outputS
 
 type Effort = NonNullable<Completion.Reasoning["effort"]>
 
-// The effort that comes nearest to a budget of tokens, where a server knows no budgets.
-const effortOf = (budget: number): Effort =>
-  budget <= 0 ? "none" : budget <= 1024 ? "minimal" : budget <= 4096 ? "low" : budget <= 16_384 ? "medium" : "high"
+const toggles = {
+  thinking: (on: boolean) => ({ thinking: { type: on ? "enabled" : "disabled" } } as const),
+  reasoning: (on: boolean) => ({ reasoning: { enabled: on } } as const)
+} as const
 
-const reasoning = (dialect: Dialect, asked: Completion.Reasoning) => {
-  const { budgetTokens, effort, summary } = asked
-  if (dialect.asksReasoning === "reasoning_effort") {
-    return present("reasoning_effort", effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens)))
+// Some models have their own names for efforts, which the types do not contain.
+const effortAs = (effort: Effort | undefined, word: string | undefined) => word === undefined ? effort : word as Effort
+
+const reasoning = (speaker: Speaker, { completion, effortWord, toggled }: Fitted) => {
+  const { budgetTokens, effort, summary } = completion.reasoning ?? {}
+  const sent = effortAs(effort, effortWord)
+  if (speaker.asksReasoning === "reasoning_effort") {
+    return {
+      ...(toggled !== undefined && speaker.toggle !== undefined && toggles[speaker.toggle](toggled)),
+      ...present("reasoning_effort", sent)
+    }
   }
-  const said = {
-    ...present("effort", effort),
-    // It takes one of the two.
-    ...present("max_tokens", effort === undefined ? budgetTokens : undefined),
+  const fields = {
+    ...present("effort", sent),
+    ...present("max_tokens", budgetTokens),
     ...present("exclude", summary === undefined ? undefined : !summary)
   }
-  return Object.keys(said).length === 0 ? {} : { reasoning: said }
+  return Object.keys(fields).length === 0 ? {} : { reasoning: fields }
 }
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
-export const encode = (speaker: Speaker) => (completion: Completion.Completion, model: string) => {
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
+export const encode = (speaker: Speaker) => (fitted: Fitted, model: string) => {
+  const { completion, maxTokensField, reasoningInTurns, schemaAfterTools } = fitted
   const {
     maxTokens,
     outputSchema,
@@ -69,11 +77,13 @@ export const encode = (speaker: Speaker) => (completion: Completion.Completion, 
   } = completion
   const messages = [
     systemMessages(speaker, preamble, {}),
-    ...fitIds(Completion.messages(completion), speaker.name, speaker.callIds(model)).map(messagesOf(speaker))
+    ...fitIds(Completion.messages(completion), speaker.name, speaker.callIds(model)).map(
+      messagesOf(speaker, reasoningInTurns)
+    )
   ].flat()
   const choice = toolChoiceOf(completion, speaker.vendor, speaker.name)
   const withSchema = outputSchema !== undefined
-    && !(speaker.schemaAfterTools && tools.length > 0 && !messages.some((message) => message.role === "tool"))
+    && !(schemaAfterTools && tools.length > 0 && !messages.some((message) => message.role === "tool"))
   return {
     model,
     messages,
@@ -83,47 +93,31 @@ export const encode = (speaker: Speaker) => (completion: Completion.Completion, 
         function: { name: tool.name, description: tool.description, parameters: tool.parameters },
         ...mark(speaker, tool)
       } as const)),
-      // Servers refuse it where there are no tools.
+      // Servers refuse it without tools.
       ...present("parallel_tool_calls", parallelToolCalls)
     }),
-    ...(choice && { tool_choice: toolChoice(choice) }),
-    ...present(speaker.maxTokens(model), maxTokens),
+    ...(choice && { tool_choice: toolChoice(speaker, choice) }),
+    ...present(maxTokensField, maxTokens),
     ...present("temperature", temperature),
     ...present("top_p", topP),
-    ...present("seed", seed),
-    ...(completion.reasoning && reasoning(speaker, completion.reasoning)),
+    ...present(speaker.seedField, seed),
+    ...reasoning(speaker, fitted),
     ...(stopSequences.length > 0 && { stop: stopSequences }),
     ...(withSchema && responseFormat(outputSchema))
   }
 }
 
-// What of the request this wire has no words for, though it may be sent without.
-const unsaid = (dialect: Dialect, { reasoning }: Completion.Completion): ReadonlyArray<Warning> => {
-  if (reasoning?.budgetTokens === undefined) return []
-  const field = "reasoning.budgetTokens"
-  if (dialect.asksReasoning === "reasoning") {
-    return reasoning.effort === undefined
-      ? []
-      : [{ field, description: "was left out: OpenRouter takes an effort or a budget, not both" }]
-  }
-  return [{
-    field,
-    description: reasoning.effort === undefined
-      ? `was sent as reasoning_effort "${effortOf(reasoning.budgetTokens)}": Chat Completions count no reasoning`
-      : "was left out: Chat Completions count no reasoning, and an effort was given too"
-  }]
-}
-
 const isObjectAtRoot = (schema: unknown): boolean =>
   isObject(schema) && schema["type"] === "object" && schema["anyOf"] === undefined
 
-// What the service would refuse, and nothing can be left out of.
+// What the service would refuse, and cannot be left out.
 const refusal = (dialect: Dialect, body: ReturnType<ReturnType<typeof encode>>): Refused | undefined => {
   const schema = body.response_format?.json_schema.schema
   return schema === undefined || !dialect.objectAtRoot || isObjectAtRoot(schema) ? undefined : {
     _tag: "Refused",
     reason: "Unsupported",
-    description: "outputSchema must be an object at its root here, and no union: put the value into a field of one"
+    description:
+      "the root of outputSchema must be an object here, and not a union: put the value into a field of an object"
   }
 }
 
@@ -134,10 +128,16 @@ export const request = (speaker: Speaker) =>
   model: string,
   streamed: boolean
 ): WireRequest | Refused => {
-  const body = encode(speaker)(completion, model)
+  const fitted = fit(speaker, completion, model)
+  if ("_tag" in fitted) return fitted
+  const body = encode(speaker)(fitted, model)
   return refusal(speaker, body) ?? {
     path: "/chat/completions",
-    body: { ...body, ...(streamed && { stream: true, stream_options: { include_usage: true } }) },
-    warnings: unsaid(speaker, completion)
+    body: {
+      ...body,
+      ...(streamed && { stream: true }),
+      ...(streamed && speaker.streamOptions && { stream_options: { include_usage: true } })
+    },
+    ...(fitted.warnings.length > 0 && { warnings: fitted.warnings })
   }
 }

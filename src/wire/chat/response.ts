@@ -1,6 +1,6 @@
 /**
- * The body of an answer. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat completion", "Reasoning
- * tokens"; Mistral, "Reasoning".
+ * Reads the body of an answer. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat completion",
+ * "Reasoning tokens"; Mistral, "Reasoning".
  */
 import type * as Message from "../../Message.ts"
 import * as TokenUsage from "../../TokenUsage.ts"
@@ -13,7 +13,9 @@ import { detailsField, finishReasons, reasoningFields } from "./shape.ts"
 // Usage
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Usage: cached and reasoning tokens are inside of the two sums, except where a server leaves reasoning out. */
+/**
+ * The input and output counts include cached and reasoning tokens, except on servers that count reasoning separately.
+ */
 export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   const prompt = object(usage["prompt_tokens_details"])
   const completion = object(usage["completion_tokens_details"])
@@ -21,7 +23,7 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   const total = number(usage["total_tokens"])
   const output = number(usage["completion_tokens"]) ?? (total ?? 0) - input
   const reasoning = number(completion["reasoning_tokens"]) ?? number(usage["reasoning_tokens"]) ?? 0
-  // The total tells: servers that count reasoning inside may report a few tokens more of it than of the whole.
+  // The total decides, because a server that includes reasoning may still report slightly more reasoning than output.
   const beside = total === undefined ? reasoning > output : total === input + output + reasoning
   return TokenUsage.make({
     inputTokens: input,
@@ -33,7 +35,7 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   })
 }
 
-/** What an answer cost, where the server says it. */
+/** The cost of an answer, if the server reports it. */
 export const cost = (usage: JsonRecord): number | undefined =>
   number(usage["cost"]) ?? number(object(usage["cost"])["total_cost"])
 
@@ -63,10 +65,10 @@ const detailPart = (detail: JsonRecord): ReadonlyArray<Message.ReasoningPart> =>
   }
 }
 
-// Whether parts would go back as details without a word: a plain text does not tell where it came from.
+// Whether the parts show that they came as details. A plain text may have come either way.
 const tellsDetails = (part: Message.ReasoningPart): boolean => part._tag !== "Text" || Object.keys(part).length > 2
 
-/** The reasoning of a message: its details where there are some, else the text, with the field that held it. */
+/** The reasoning of a message: its details, otherwise the text and the name of its field. */
 export const reasoningOf = (message: JsonRecord): ReadonlyArray<Message.Reasoning> => {
   const details = array(message["reasoning_details"]).filter(isObject).flatMap(detailPart)
   const plain = reasoningFields.find((name) => string(message[name]) !== undefined)
@@ -76,7 +78,7 @@ export const reasoningOf = (message: JsonRecord): ReadonlyArray<Message.Reasonin
   return plain === undefined ? [] : [{ ...common, content: [{ _tag: "Text", text: String(message[plain]) }] }]
 }
 
-/** The texts of a part of the content that is reasoning: Mistral writes it there. */
+/** The texts of a reasoning part in the content, as Mistral sends it. */
 export const thinkingTexts = (part: JsonRecord): ReadonlyArray<string> =>
   array(part["thinking"]).map((item) => string(object(item)["text"]) ?? "")
 
@@ -101,7 +103,7 @@ const contentsOf = (message: JsonRecord): ReadonlyArray<Message.AssistantContent
 
 const dataUrl = /^data:([^;,]{1,200})(?:;[^,]{0,200})?;base64,/
 
-/** Where a URL points to: one that holds its data is that data. */
+/** The source of a URL; a data URL becomes base64. */
 export const sourceOf = (url: string): Message.Source => {
   const [prefix, mediaType] = dataUrl.exec(url) ?? []
   return prefix === undefined || mediaType === undefined
@@ -109,13 +111,13 @@ export const sourceOf = (url: string): Message.Source => {
     : { _tag: "Base64", data: url.slice(prefix.length), mediaType }
 }
 
-/** An image that a model made. */
+/** An image that the model generated. */
 export const imageOf = (image: unknown): ReadonlyArray<Message.Image> => {
   const url = string(object(object(image)["image_url"])["url"])
   return url === undefined ? [] : [{ _tag: "Image", source: sourceOf(url) }]
 }
 
-/** Audio that a model made, to be named when it goes back. */
+/** Audio that the model generated; its id is needed to send it back. */
 export const audioOf = (audio: unknown, name: string): ReadonlyArray<Message.ProviderBlock> =>
   isObject(audio)
     ? [{ _tag: "ProviderBlock", provider: name, block: { audio: audio as Message.ProviderBlock["block"] } }]
@@ -125,18 +127,18 @@ export const audioOf = (audio: unknown, name: string): ReadonlyArray<Message.Pro
 // Calls
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Arguments as servers write them: a JSON text, or already the value; none at all, or null, is no arguments. */
+/** Servers send arguments as JSON text or as a value. An empty text and null mean no arguments. */
 export const argumentsOf = (value: unknown, truncated: boolean): unknown => {
   const text = typeof value === "string" ? value.trim() : undefined
   if (value === undefined || value === null || text === "" || text === "null") return truncated ? undefined : {}
   return text === undefined ? value : parseJson(text)
 }
 
-/** The signature of a call: Google's compatible server wants it back. */
+/** The signature of a call, which Google's compatible server wants back. */
 export const signatureOf = (call: JsonRecord): string | undefined =>
   string(object(object(call["extra_content"])["google"])["thought_signature"])
 
-/** Why a call whose arguments are not JSON is no call. */
+/** The description of the error for a call whose arguments are not JSON. */
 export const notJson = (name: string): string => `the arguments of the call of ${name} are not JSON`
 
 const callsOf = (message: JsonRecord, truncated: boolean, mintId: (index: number) => string) => {
@@ -170,10 +172,10 @@ const callsOf = (message: JsonRecord, truncated: boolean, mintId: (index: number
 // The rest
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How an answer ended, from the server's word and that of the provider behind it. */
+/** The end of an answer, from the server's finish reason and that of the provider behind it. */
 export const ending = (finish: string | undefined, native: string | undefined) => {
   const upstream = native?.toLowerCase()
-  // A router's own word says what ended the turn; only the upstream's word says that it was cut.
+  // A router's reason says what ended the turn. Only the upstream's reason says whether the answer was cut.
   const truncated = finishReason(finishReasons, finish)._tag === "MaxTokens"
     || finishReason(finishReasons, upstream)._tag === "MaxTokens"
   return {
@@ -184,7 +186,7 @@ export const ending = (finish: string | undefined, native: string | undefined) =
 }
 
 const read = {
-  // What OpenAI pads its events with, so that their length tells nothing, is among them.
+  // Includes OpenAI's padding, which hides the length of events.
   body: new Set(["id", "object", "created", "model", "choices", "usage", "error", "obfuscation"]),
   choice: new Set(["index", "message", "delta", "finish_reason", "native_finish_reason", "error"]),
   message: new Set([
@@ -214,14 +216,14 @@ const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || value === "" || (Array.isArray(value) && value.length === 0)
   || (isObject(value) && Object.keys(value).length === 0)
 
-/** The fields of a part of a body that the vocabulary has no place for. */
+/** The fields of a part of a body without a counterpart in the vocabulary. */
 export const unread = (record: JsonRecord, part: keyof typeof read): JsonRecord => {
   const rest: Record<string, unknown> = {}
   for (const key in record) if (!read[part].has(key as never) && !isEmpty(record[key])) put(rest, key, record[key])
   return rest
 }
 
-/** What usage says besides; counts of nothing say nothing. */
+/** The other fields of usage. Zero counts are dropped. */
 export const unreadUsage = (usage: JsonRecord): JsonRecord => {
   const rest: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(unread(usage, "usage"))) {
@@ -233,7 +235,7 @@ export const unreadUsage = (usage: JsonRecord): JsonRecord => {
   return rest
 }
 
-/** The word of the provider behind a router, where it is another than the router's. */
+/** The finish reason of the provider behind a router, if it differs from the router's. */
 export const otherWord = (choice: JsonRecord): JsonRecord => {
   const native = string(choice["native_finish_reason"])
   return native === choice["finish_reason"] ? {} : present("native_finish_reason", native)
@@ -245,7 +247,7 @@ const knownParts: ReadonlySet<unknown> = new Set(["text", "thinking", "refusal"]
 export const otherParts = (content: unknown): ReadonlyArray<unknown> =>
   array(content).filter((part) => isObject(part) && !knownParts.has(part["type"]) && string(part["text"]) === undefined)
 
-/** What an answer says that the vocabulary has no place for, part by part; the first of a name has it. */
+/** The remaining fields of an answer, from all its parts. If a name occurs twice, the first one wins. */
 export const metadataOf = (...parts: ReadonlyArray<JsonRecord>): JsonRecord | undefined => {
   const all: Record<string, unknown> = {}
   for (const part of parts) {
@@ -256,7 +258,7 @@ export const metadataOf = (...parts: ReadonlyArray<JsonRecord>): JsonRecord | un
   return isEmpty(all) ? undefined : all
 }
 
-/** What a whole body says. */
+/** The answer in a whole body. */
 export const response = (name: string) => (body: JsonRecord, mintId: (index: number) => string): Answer | undefined => {
   if (!Array.isArray(body["choices"])) return undefined
   const choices = body["choices"].filter(isObject)

@@ -1,6 +1,6 @@
 /**
- * The server half: a client's request as a `Completion`. Sources: OpenAI API reference, "Chat"; OpenRouter API reference,
- * "Chat completion", "Reasoning tokens".
+ * The server half: reads a client's request. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat
+ * completion", "Reasoning tokens".
  */
 import * as Result from "effect/Result"
 import * as Completion from "../../Completion.ts"
@@ -63,7 +63,7 @@ const effortOf = (word: unknown): Effort | undefined => efforts.find((effort) =>
 
 const reasoningKeys: ReadonlySet<string> = new Set(["effort", "max_tokens", "exclude"])
 
-// How a request asks for reasoning; undefined when it says more than the vocabulary can.
+// The requested reasoning; undefined when the vocabulary cannot express it.
 const reasoningOf = (body: JsonRecord): Completion.Reasoning | undefined => {
   const asked = object(body["reasoning"])
   if (!Object.keys(asked).every((key) => reasoningKeys.has(key))) return undefined
@@ -76,8 +76,8 @@ const reasoningOf = (body: JsonRecord): Completion.Reasoning | undefined => {
   return Object.keys(reasoning).length === 0 ? undefined : reasoning
 }
 
-// The fields of a body that a `Completion` has a place for.
-const known: ReadonlySet<string> = new Set([
+// The fields that a `Completion` has a counterpart for.
+const readFields: ReadonlySet<string> = new Set([
   "model",
   "messages",
   "max_tokens",
@@ -97,13 +97,13 @@ const known: ReadonlySet<string> = new Set([
   "n"
 ])
 
-// What else a client says is for its own vendor alone.
+// Other fields are only sent to the same vendor.
 const others = (body: JsonRecord, reasoning: Completion.Reasoning | undefined): JsonRecord => {
   const choice = body["tool_choice"]
   const tools = array(body["tools"]).filter((tool) => object(tool)["type"] !== "function")
   const format = object(body["response_format"])
   return {
-    ...Object.fromEntries(Object.entries(body).filter(([key]) => !known.has(key))),
+    ...Object.fromEntries(Object.entries(body).filter(([key]) => !readFields.has(key))),
     ...(tools.length > 0 && { tools }),
     ...(isObject(choice) && choiceOf(choice) === undefined && { tool_choice: choice }),
     ...(typeof format["type"] === "string" && schemaOf(format) === undefined && { response_format: format }),
@@ -144,7 +144,7 @@ const decode = (dialect: Dialect) => ({ body }: Incoming): Result.Result<Asked, 
     }
     const functions = array(body["tools"]).filter(isObject).filter((tool) => tool["type"] === "function")
     const reasoning = reasoningOf(body)
-    const own = others(body, reasoning)
+    const rest = others(body, reasoning)
     const stops = stopsOf(body["stop"])
     const parallel = body["parallel_tool_calls"]
     const completion = Completion.make({
@@ -161,7 +161,7 @@ const decode = (dialect: Dialect) => ({ body }: Incoming): Result.Result<Asked, 
       stopSequences: stops.length > 0 ? stops : undefined,
       outputSchema: schemaOf(object(body["response_format"])) as Json | undefined,
       reasoning,
-      providerParams: Object.keys(own).length === 0 ? undefined : { [dialect.vendor]: own as Json }
+      providerParams: Object.keys(rest).length === 0 ? undefined : { [dialect.vendor]: rest as Json }
     })
     return {
       completion,
@@ -181,7 +181,7 @@ const make = (dialect: Dialect): Server => ({
   refuse: refuse(dialect)
 })
 
-/** OpenAI's Chat Completions. */
+/** The server half of OpenAI's Chat Completions. */
 export const openAiServer: Server = make(openAiDialect)
 
 export const openRouterServer: Server = make(openRouterDialect)

@@ -1,6 +1,6 @@
 /**
- * Chat Completions, as OpenAI, OpenRouter and every compatible server speak it: how they differ, and the words that both
- * halves of the wire share. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat completion".
+ * Chat Completions of OpenAI, OpenRouter and compatible servers: their differences, and the words that both halves
+ * share. Sources: OpenAI API reference, "Chat"; OpenRouter API reference, "Chat completion".
  */
 import type { FinishReason } from "../../CompletionResponse.ts"
 import type { CallIds } from "../callIds.ts"
@@ -10,27 +10,54 @@ import type { Accepts, FinishReasons } from "../Wire.ts"
 export interface Dialect {
   readonly vendor: "openai" | "openrouter"
   readonly accepts: Accepts
-  /** Which ids of tool calls a server takes, by model. */
+  /** The tool call ids that a server accepts, by model. */
   readonly callIds: (model: string) => CallIds
-  /** How reasoning goes back: in the fields of the message that it came in, as a list of details, or not at all. */
-  readonly reasoning: "field" | "details" | "none"
-  /** How a request asks for reasoning: by an effort, or by an object that knows budgets too. */
+  /** How reasoning is sent back: in the field or the content that it came in, as details, or not at all. */
+  readonly reasoning: "field" | "content" | "details" | "none"
+  /** How a request asks for reasoning: by an effort, or by an object that also supports budgets. */
   readonly asksReasoning: "reasoning_effort" | "reasoning"
-  /** Whether contents may carry Anthropic's cache marks. */
+  /** The switch that turns reasoning on and off, on servers that have one. */
+  readonly toggle?: "thinking" | "reasoning" | undefined
+  /** Whether contents may have Anthropic's cache marks. */
   readonly cacheMarks: boolean
-  /** Where `maxTokens` goes for a model. */
-  readonly maxTokens: (model: string) => "max_tokens" | "max_completion_tokens"
-  /** Some servers call no tools when they are asked for structured output at the same time. */
+  /** The field for `maxTokens`; it differs among OpenAI's models. */
+  readonly maxTokens: "max_tokens" | "max_completion_tokens" | "byModel"
+  /** Some servers do not call tools in a request with structured output. */
   readonly schemaAfterTools: boolean
-  /** Whether a schema of the answer must be an object at its root. */
+  /** Whether the root of an output schema must be an object. */
   readonly objectAtRoot: boolean
+  /** Whether the usage of a stream must be requested. */
+  readonly streamOptions: boolean
+  readonly seedField: "seed" | "random_seed"
+  /** The tool choice for any tool. */
+  readonly requiredWord: "required" | "any"
+  /** Whether a tool can be forced while the model thinks. */
+  readonly forcedTools?: "withoutThinking" | undefined
+  /** The format of documents and audio. */
+  readonly media: "openai" | "mistral"
 }
+
+/** How a server differs from most compatible servers. */
+export type Particulars = Partial<
+  Pick<
+    Dialect,
+    | "forcedTools"
+    | "maxTokens"
+    | "media"
+    | "reasoning"
+    | "requiredWord"
+    | "schemaAfterTools"
+    | "seedField"
+    | "streamOptions"
+    | "toggle"
+  >
+>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Words
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What the words for the end mean. */
+/** Finish reasons, by the server's words. */
 export const finishReasons = {
   stop: "Stop",
   eos: "Stop",
@@ -52,7 +79,7 @@ export const finishReasons = {
   spii: "ContentFilter"
 } satisfies FinishReasons
 
-/** The word for an end; a reason that this wire does not know is a stop, since clients know no other words. */
+/** The finish reason to write. One that this wire does not have becomes `stop`, because clients do not know others. */
 export const finishWords = {
   None: "stop",
   Stop: "stop",
@@ -62,13 +89,13 @@ export const finishWords = {
   Other: "stop"
 } as const satisfies Readonly<Record<FinishReason["_tag"], string>>
 
-/** The fields that servers put reasoning into; it goes back into the one that it came from. */
+/** The fields in which servers send reasoning. It goes back in the field that it came from. */
 export const reasoningFields = ["reasoning_content", "reasoning"] as const
 
-/** Stands for the field of reasoning that came in details alone. */
+/** The field of reasoning that came only as details. */
 export const detailsField = "reasoning_details"
 
-/** The format of an audio type, where it is not what stands behind the slash. */
+/** The format of an audio type, if it differs from the subtype. */
 export const audioFormats: Readonly<Record<string, string>> = {
   "audio/mpeg": "mp3",
   "audio/x-wav": "wav",
@@ -79,10 +106,10 @@ export const audioFormats: Readonly<Record<string, string>> = {
   "audio/x-m4a": "m4a"
 }
 
-/** The audio type of a format, where it is not `audio/` and the format. */
+/** The audio type of a format, if it is not `audio/` and the format. */
 export const audioTypes: Readonly<Record<string, string>> = { mp3: "audio/mpeg", m4a: "audio/mp4" }
 
-/** The types of files that are told by their extension, in both directions. */
+/** Media types by file extension, for both directions. */
 export const fileTypes: Readonly<Record<string, string>> = {
   pdf: "application/pdf",
   png: "image/png",
@@ -100,21 +127,17 @@ export const fileTypes: Readonly<Record<string, string>> = {
 // Dialects
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Models from gpt-5 on and the o-series refuse the older name, which is the only one that other servers know. What Azure
-// calls gpt-35 is 3.5.
-const newerModel = /^(ft:)?(gpt-(?!35\b)([5-9]|\d\d+)|o\d+)([.:-]|$)/
-
-// Azure names this limit, OpenAI a later and longer one.
+// Azure documents this limit; OpenAI's later one is longer.
 const isShort = (id: string): boolean => id.length <= 40
 
 const openAiCallIds: CallIds = { fits: isShort }
 
-// Models of Mistral are as strict behind other servers, since it is their template that refuses.
+// Mistral's models are strict behind other servers too, because their chat template refuses other ids.
 const mistral = /(^|[/:])(open-)?(mistral|mixtral|ministral|magistral|devstral|codestral|pixtral|voxtral)/i
 
 const mistralCallIds: CallIds = { fits: (id) => /^[a-zA-Z0-9]{9}$/.test(id) }
 
-// A server takes its own ids as it wrote them, whatever they are; of others only what most take.
+// A server accepts its own ids unchanged. Other ids must have the common format.
 const otherCallIds: CallIds = { fits: (id, own) => own || (isShort(id) && /^[a-zA-Z0-9_-]+$/.test(id)) }
 
 const callIdsOf = (model: string): CallIds => mistral.test(model) ? mistralCallIds : otherCallIds
@@ -139,13 +162,16 @@ export const openAiDialect: Dialect = {
   reasoning: "none",
   asksReasoning: "reasoning_effort",
   cacheMarks: false,
-  maxTokens: (model) =>
-    newerModel.test(model.slice(model.lastIndexOf("/") + 1)) ? "max_completion_tokens" : "max_tokens",
+  maxTokens: "byModel",
   schemaAfterTools: false,
-  objectAtRoot: true
+  objectAtRoot: true,
+  streamOptions: true,
+  seedField: "seed",
+  requiredWord: "required",
+  media: "openai"
 }
 
-/** Any other server of the protocol: takes more contents, and is asked for no newer features. */
+/** Other servers: they accept more contents, and get no newer features. */
 export const compatibleDialect: Dialect = {
   ...openAiDialect,
   accepts: { user: { ...openAiAccepts.user, Audio: { Base64: true }, Video: { Url: true, Base64: true } } },
@@ -164,14 +190,18 @@ export const openRouterDialect: Dialect = {
       Video: { Url: true, Base64: true },
       Document: { Url: true, Base64: true }
     },
-    // Images that a model made are not sent back: they are left out of its message.
+    // Generated images are not sent back, but left out of their message.
     assistant: { Url: true, Base64: true }
   },
   callIds: callIdsOf,
   reasoning: "details",
   asksReasoning: "reasoning",
   cacheMarks: true,
-  maxTokens: () => "max_tokens",
+  maxTokens: "max_tokens",
   schemaAfterTools: false,
-  objectAtRoot: true
+  objectAtRoot: true,
+  streamOptions: true,
+  seedField: "seed",
+  requiredWord: "required",
+  media: "openai"
 }

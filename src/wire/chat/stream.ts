@@ -1,5 +1,5 @@
 /**
- * The chunks of a Chat Completions stream, put together to what the call without streaming says. Sources: OpenAI API
+ * Assembles the chunks of a stream into the answer that the call without streaming returns. Sources: OpenAI API
  * reference, "Chat streaming"; OpenRouter API reference, "Streaming", "Reasoning tokens".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
@@ -27,7 +27,7 @@ import {
 } from "./response.ts"
 import { reasoningFields } from "./shape.ts"
 
-/** A content of the answer as far as it came; its place among them is its index. */
+/** A content of the answer so far. Its position in the list is its index. */
 type Item =
   | ReasoningItem
   | TextItem
@@ -59,7 +59,7 @@ const detailKey = (detail: JsonRecord): string =>
 
 const concatenated: ReadonlySet<string> = new Set(["text", "summary", "data"])
 
-// Details of one kind and place are pieces of one.
+// Details of the same type and index are pieces of one.
 const addDetail = (details: Details, detail: JsonRecord): void => {
   const key = detailKey(detail)
   const before = details.get(key)
@@ -82,7 +82,7 @@ const addAudio = (audio: Record<string, unknown>, delta: JsonRecord): void => {
   }
 }
 
-/** A decoder of one stream of the instance `name`. */
+/** A decoder for one stream, for the instance `name`. */
 export const stream = (name: string) => (mintId: (index: number) => string): StreamDecoder => {
   let id: string | undefined
   let model: string | undefined
@@ -104,18 +104,18 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const refusals: Array<string> = []
   const others = gatherChoices()
 
-  // Reasoning and audio that have shown nothing yet have no place among the contents so far.
+  // Reasoning and audio get an index when they produce their first part.
   let reasoning: ReasoningItem | undefined
   let audio: Record<string, unknown> | undefined
 
-  // What comes now is another content: reasoning that shows nothing has come to its end.
+  // Another content begins, so hidden reasoning is complete.
   const settle = (parts: Array<CompletionPart>): void => {
     if (reasoning === undefined || places.Reasoning !== undefined || contentOf(reasoning).length === 0) return
     end(items.push(reasoning) - 1, parts)
     reasoning = undefined
   }
 
-  // The item of a kind that pieces are added to, and its index.
+  // The open item of a kind, and its index.
   const textOf = (tag: "Text" | "Thinking", parts: Array<CompletionPart>): readonly [TextItem, number] => {
     if (places[tag] === undefined) {
       settle(parts)
@@ -126,7 +126,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
 
   const addText = (text: string | undefined, parts: Array<CompletionPart>): void => {
     if (text === undefined) return
-    // Text behind reasoning of the same list is another content than text before it.
+    // In a list of contents, a text after reasoning is a new content.
     places.Thinking = undefined
     const [item, index] = textOf("Text", parts)
     item.text += text
@@ -155,7 +155,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
       const text = string(part["text"]) ?? string(part["refusal"])
       if (text === undefined) continue
       hasText = true
-      // Of one list, each text is a content of its own.
+      // Each text in a list is a content of its own.
       if (textBefore) places.Text = undefined
       textBefore = true
       addText(text, parts)
@@ -166,17 +166,18 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const addReasoning = (delta: JsonRecord, parts: Array<CompletionPart>): void => {
     const field = reasoningFields.find((name) => string(delta[name]) !== undefined)
     const plain = field && string(delta[field])
-    const given = array(delta["reasoning_details"]).filter(isObject)
-    if (plain === undefined && given.length === 0) return
+    const newDetails = array(delta["reasoning_details"]).filter(isObject)
+    if (plain === undefined && newDetails.length === 0) return
     reasoning ??= { _tag: "Reasoning", message: {}, details: new Map() }
     const { details, message } = reasoning
     if (field !== undefined && plain !== undefined) message[field] = `${string(message[field]) ?? ""}${plain}`
-    for (const detail of given) addDetail(details, detail)
-    // Details repeat what the plain text says, or said.
-    const said = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
-    const text = said ?? given.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
+    for (const detail of newDetails) addDetail(details, detail)
+    // Details repeat the plain text, in the same chunk or an earlier one.
+    const repeated = plain ?? (reasoningFields.some((name) => message[name] !== undefined) ? "" : undefined)
+    const text = repeated ??
+      newDetails.map((detail) => string(detail["text"]) ?? string(detail["summary"]) ?? "").join("")
     if (text === "") {
-      if (given.some((detail) => string(detail["data"] ?? detail["signature"]) !== undefined)) unseen++
+      if (newDetails.some((detail) => string(detail["data"] ?? detail["signature"]) !== undefined)) unseen++
       return
     }
     const index = places.Reasoning ??= items.push(reasoning) - 1
@@ -187,7 +188,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const refusal = string(delta["refusal"])
     if (refusal === undefined) return
     refusals.push(refusal)
-    // Beside a text, it is not said a second time.
+    // A refusal that repeats the text is not added again.
     if (!hasText) addText(refusal, parts)
   }
 
@@ -195,7 +196,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
     const added = calls.add(fragment)
     if (added === undefined) return
     const { call, isNew, piece } = added
-    // What went before is whole by now, if its text says so; others may go on behind it.
+    // The previous call is complete if its text is. Other contents may still continue.
     if (isNew && current !== undefined && isWhole(current) && calls.certain()) endCall(current, parts)
     current = call
     if (call.name === "" || call.ended) {
@@ -225,7 +226,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
 
   const complete = (): boolean => finish !== undefined || done
 
-  // A call that the stream broke off in is no call.
+  // A call is dropped if the stream ended inside it.
   const callOf = ({ call, id }: CallItem): ReadonlyArray<Message.ToolCall> => {
     if (isOpen(call) || (isEmpty(call) && !complete())) return []
     const value = argumentsOf(call.arguments, ending(finish, native).truncated)
@@ -258,7 +259,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
   const contentAt = (index: number): Message.AssistantContent | undefined =>
     ended.get(index) ?? contentOf(items[index]!)[0]
 
-  // Ends a content that is whole, and can be kept.
+  // Emits the `ContentEnd` of a content that is complete and can be stored.
   const end = (index: number, parts: Array<CompletionPart>): void => {
     const content = contentAt(index)
     if (content === undefined || ended.has(index) || sound(content) === undefined) return
@@ -325,7 +326,7 @@ export const stream = (name: string) => (mintId: (index: number) => string): Str
 
   return {
     event: (event, parts) => {
-      // Azure opens with an event that names neither.
+      // Azure's first event has neither.
       id ??= string(event["id"])
       model ??= string(event["model"])
       if (isObject(event["usage"])) reported = event["usage"]

@@ -1,6 +1,6 @@
 /**
- * The chunks of a streamed answer, written as a server does. Sources: OpenAI API reference, "Chat streaming"; OpenRouter
- * API reference, "Streaming".
+ * Writes a streamed answer as chunks. Sources: OpenAI API reference, "Chat streaming"; OpenRouter API reference,
+ * "Streaming".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
 import type { CompletionResponse } from "../../CompletionResponse.ts"
@@ -17,12 +17,12 @@ const event = (data: JsonRecord): string => `data: ${JSON.stringify(data)}\n\n`
 
 /** Writes one stream. */
 export const stream = (dialect: Dialect) => (asked: Asked, stamp: Stamp): StreamEncoder => {
-  // OpenRouter reports usage whether it was asked for or not.
+  // OpenRouter always reports usage.
   const withUsage = asked.usage === true || dialect.vendor === "openrouter"
   const field = usualField(dialect)
-  // The number of each call among the calls, and whether its arguments have begun.
+  // The index of each call among the calls, and whether its arguments have begun.
   const calls = new Map<number, { readonly number: number; begun: boolean }>()
-  // How many details of reasoning were written.
+  // How many reasoning details were written.
   let written = 0
   let head: JsonRecord | undefined
 
@@ -83,7 +83,7 @@ export const stream = (dialect: Dialect) => (asked: Asked, stamp: Stamp): Stream
     ]
   }
 
-  const said = (part: Exclude<CompletionPart, { readonly _tag: "Start" }>): ReadonlyArray<string> => {
+  const write = (part: Exclude<CompletionPart, { readonly _tag: "Start" }>): ReadonlyArray<string> => {
     switch (part._tag) {
       case "TextDelta":
         return [chunk({ content: part.text })]
@@ -109,6 +109,6 @@ export const stream = (dialect: Dialect) => (asked: Asked, stamp: Stamp): Stream
     part: (part) =>
       part._tag === "Start"
         ? begin(part)
-        : [...begin(part._tag === "Finish" ? part.response : {}), ...said(part)]
+        : [...begin(part._tag === "Finish" ? part.response : {}), ...write(part)]
   }
 }

@@ -1,42 +1,60 @@
 /**
- * Chat Completions, both halves: of OpenAI, of OpenRouter, and of every compatible server.
+ * Chat Completions: both halves, for OpenAI, OpenRouter and compatible servers.
  */
-import type * as Models from "../../Models.ts"
+import type { Overrides } from "../../Models.ts"
+import type { Embeddings } from "../embeddings.ts"
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { mistralEmbeddings, openAiEmbeddings, openRouterEmbeddings } from "./embeddings.ts"
 import { failures, openRouterFailures } from "./failure.ts"
+import type { Speaker } from "./messages.ts"
 import { request } from "./request.ts"
 import { response } from "./response.ts"
-import { compatibleDialect, type Dialect, openAiDialect, openRouterDialect } from "./shape.ts"
+import { compatibleDialect, openAiDialect, openRouterDialect, type Particulars } from "./shape.ts"
 import { stream } from "./stream.ts"
 
 export { openAiServer, openRouterServer } from "./server.ts"
+export type { Particulars } from "./shape.ts"
 
-/** What an instance is told of its models. */
+/** The options of an instance. */
 export interface Options {
-  /** What holds of models instead of what is known. */
-  readonly models?: Models.Overrides | undefined
+  /** Overrides of the built-in rules for models. */
+  readonly models?: Overrides | undefined
 }
 
-const make = (dialect: Dialect) => (name: string, { models }: Options = {}): Wire => ({
-  vendor: dialect.vendor,
-  name,
-  accepts: dialect.accepts,
+/** The options of a compatible server. */
+export interface CompatibleOptions extends Options {
+  /** The service's name in the tables of models (`groq`); the name of the instance unless given. */
+  readonly service?: string | undefined
+  readonly particulars?: Particulars | undefined
+}
+
+const make = (speaker: Speaker, embeddings: Embeddings): Wire => ({
+  vendor: speaker.vendor,
+  name: speaker.name,
+  accepts: speaker.accepts,
   framing: sse("[DONE]"),
-  failures: dialect.vendor === "openrouter" ? openRouterFailures : failures,
-  ...(dialect.vendor === "openrouter" && { pings: true }),
-  thinking: thinking(dialect.vendor, models, "chat"),
-  request: request({ ...dialect, name }),
-  response: response(name),
-  stream: stream(name)
+  failures: speaker.vendor === "openrouter" ? openRouterFailures : failures,
+  ...(speaker.vendor === "openrouter" && { pings: true }),
+  thinking: thinking(speaker.service ?? speaker.name, speaker.models, "chat"),
+  request: request(speaker),
+  response: response(speaker.name),
+  stream: stream(speaker.name),
+  embeddings
 })
 
-/** OpenAI's own API, for the instance of this name. */
-export const openAi = make(openAiDialect)
+/** OpenAI's own API, for the instance with this name. */
+export const openAi = (name: string, { models }: Options = {}): Wire =>
+  make({ ...openAiDialect, name, service: "openai", models }, openAiEmbeddings(true))
 
-/** Any other server of the protocol, for the instance of this name. */
-export const compatible = make(compatibleDialect)
+/** A compatible server, for the instance with this name. */
+export const compatible = (name: string, { models, particulars, service }: CompatibleOptions = {}): Wire =>
+  make(
+    { ...compatibleDialect, ...particulars, name, service, models },
+    particulars?.media === "mistral" ? mistralEmbeddings : openAiEmbeddings(false)
+  )
 
-/** OpenRouter, for the instance of this name. */
-export const openRouter = make(openRouterDialect)
+/** OpenRouter, for the instance with this name. */
+export const openRouter = (name: string, { models }: Options = {}): Wire =>
+  make({ ...openRouterDialect, name, service: "openrouter", models }, openRouterEmbeddings)

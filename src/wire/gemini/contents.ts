@@ -1,5 +1,5 @@
 /**
- * The parts of an answer as contents, one after the other: of a stream, whose texts come in pieces, and of a whole body.
+ * Turns the parts of an answer into contents, one after the other. In a stream, texts come in pieces.
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
 import type * as Message from "../../Message.ts"
@@ -7,19 +7,19 @@ import { present } from "../encode.ts"
 import { isObject, type JsonRecord, object, parseJson, string, survives } from "../json.ts"
 import { type PartialArgs, partialArgs } from "./partialArgs.ts"
 
-/** Makes contents of parts. */
+/** Collects parts as contents. */
 export interface Contents {
-  /** Takes in a part, and adds what it brings. */
+  /** Reads a part and emits what it adds. */
   readonly add: (part: JsonRecord, parts: Array<CompletionPart>) => void
-  /** Ends the text that is open. */
+  /** Ends the open text. */
   readonly close: (parts: Array<CompletionPart>) => void
-  /** Says that the next part goes on from the last one, though it comes in another body. */
+  /** The next part continues the last one, although it comes in another body. */
   readonly goesOn: () => void
-  /** How many parts have come that changed the answer without adding anything. */
+  /** How many parts changed the answer without emitting anything. */
   readonly changes: () => number
-  /** The contents as far as they came, without a call that is not whole. */
+  /** The contents so far, without incomplete calls. */
   readonly choice: () => Array<Message.AssistantContent>
-  /** What is wrong with a call; `ended` says that no more of one comes though the answer was not cut. */
+  /** Why a call cannot be read. `ended` means that nothing more of it can follow, although the answer was not cut. */
   readonly malformed: (ended: boolean) => string | undefined
 }
 
@@ -38,10 +38,10 @@ interface OpenCall {
   signature: string | undefined
 }
 
-// What is no data of a part, but said of it.
-const beside: ReadonlySet<string> = new Set(["text", "thought", "thoughtSignature"])
+// Fields of a part that are not its data.
+const notData: ReadonlySet<string> = new Set(["text", "thought", "thoughtSignature"])
 
-// The arguments of a whole call; undefined when they are none.
+// The arguments of a complete call; undefined when they are not an object.
 const argumentsOf = (args: unknown): JsonRecord | undefined => {
   if (args === undefined || args === null) return {}
   const value = typeof args === "string" ? parseJson(args) : args
@@ -62,7 +62,7 @@ const imageOf = (part: JsonRecord): Message.Image["source"] | undefined => {
     : undefined
 }
 
-/** Contents for the instance `name`; in a `whole` body every part is a content of its own. */
+/** Contents for the instance `name`. In a `whole` body every part is a content of its own. */
 export const contents = (name: string, mintId: (index: number) => string, whole: boolean): Contents => {
   const all: Array<Message.AssistantContent | undefined> = []
   let count = 0
@@ -100,7 +100,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
     if (piece !== "") {
       parts.push({ _tag: thought ? "ReasoningDelta" : "TextDelta", index: text.index, text: piece })
     }
-    // A signature closes a text; it often comes with one of its own that is empty.
+    // A signature ends a text. It often comes in a part of its own, with an empty text.
     if (text.signature !== undefined) close(parts)
   }
 
@@ -127,21 +127,21 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
     args: JsonRecord,
     parts: Array<CompletionPart>
   ): void => {
-    const given = args as Message.ToolCall["arguments"]
-    // What cannot be kept cannot be written either.
+    const value = args as Message.ToolCall["arguments"]
+    // Arguments that cannot be stored cannot be serialized either.
     if (survives(args)) parts.push({ _tag: "ToolCallDelta", index, arguments: JSON.stringify(args) })
-    end(index, { _tag: "ToolCall", id, name, arguments: given, ...present("signature", signature) }, parts)
+    end(index, { _tag: "ToolCall", id, name, arguments: value, ...present("signature", signature) }, parts)
   }
 
-  // Goes on with the call that is open.
+  // Continues the open call.
   const addPieces = (open: OpenCall, value: JsonRecord, parts: Array<CompletionPart>): void => {
     const { args, partialArgs, willContinue } = value
     changes++
     if (args !== undefined && args !== null && Object.keys(object(args)).length > 0) {
-      malformedCall(open.name, "come whole and in pieces")
+      malformedCall(open.name, "came both complete and in pieces")
       call = undefined
     } else if (!open.args.add(partialArgs)) {
-      malformedCall(open.name, "come in pieces that do not fit together")
+      malformedCall(open.name, "came in pieces that contradict each other")
       call = undefined
     } else if (willContinue !== true && !open.args.waits()) {
       endCall(open.index, open, open.args.value(), parts)
@@ -158,7 +158,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
     }
     // A call without a name cannot be run.
     if (name === undefined) return
-    if (call !== undefined) malformedCall(call.name, "did not come to their end")
+    if (call !== undefined) malformedCall(call.name, "are incomplete")
     call = undefined
     close(parts)
     const index = count++
@@ -169,7 +169,7 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
       return addPieces(call, value, parts)
     }
     const args = argumentsOf(value["args"])
-    if (args === undefined) malformedCall(name, "are no object")
+    if (args === undefined) malformedCall(name, "are not an object")
     else endCall(index, head, args, parts)
   }
 
@@ -180,12 +180,12 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
       const signature = string(part["thoughtSignature"])
       const thought = part["thought"] === true
       if (isObject(part["functionCall"])) return addCall(part["functionCall"], signature, parts)
-      if (thought ? Object.keys(part).every((key) => beside.has(key)) : typeof part["text"] === "string") {
+      if (thought ? Object.keys(part).every((key) => notData.has(key)) : typeof part["text"] === "string") {
         return addText(part, thought, parts)
       }
       const source = thought ? undefined : imageOf(part)
       if (source !== undefined) addOther({ _tag: "Image", source, ...present("signature", signature) }, parts)
-      // Code that the provider ran, pictures that it thought with, and kinds of parts that are not known here.
+      // Code that the provider ran, images from its thinking, and unknown kinds of parts.
       else if (Object.keys(part).length > 0) {
         addOther({ _tag: "ProviderBlock", provider: name, block: part as Message.ProviderBlock["block"] }, parts)
       }
@@ -201,6 +201,6 @@ export const contents = (name: string, mintId: (index: number) => string, whole:
       return found.filter((content) => content !== undefined)
     },
     malformed: (ended) =>
-      broken ?? (ended && call ? `the arguments of the call of ${call.name} did not come to their end` : undefined)
+      broken ?? (ended && call ? `the arguments of the call of ${call.name} are incomplete` : undefined)
   }
 }

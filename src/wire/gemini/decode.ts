@@ -1,6 +1,5 @@
 /**
- * A generateContent request as a completion. Source: Google AI for Developers, Gemini API reference, "Generating
- * content".
+ * Reads a generateContent request. Source: Google AI for Developers, Gemini API reference, "Generating content".
  */
 import * as Result from "effect/Result"
 import * as Completion from "../../Completion.ts"
@@ -18,7 +17,7 @@ const invalid = (description: string): Refused => ({ _tag: "Refused", reason: "I
 // Schemas
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Google's own Schema as JSON Schema: types in lower case, `nullable` as a union with null. */
+/** Google's own Schema format as JSON Schema: types become lower case, and `nullable` a union with null. */
 const jsonSchema = (schema: unknown): JsonRecord => {
   const { anyOf, enum: literals, items, nullable, properties, propertyOrdering: _, type, ...rest } = object(schema)
   const word = typeof type === "string" && type !== "TYPE_UNSPECIFIED" ? type.toLowerCase() : undefined
@@ -72,7 +71,7 @@ const toolsOf = (all: unknown) => {
   const tools = array(all).filter(isObject)
   return {
     tools: tools.flatMap((tool) => array(tool["functionDeclarations"]).filter(isObject).map(toolOf)),
-    // The tools that the provider runs.
+    // Tools that the provider runs.
     own: tools
       .map((tool) => Object.fromEntries(Object.entries(tool).filter(([name]) => name !== "functionDeclarations")))
       .filter((tool) => Object.keys(tool).length > 0)
@@ -85,21 +84,21 @@ const toolsOf = (all: unknown) => {
 
 const efforts: ReadonlyArray<string> = ["minimal", "low", "medium", "high", "xhigh", "max"]
 
-// The reasoning that is asked for, and what of it has no name here.
+// The requested reasoning, and the fields without a counterpart in the vocabulary.
 const reasoningOf = ({ includeThoughts, thinkingBudget, thinkingLevel, ...own }: JsonRecord) => {
   const level = string(thinkingLevel)?.toLowerCase()
   const effort = level !== undefined && efforts.includes(level) ? level : thinkingBudget === 0 ? "none" : undefined
   const tokens = number(thinkingBudget)
   const reasoning = defined<Completion.Reasoning>({
     effort: effort as Completion.Reasoning["effort"],
-    // A budget of -1 leaves it to the model.
+    // A budget of -1 means that the model decides.
     budgetTokens: tokens !== undefined && tokens > 0 ? tokens : undefined,
     summary: typeof includeThoughts === "boolean" ? includeThoughts : undefined
   })
   return { reasoning: Object.keys(reasoning).length > 0 ? reasoning : undefined, own }
 }
 
-// The settings of a completion, and those that have no name there.
+// The settings of a completion, and the fields without a counterpart in the vocabulary.
 const settingsOf = (config: JsonRecord) => {
   const {
     maxOutputTokens,
@@ -146,13 +145,13 @@ const filled = (fields: JsonRecord): JsonRecord =>
 
 const decoded = (step: string): string => Result.getOrElse(Result.try(() => decodeURIComponent(step)), () => step)
 
-/** The model and the method of a path. */
+/** The model and the method in a path. */
 const target = (path: string): { readonly model: string; readonly streamed: boolean } | undefined => {
   const steps = path.split("/").filter((step) => step !== "")
   const [name = "", method] = steps.at(-1)?.split(/:(?=[A-Za-z]*$)/) ?? []
   const streamed = method === "streamGenerateContent"
   if (!streamed && method !== "generateContent") return undefined
-  // The version, where there is one, and the folder of all models but tuned ones.
+  // The path without the version and the `models` folder; tuned models have another folder.
   const folders = steps.slice(0, -1).filter((step, index) => !(index === 0 && /^v\d/.test(step)))
   return {
     model: [...folders, name].map(decoded).join("/").replace(/^models\//, ""),
@@ -160,13 +159,15 @@ const target = (path: string): { readonly model: string; readonly streamed: bool
   }
 }
 
-/** What a request asks for. */
+/** Reads a request. */
 export const decode: Server["decode"] = ({ body, path }: Incoming): Result.Result<Asked, Refused> => {
   const asked = target(path)
   if (asked === undefined) {
     return Result.fail({ _tag: "Refused", reason: "Unsupported", description: `${path} is not supported` })
   }
-  if (!survives(body)) return Result.fail(invalid("the body is nested too deeply, or holds numbers that are too large"))
+  if (!survives(body)) {
+    return Result.fail(invalid("the body is nested too deeply, or contains numbers that are too large"))
+  }
   const { contents, generationConfig, model: _, systemInstruction, toolConfig, tools: all, ...rest } = object(
     normal(body)
   )
@@ -185,7 +186,7 @@ export const decode: Server["decode"] = ({ body, path }: Incoming): Result.Resul
     tools: ownTools,
     toolConfig: filled({
       ...ownToolConfig,
-      // Modes that have no name here.
+      // Modes without a counterpart in the vocabulary.
       functionCallingConfig: choice === undefined ? object(functionCallingConfig) : {}
     }),
     generationConfig: ownConfig

@@ -1,5 +1,5 @@
 /**
- * How Gemini fails. Sources: Gemini API, "Troubleshooting", "Rate limits"; googleapis, google/rpc.
+ * Failures of the Gemini API. Sources: Gemini API, "Troubleshooting", "Rate limits"; googleapis, google/rpc.
  */
 import * as Duration from "effect/Duration"
 import { client, errorUnder, failures as make } from "../failure.ts"
@@ -23,7 +23,7 @@ export const failures: Failures = make({
     UNEXPECTED_TOOL_CALL: malformedCall,
     TOO_MANY_TOOL_CALLS: malformedCall
   },
-  // The errors of some endpoints stand in an array.
+  // Some endpoints return their error in an array.
   errorIn: (body) => errorUnder(Array.isArray(body) ? body[0] : body),
   candidates: (error) => [error["code"], error["type"], error["status"], ...GoogleRpc.reasons(error)],
   limit: GoogleRpc.quota,

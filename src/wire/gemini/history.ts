@@ -1,5 +1,5 @@
 /**
- * The contents of a generateContent request as messages.
+ * Reads the contents of a generateContent request as messages.
  */
 import * as Result from "effect/Result"
 import * as Message from "../../Message.ts"
@@ -7,9 +7,9 @@ import { callArguments, present } from "../encode.ts"
 import { array, isObject, type JsonRecord, object, string } from "../json.ts"
 import { vendor } from "./shape.ts"
 
-/** A call of the turn before, to which a result belongs by its id, else by its name and place. */
+/** A call of the previous turn. Its result matches it by id, otherwise by name and order. */
 interface Waiting {
-  readonly given: string | undefined
+  readonly ownId: string | undefined
   readonly id: string
   readonly name: string
 }
@@ -39,7 +39,7 @@ const mediaContent = ({ mediaType, source }: Media): Message.UserContent =>
     ? { _tag: "Image", source }
     : mediaType.startsWith("audio/")
     ? { _tag: "Audio", source }
-    // Without a type it is YouTube's.
+    // Only YouTube URLs come without a media type.
     : mediaType.startsWith("video/") || mediaType === ""
     ? { _tag: "Video", source }
     : { _tag: "Document", source }
@@ -58,23 +58,23 @@ const resultMedia = (part: unknown): ReadonlyArray<Message.ToolResultContent> =>
     : [{ _tag: media.mediaType.startsWith("image/") ? "Image" : "Document", source: media.source }]
 }
 
-// The names under which clients write what a tool gave; without any it is the whole.
+// The fields in which clients write a tool result. Without one of them, the result is the whole object.
 const names = ["error", "output", "result", "content"]
 
 const resultOf = (response: JsonRecord, waiting: Array<Waiting>): Message.ToolResult => {
-  const given = string(response["id"])
+  const ownId = string(response["id"])
   const name = string(response["name"]) ?? ""
-  const byId = given === undefined ? -1 : waiting.findIndex((call) => call.given === given)
+  const byId = ownId === undefined ? -1 : waiting.findIndex((call) => call.ownId === ownId)
   const place = byId >= 0 ?
     byId :
-    waiting.findIndex((call) => call.name === name && (given === undefined || call.given === undefined))
+    waiting.findIndex((call) => call.name === name && (ownId === undefined || call.ownId === undefined))
   const call = place < 0 ? undefined : waiting.splice(place, 1)[0]
   const value = object(response["response"])
   const field = names.find((field) => field in value)
   const values = field !== undefined ? [value[field]] : Object.keys(value).length > 0 ? [value] : []
   return {
     _tag: "ToolResult",
-    id: call?.id ?? given ?? name,
+    id: call?.id ?? ownId ?? name,
     name,
     content: [...values.map(valueContent), ...array(response["parts"]).flatMap(resultMedia)],
     ...(field === "error" && { isError: true })
@@ -117,12 +117,12 @@ const userContent = (part: JsonRecord, waiting: Array<Waiting>): Message.UserCon
   return media && mediaContent(media)
 }
 
-/** The messages of a request, oldest first; fails with what is wrong. */
+/** The messages of a request, oldest first. Fails with what is wrong. */
 export const history = (contents: unknown): Result.Result<ReadonlyArray<Message.Message>, string> => {
   const messages: Array<Message.Message> = []
   let waiting: Array<Waiting> = []
   let minted = 0
-  // One content may stand alone, and a text for a content.
+  // A single content is accepted instead of a list, and a text instead of a content.
   const turns = (Array.isArray(contents) ? contents : contents === undefined ? [] : [contents]).map((content) =>
     typeof content === "string" ? { parts: [{ text: content }] } : object(content)
   )
@@ -133,21 +133,21 @@ export const history = (contents: unknown): Result.Result<ReadonlyArray<Message.
       const said = parts.map((part) => modelContent(part, () => Message.mintId("request", minted++)))
       waiting = said.flatMap((content, index) =>
         content._tag === "ToolCall"
-          ? [{ id: content.id, name: content.name, given: string(object(parts[index]!["functionCall"])["id"]) }]
+          ? [{ id: content.id, name: content.name, ownId: string(object(parts[index]!["functionCall"])["id"]) }]
           : []
       )
       messages.push({ _tag: "Assistant", provider: vendor, content: said })
       continue
     }
-    const given: Array<Message.UserContent> = []
+    const collected: Array<Message.UserContent> = []
     for (const part of parts) {
       const content = userContent(part, waiting)
       if (content === undefined) {
         return Result.fail(`contents[${turn}]: a part of ${Object.keys(part).join(", ")} is not supported`)
       }
-      given.push(content)
+      collected.push(content)
     }
-    messages.push({ _tag: "User", content: given as ReadonlyArray<Message.UserContent> as Message.User["content"] })
+    messages.push({ _tag: "User", content: collected as ReadonlyArray<Message.UserContent> as Message.User["content"] })
   }
   return messages.length === 0 ? Result.fail("contents is not specified") : Result.succeed(messages)
 }

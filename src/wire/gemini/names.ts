@@ -1,6 +1,6 @@
 /**
- * The names of a request as the wire itself writes them. As JSON of protobuf it takes camelCase and snake_case alike,
- * and null where there is nothing.
+ * Normalizes field names. Like all protobuf JSON, a request may use camelCase or snake_case, and null for an absent
+ * field.
  */
 import { isObject, put } from "../json.ts"
 
@@ -22,7 +22,7 @@ const freeKeys: ReadonlySet<string> = new Set(["properties"])
 const camel = (name: string): string =>
   name.startsWith("_") ? name : name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
-/** The same JSON in camelCase, and without nulls. */
+/** The same JSON in camelCase, without nulls. */
 export const normal = (value: unknown, ownKeys = false): unknown => {
   if (Array.isArray(value)) return value.map((item) => normal(item))
   if (!isObject(value)) return value

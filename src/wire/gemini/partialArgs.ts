@@ -1,17 +1,16 @@
 /**
- * Puts the arguments of a call together that come in pieces, each with the path of its value (`$.place.city`,
- * `$.days[0]`). What does not fit together is no arguments at all. Sources: Gemini API reference, "FunctionCall",
- * "PartialArg"; RFC 9535.
+ * Assembles the arguments of a call from pieces, each with the path of its value (`$.place.city`, `$.days[0]`). Pieces
+ * that contradict each other make the call fail. Sources: Gemini API reference, "FunctionCall", "PartialArg"; RFC 9535.
  */
 import { array, isObject, type JsonRecord, object, put } from "../json.ts"
 
 type Segment = string | number
 
-/** Arguments that come in pieces. */
+/** Arguments that arrive in pieces. */
 export interface PartialArgs {
-  /** Takes in pieces; gives false when they do not fit to those before. */
+  /** Adds pieces; false when they contradict the earlier ones. */
   readonly add: (pieces: unknown) => boolean
-  /** Whether a text waits for its next piece. */
+  /** Whether a text is still incomplete. */
   readonly waits: () => boolean
   readonly value: () => JsonRecord
 }
@@ -22,7 +21,7 @@ const deepestPath = 256
 // `.name`, `[0]`, `['name']` or `["name"]`.
 const step = /\.([^.[\]'"]+)|\[(\d{1,9})\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]/y
 
-/** The steps of a path; undefined when it does not lead to a single value. */
+/** The segments of a path; undefined when it does not identify a single value. */
 const parse = (path: string): ReadonlyArray<Segment> | undefined => {
   if (!path.startsWith("$") || path.length > longestPath) return undefined
   const segments: Array<Segment> = []
@@ -38,7 +37,7 @@ const parse = (path: string): ReadonlyArray<Segment> | undefined => {
   return segments
 }
 
-// A value of a piece; undefined when it has none.
+// The value of a piece, if it has one.
 const valueOf = (piece: JsonRecord): { readonly value: unknown } | undefined => {
   for (const key of ["stringValue", "numberValue", "boolValue"]) {
     if (piece[key] !== undefined && piece[key] !== null) return { value: piece[key] }
@@ -50,7 +49,7 @@ type Container = Record<string, unknown> | Array<unknown>
 
 const isContainer = (value: unknown): value is Container => Array.isArray(value) || isObject(value)
 
-// Where a segment leads in a container; undefined when it can lead nowhere. Lists grow by one at a time.
+// The key for a segment in a container; undefined when they do not match. Lists grow by one item at a time.
 const keyIn = (container: Container, segment: Segment): Segment | undefined => {
   if (!Array.isArray(container)) return typeof segment === "string" ? segment : undefined
   const position = typeof segment === "number" ? segment : /^\d{1,9}$/.test(segment) ? Number(segment) : undefined
@@ -70,7 +69,7 @@ export const partialArgs = (): PartialArgs => {
   const root: Record<string, unknown> = {}
   const waiting = new Set<string>()
 
-  // The container of a value and its key there, with everything on the way to it.
+  // The container and the key of a value. Creates the containers above it.
   const locate = (segments: ReadonlyArray<Segment>): readonly [Container, Segment] | undefined => {
     let container: Container = root
     for (let index = 0; index < segments.length; index++) {
@@ -87,30 +86,30 @@ export const partialArgs = (): PartialArgs => {
 
   const addOne = (piece: JsonRecord): boolean => {
     const path = typeof piece["jsonPath"] === "string" ? piece["jsonPath"] : ""
-    // The end of a list, which is all that comes of one without items.
+    // The end of a list, which is the only piece of an empty one.
     const ends = path.endsWith("[]")
     const segments = parse(ends ? path.slice(0, -2) : path)
     if (segments === undefined) return false
-    const given = valueOf(piece)
+    const found = valueOf(piece)
     const more = piece["willContinue"] === true
-    if (segments.length === 0) return given === undefined
+    if (segments.length === 0) return found === undefined
     const name = JSON.stringify(segments)
     if (waiting.has(name)) {
       if (!more) waiting.delete(name)
-      if (given === undefined) return true
+      if (found === undefined) return true
       const [container, key] = locate(segments)!
-      if (typeof given.value !== "string") return false
-      set(container, key, String(get(container, key)) + given.value)
+      if (typeof found.value !== "string") return false
+      set(container, key, String(get(container, key)) + found.value)
       return true
     }
-    if (given === undefined && more) return true
+    if (found === undefined && more) return true
     const place = locate(segments)
     if (place === undefined) return false
     const [container, key] = place
-    // Where there is a value, a piece without one says that it is whole.
-    if (has(container, key)) return given === undefined
-    set(container, key, given === undefined ? (ends ? [] : {}) : given.value)
-    if (more && typeof given?.value === "string") waiting.add(name)
+    // After a value, a piece without one marks its end.
+    if (has(container, key)) return found === undefined
+    set(container, key, found === undefined ? (ends ? [] : {}) : found.value)
+    if (more && typeof found?.value === "string") waiting.add(name)
     return true
   }
 

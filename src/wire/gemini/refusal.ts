@@ -1,6 +1,6 @@
 /**
- * Failures in Gemini's words: what `failure.ts` reads, written. Sources: Google AI for Developers, "Troubleshooting",
- * "Rate limits"; googleapis, google/rpc.
+ * Writes a failure as Gemini does, so that `failure.ts` reads the same tag and reason. Sources: Google AI for
+ * Developers, "Troubleshooting", "Rate limits"; googleapis, google/rpc.
  */
 import * as Duration from "effect/Duration"
 import type * as LLMError from "../../LLMError.ts"
@@ -10,11 +10,11 @@ import type { Refusal, Server } from "../Wire.ts"
 interface Words {
   readonly code: number
   readonly status: string
-  /** The reason in the details, where the status says too little. */
+  /** The reason in the details, where the status is ambiguous. */
   readonly reason?: string
-  /** The quota that was violated. */
+  /** The violated quota. */
   readonly quotaId?: string
-  /** What the message begins with, where it alone says what happened. */
+  /** The beginning of the message, where only the message identifies the failure. */
   readonly says?: string
 }
 
@@ -24,7 +24,7 @@ const invalid = { code: 400, status: "INVALID_ARGUMENT" } as const
 const exhausted = { code: 429, status: "RESOURCE_EXHAUSTED" } as const
 const internal = { code: 500, status: "INTERNAL" } as const
 
-// What the wire has no word for is the server's fault, and may be sent again; what it cannot be, it refuses.
+// Reasons that the wire cannot express become a retryable server error, or a refusal if a retry cannot help.
 const words: Readonly<Record<Reason, Words>> = {
   Requests: { ...exhausted, quotaId: "GenerateRequestsPerMinutePerProjectPerModel" },
   Tokens: { ...exhausted, quotaId: "GenerateContentInputTokensPerModelPerMinute" },
@@ -80,7 +80,7 @@ export const failureBody = (error: LLMError.LLMError): JsonRecord => {
   }
 }
 
-// Failures that the wire writes as an answer without content.
+// Failures that the wire reports as an answer without content.
 const asAnswer = (error: LLMError.LLMError): JsonRecord | undefined => {
   switch (error.reason) {
     case "ContentFilter":

@@ -1,15 +1,16 @@
 /**
- * A completion as a generateContent request. Sources: Google AI for Developers, Gemini API reference, "Generating
- * content", "Function calling", "Thought signatures".
+ * Writes a generateContent request. Sources: Google AI for Developers, Gemini API reference, "Generating content",
+ * "Function calling", "Thought signatures".
  */
 import * as Completion from "../../Completion.ts"
 import * as Message from "../../Message.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { callArguments, decodeText, present, toolChoiceOf, verbatim } from "../encode.ts"
 import { type JsonRecord, object } from "../json.ts"
+import { withoutUnused } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
 import { fit, type Fitted, type Options } from "./rules.ts"
-import { isText, noSignature, vendor, wantsSignatures } from "./shape.ts"
+import { isText, modelPath, noSignature, vendor, wantsSignatures } from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Contents
@@ -23,7 +24,7 @@ const mediaPart = (source: Message.Source) => {
       return isText(source.mediaType) ? { text: decodeText(source.data) } : inlinePart(source)
     case "Url":
       return { fileData: { ...present("mimeType", source.mediaType), fileUri: source.url } }
-    // Refused before.
+    // `accepts` excludes file ids.
     case "FileId":
       return {}
   }
@@ -31,7 +32,7 @@ const mediaPart = (source: Message.Source) => {
 
 const signed = (content: { readonly signature?: string }) => present("thoughtSignature", content.signature)
 
-// A value of a result: a text stays a text, even one that looks like JSON. Media other than texts stand beside it.
+// The values of a result. A text stays a text, even if it looks like JSON. Other media are sent separately.
 const resultValue = (content: Message.ToolResultContent) => {
   switch (content._tag) {
     case "Json":
@@ -47,20 +48,20 @@ const resultValue = (content: Message.ToolResultContent) => {
   }
 }
 
-// Anything but data was refused before.
+// `accepts` was checked before: other media are always base64.
 const resultMedia = (content: Message.ToolResultContent) =>
   (content._tag === "Image" || content._tag === "Document") && content.source._tag === "Base64"
     && !(content._tag === "Document" && isText(content.source.mediaType))
     ? [inlinePart(content.source)]
     : []
 
-/** Calls whose id this provider gave: only those ids go back to it. */
+/** The ids that this provider gave to calls. It accepts only those. */
 type KnownIds = ReadonlySet<string>
 
 const functionResponse = (result: Message.ToolResult, known: KnownIds) => {
   const media = result.content.flatMap(resultMedia)
   const values = result.content.flatMap(resultValue)
-  // One value, or a list of several.
+  // A single value, or a list of several.
   const value = values.length > 1 ? values : values[0]
   return {
     functionResponse: {
@@ -89,7 +90,7 @@ const reasoningPart = (part: Message.ReasoningPart) => {
       return [{ text: part.text, thought: true, ...signed(part) }]
     case "Summary":
       return [{ text: part.text, thought: true }]
-    // Other providers' forms, which Gemini cannot read.
+    // Gemini cannot read the reasoning formats of other providers.
     case "Encrypted":
     case "Redacted":
       return []
@@ -97,7 +98,7 @@ const reasoningPart = (part: Message.ReasoningPart) => {
 }
 
 const assistantPart = (native: boolean, known: KnownIds, name: string) => (content: Message.AssistantContent) => {
-  // A signature stands beside the part that it came with, and means nothing to any other provider.
+  // A signature belongs to the part that it came with. Other providers cannot read it.
   const signature = native && "signature" in content ? signed(content) : {}
   switch (content._tag) {
     case "Text":
@@ -144,7 +145,7 @@ type Turn =
 const resultsFirst = (a: UserPart, b: UserPart): number =>
   Number("functionResponse" in b) - Number("functionResponse" in a)
 
-// The first call of a step must be signed; those beside it never are.
+// The first call of a step needs a signature; parallel calls after it never have one.
 const sign = (parts: Array<ModelPart>): void => {
   const index = parts.findIndex((part) => "functionCall" in part)
   const first = parts[index]
@@ -177,7 +178,7 @@ const conversation = (completion: Completion.Completion, model: string, name: st
       }
     }
   }
-  // All results of one turn belong into one content, and come before everything else in it.
+  // The results of a turn go into one content, before everything else in it.
   for (const turn of turns) if (turn.role === "user") turn.parts.sort(resultsFirst)
   if (wantsSignatures(model)) { for (const turn of turns) if (turn.role === "model") sign(turn.parts) }
   return { system, contents: turns }
@@ -200,7 +201,7 @@ const callingConfig = (choice: ToolChoice) => {
   }
 }
 
-// An object that can have no property, which the API refuses in one of its forms: no schema says the same.
+// The API refuses an object without properties in one of its two schema fields. Leaving the schema out means the same.
 const isEmpty = (parameters: JsonRecord): boolean =>
   Object.keys(object(parameters["properties"])).length === 0
   && Object.entries(parameters).every(([key, value]) =>
@@ -208,7 +209,7 @@ const isEmpty = (parameters: JsonRecord): boolean =>
     || (key === "additionalProperties" && value === false)
   )
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = (completion: Completion.Completion, model: string, name: string, fitted: Fitted) => {
   const { contents, system } = conversation(completion, model, name)
   const { outputSchema, seed, stopSequences = [], tools } = completion
@@ -219,7 +220,7 @@ export const encode = (completion: Completion.Completion, model: string, name: s
     ...present("topP", topP),
     ...present("seed", seed),
     ...(stopSequences.length > 0 && { stopSequences }),
-    ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: outputSchema }),
+    ...(outputSchema && { responseMimeType: "application/json", responseJsonSchema: withoutUnused(outputSchema) }),
     ...present("thinkingConfig", thinkingConfig)
   }
   const choice = toolChoiceOf(completion, vendor, name)
@@ -240,14 +241,11 @@ export const encode = (completion: Completion.Completion, model: string, name: s
   }
 }
 
-const modelPath = (model: string): string =>
-  (model.includes("/") ? model : `models/${model}`).split("/").map(encodeURIComponent).join("/")
-
 export const request = (name: string, options?: Options): Wire["request"] => (completion, model, streamed) => {
   const fitted = fit(completion, model, streamed, name, options)
   if ("_tag" in fitted) return fitted
   return {
-    path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+    path: `${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
     body: encode(completion, model, name, fitted),
     warnings: fitted.warnings
   }

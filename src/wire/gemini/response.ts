@@ -1,7 +1,7 @@
 /**
- * What a generateContent body says, and what the events of a stream say, which are such bodies with a piece of the
- * answer each: parts are added up, and of everything else the last word counts. Source: Google AI for Developers, Gemini
- * API reference, "GenerateContentResponse".
+ * Reads a generateContent body, or the events of a stream, each of which is such a body with a piece of the answer.
+ * Parts are added up; for every other field, the last value counts. Source: Google AI for Developers, Gemini API
+ * reference, "GenerateContentResponse".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
 import type { FinishReason, Pass } from "../../CompletionResponse.ts"
@@ -12,7 +12,7 @@ import { contents } from "./contents.ts"
 import { firstLimit, type Options } from "./rules.ts"
 import { continuation, countedFields, finishReasons } from "./shape.ts"
 
-/** Usage: thoughts stand beside the candidates, and what tools made the model read beside the prompt. */
+/** Thoughts are not included in the candidates' count, nor the tokens of tool results in the prompt's. */
 export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
   const thoughts = number(usage["thoughtsTokenCount"]) ?? 0
   return TokenUsage.make({
@@ -29,10 +29,10 @@ export const usage = (usage: JsonRecord): TokenUsage.TokenUsage => {
 
 type Fields = Record<string, unknown>
 
-// Lists that each event has its own piece of; of everything else an event repeats the whole.
+// Lists that are streamed in pieces. All other fields are repeated in full.
 const listed: ReadonlyArray<string> = ["logprobsResult", "citationMetadata"]
 
-// Adds the lists of a field to those that came before. They are copied once, and then grow.
+// Appends the lists of a field to the earlier ones. The first list is copied, and then grows.
 const append = (into: Fields, field: string, value: JsonRecord): void => {
   const before = object(into[field]) as Fields
   for (const [key, items] of Object.entries(value)) {
@@ -63,7 +63,7 @@ const position = (candidate: JsonRecord, place: number): number => {
   return number(index) ?? (typeof index === "string" && /^\d{1,6}$/.test(index) ? Number(index) : place)
 }
 
-/** A candidate that is not the answer, put together as the API writes it. */
+/** A candidate other than the answer, assembled as the API writes it. */
 interface Other {
   readonly fields: Fields
   readonly parts: Array<Fields>
@@ -83,7 +83,7 @@ const addOther = (other: Other, { content, ...fields }: JsonRecord): void => {
   }
 }
 
-// Why a filter took the prompt or the answer.
+// Why a filter blocked the prompt or the answer.
 const filterOf = (body: JsonRecord, candidate: JsonRecord): string | undefined => {
   const feedback = object(body["promptFeedback"])
   const reason = string(feedback["blockReason"]) ?? string(candidate["finishReason"])
@@ -104,38 +104,38 @@ const filterOf = (body: JsonRecord, candidate: JsonRecord): string | undefined =
 export interface Reader {
   readonly take: (body: JsonRecord, parts: Array<CompletionPart>) => void
   readonly close: (parts: Array<CompletionPart>) => void
-  /** Whether the provider said how the answer ends. */
+  /** Whether the provider has collected how the answer ends. */
   readonly complete: () => boolean
   readonly head: () => { readonly id?: string | undefined; readonly model?: string | undefined }
   readonly answer: () => Answer | undefined
-  /** The token of a request that ended at its own limit, and with which a further one goes on. */
+  /** The continuation token of a request that reached its own limit. */
   readonly token: () => string | undefined
-  /** What comes next is a further request's, which goes on where this one ended. */
+  /** What follows belongs to a follow-up request, which continues this one. */
   readonly goOn: () => void
-  /** How many parts have come that changed the answer without adding anything. */
+  /** How many parts changed the answer without emitting anything. */
   readonly changes: () => number
 }
 
-/** The fields of which every answer has at least one. */
+/** Every answer has at least one of these fields. */
 const fields = ["candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"]
 
-// Ends after which no more of a call was to come.
+// Finish reasons after which a call may be incomplete.
 const isCut = ({ _tag }: FinishReason): boolean => _tag === "MaxTokens" || _tag === "ContentFilter"
 
-/** A reader for the instance `name`; of a `whole` body every part is a content of its own. */
+/** A reader for the instance `name`. In a `whole` body every part is a content of its own. */
 export const reader = (name: string, mintId: (index: number) => string, whole: boolean): Reader => {
-  const said = contents(name, mintId, whole)
+  const collected = contents(name, mintId, whole)
   const body: Fields = {}
   let candidate: Fields = {}
   let counts: Fields = {}
-  // What the requests before this one said, where the answer took several.
+  // The earlier requests of the same answer.
   const hops: Array<{ readonly usage: JsonRecord; readonly fields: JsonRecord }> = []
   const others = new Map<number, Other>()
-  let known = false
+  let isAnswer = false
   let candidates = false
-  // The token that the request in progress was sent with, and whether it has brought anything.
+  // The token of the current request, and whether the request produced anything.
   let sent: string | undefined
-  let brought = false
+  let productive = false
 
   const finish = (): string | undefined => string(candidate["finishReason"])
 
@@ -144,8 +144,8 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
     assign(candidate, rest)
     for (const part of array(object(content)["parts"])) {
       if (!isObject(part)) continue
-      if (part["text"] !== "" || part["thoughtSignature"] !== undefined) brought = true
-      said.add(part, parts)
+      if (part["text"] !== "" || part["thoughtSignature"] !== undefined) productive = true
+      collected.add(part, parts)
     }
   }
 
@@ -155,10 +155,10 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
     addOther(other, candidate)
   }
 
-  // A token that came before goes no further, nor does a request that brought nothing.
+  // A repeated token does not continue the answer, nor does a request without output.
   const token = (): string | undefined => {
     const found = finish() === continuation ? string(candidate["continuationToken"]) : undefined
-    return found !== sent && (brought || usage(counts).outputTokens > 0) ? found : undefined
+    return found !== sent && (productive || usage(counts).outputTokens > 0) ? found : undefined
   }
 
   const passes = (): ReadonlyArray<Pass> =>
@@ -169,9 +169,9 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
     const beyond = without(counts, countedFields)
     const first = hops[0]
     const shown = [
-      // The word says which filter it was.
+      // The reason tells which filter it was.
       ...(reason._tag === "ContentFilter" ? ["finishReason"] : []),
-      // An answer that was cut, or broke off, can be continued by the caller; to a whole one a token means nothing.
+      // The caller can continue an answer that was cut or broke off. For a complete one, the token has no use.
       ...(reason._tag === "MaxTokens" || finish() === undefined ? ["continuationToken"] : [])
     ]
     const hidden = ["index", "finishReason", "continuationToken"].filter((name) => !shown.includes(name))
@@ -188,14 +188,16 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
         candidates: [...others].map(([index, { fields, parts }]) => ({ index, ...fields, content: { parts } }))
       })
     }
-    // Numbers that JSON cannot hold, and depths that nothing can walk through.
-    const kept = Object.entries(found).filter(([, value]) => value !== undefined && value !== null && survives(value))
-    return kept.length === 0 ? undefined : Object.fromEntries(kept)
+    // Values that JSON cannot represent, or that are nested too deeply.
+    const storable = Object.entries(found).filter(([, value]) =>
+      value !== undefined && value !== null && survives(value)
+    )
+    return storable.length === 0 ? undefined : Object.fromEntries(storable)
   }
 
   return {
     take: (event, parts) => {
-      known ||= fields.some((field) => field in event)
+      isAnswer ||= fields.some((field) => field in event)
       const { candidates: all, usageMetadata, ...rest } = event
       assign(body, rest)
       assign(counts, object(usageMetadata))
@@ -206,7 +208,7 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
         else takeOther(at, item)
       })
     },
-    close: said.close,
+    close: collected.close,
     complete: () =>
       (finish() !== undefined && token() === undefined)
       || string(object(body["promptFeedback"])["blockReason"]) !== undefined,
@@ -217,30 +219,30 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
       sent = string(candidate["continuationToken"])
       counts = {}
       candidate = {}
-      brought = false
-      said.goesOn()
+      productive = false
+      collected.goesOn()
     },
-    changes: said.changes,
+    changes: collected.changes,
     answer: () => {
-      if (!known) return undefined
+      if (!isAnswer) return undefined
       const blockReason = string(object(body["promptFeedback"])["blockReason"])
       const word = finish()
       const reason: FinishReason = blockReason !== undefined && word === undefined
         ? { _tag: "ContentFilter" }
-        // A further request that has not come to its end, or never answered.
+        // The follow-up request ended early or was not answered.
         : word === undefined && hops.length > 0
         ? { _tag: "MaxTokens" }
         : finishReason(finishReasons, word)
       const each = passes()
       return {
-        choice: said.choice(),
+        choice: collected.choice(),
         finishReason: reason,
         finish: word ?? blockReason,
         filter: filterOf(body, candidate),
         absent: !candidates,
         usage: each.map(({ usage }) => usage).reduce(TokenUsage.add, TokenUsage.zero),
         passes: hops.length > 0 ? each : undefined,
-        malformedCall: said.malformed(word !== undefined && !isCut(reason)),
+        malformedCall: collected.malformed(word !== undefined && !isCut(reason)),
         metadata: metadata(reason),
         id: string(body["responseId"]),
         model: string(body["modelVersion"])
@@ -249,7 +251,7 @@ export const reader = (name: string, mintId: (index: number) => string, whole: b
   }
 }
 
-/** What a whole body says. */
+/** The answer in a whole body. */
 export const response = (name: string): Wire["response"] => (body, mintId, earlier = []) => {
   const read = reader(name, mintId, true)
   const parts: Array<CompletionPart> = []
@@ -261,7 +263,7 @@ export const response = (name: string): Wire["response"] => (body, mintId, earli
   return read.answer()
 }
 
-/** What a further request has besides, where the answer takes more than one. */
+/** The extra fields of a follow-up request, when the answer takes more than one. */
 export const continues =
   (name: string, options: Options): NonNullable<Wire["continues"]> => (bodies, completion, model) => {
     const read = reader(name, String, true)
@@ -271,7 +273,7 @@ export const continues =
     }
     const candidate = object(array(bodies.at(-1)?.["candidates"])[0])
     const limited = firstLimit(completion, model, options) !== undefined
-    // The limit that was named in place of the caller's is no end either.
+    // The first request has a lower limit than the caller's, so reaching it does not end the answer.
     const ended = limited && bodies.length === 1 && candidate["finishReason"] === "MAX_TOKENS"
     const continuationToken = read.token() ?? (ended ? string(candidate["continuationToken"]) : undefined)
     return continuationToken === undefined ? undefined : {

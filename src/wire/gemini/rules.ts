@@ -1,7 +1,7 @@
 /**
- * Makes a completion fit its model: what Gemini's models do not take is left out or changed with a warning where the
- * meaning survives, and refused where it does not. Source: Google AI for Developers, "Thinking", "Gemini 3 Developer
- * Guide", "Long decode".
+ * Adapts a completion to its model: drops or changes what the model does not support, with a warning, when the meaning
+ * survives, and refuses the completion when it does not. Source: Google AI for Developers, "Thinking", "Gemini 3
+ * Developer Guide", "Long decode".
  */
 import type { Completion, Reasoning } from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
@@ -10,15 +10,15 @@ import { type JsonRecord, merge, number, object } from "../json.ts"
 import type { Refused, Wire } from "../Wire.ts"
 import { vendor } from "./shape.ts"
 
-/** What an instance is told of its models. */
+/** The options of an instance. */
 export interface Options {
-  /** What holds of models instead of what is known. */
+  /** Overrides of the built-in rules for models. */
   readonly models?: Models.Overrides | undefined
 }
 
 type Effort = Models.Effort
 
-/** What of the settings is sent. */
+/** The settings to send. */
 export interface Fitted {
   readonly temperature: number | undefined
   readonly topP: number | undefined
@@ -39,7 +39,7 @@ type Warn = (field: string, description: string) => void
 // Thinking
 // ---------------------------------------------------------------------------------------------------------------------
 
-// What an effort is in tokens, where thinking has a budget. Source: "OpenAI compatibility".
+// The budgets that correspond to efforts. Source: "OpenAI compatibility".
 const budgets: Readonly<Record<Effort, number>> = {
   none: 0,
   minimal: 512,
@@ -52,7 +52,7 @@ const budgets: Readonly<Record<Effort, number>> = {
 
 const levels: ReadonlyArray<Effort> = ["none", "minimal", "low", "medium", "high"]
 
-// The effort whose tokens come nearest; of two the lower one.
+// The effort with the nearest budget; the lower one of two.
 const effortOf = (tokens: number): Effort =>
   levels.reduce((best, level) => Math.abs(budgets[level] - tokens) < Math.abs(budgets[best] - tokens) ? level : best)
 
@@ -61,17 +61,17 @@ const levelOf = ({ budgetTokens, effort }: Reasoning, rules: Models.Rules, warn:
   const level = wanted && Models.nearestEffort(rules, wanted)
   if (level === undefined) return {}
   if (budgetTokens !== undefined) {
-    warn("reasoning.budgetTokens", `the model counts no tokens of thinking: its level ${level} was sent`)
+    warn("reasoning.budgetTokens", `the model has no thinking budget: level ${level} was sent instead`)
   }
   if (effort !== undefined && level !== effort) {
     warn(
       "reasoning.effort",
       effort === "none"
         ? `the model always thinks: its lowest level, ${level}, was sent`
-        : `the model has no level ${effort}: its nearest, ${level}, was sent`
+        : `the model has no level ${effort}: the nearest one, ${level}, was sent`
     )
   }
-  // Of a model that is not known, what turns thinking off may be known to the service.
+  // An unknown model may support a budget of 0, which turns thinking off.
   return level === "none"
     ? { thinkingBudget: 0 }
     : { thinkingLevel: level.toUpperCase() as Uppercase<Exclude<Effort, "none">> }
@@ -87,7 +87,7 @@ const budgetOf = (
   const off = wanted <= 0 && thinkingOff === true
   const thinkingBudget = off ? 0 : Math.min(Math.max(Math.floor(wanted), minimum), maximum)
   if (budgetTokens !== undefined && thinkingBudget !== budgetTokens) {
-    warn("reasoning.budgetTokens", `the model takes ${minimum} to ${maximum} tokens: ${thinkingBudget} was sent`)
+    warn("reasoning.budgetTokens", `the model supports ${minimum} to ${maximum} tokens: ${thinkingBudget} was sent`)
   } else if (effort === "none" && budgetTokens === undefined && thinkingBudget > 0) {
     warn("reasoning.effort", `the model always thinks: its smallest budget, ${thinkingBudget} tokens, was sent`)
   }
@@ -97,7 +97,7 @@ const budgetOf = (
 const thinkingOf = (
   { reasoning }: Completion,
   rules: Models.Rules,
-  own: JsonRecord,
+  callers: JsonRecord,
   warn: Warn
 ): ThinkingConfig | undefined => {
   if (reasoning === undefined) return undefined
@@ -105,8 +105,8 @@ const thinkingOf = (
     if (reasoning.effort !== "none") warn("reasoning", "left out: the model does not think")
     return undefined
   }
-  // Level and budget refuse each other: the caller's own counts.
-  const decided = own["thinkingLevel"] !== undefined || own["thinkingBudget"] !== undefined
+  // A level and a budget cannot be combined: the caller's own parameters win.
+  const decided = callers["thinkingLevel"] !== undefined || callers["thinkingBudget"] !== undefined
   const config: ThinkingConfig = {
     ...(reasoning.summary !== undefined && { includeThoughts: reasoning.summary }),
     ...(decided ? {} : (rules.thinking?.[0] === "budget" ? budgetOf : levelOf)(reasoning, rules, warn))
@@ -120,16 +120,16 @@ const thinkingOf = (
 
 const samplingOf = ({ temperature, topP }: Completion, rules: Models.Rules, warn: Warn) => {
   if (rules.sampling !== "none") return { temperature, topP }
-  const why = "left out: the model takes no sampling settings"
-  // One is what the model does in any case.
+  const why = "left out: the model does not support sampling settings"
+  // 1 is the default.
   if (temperature !== undefined && temperature !== 1) warn("temperature", why)
   if (topP !== undefined) warn("topP", why)
   return { temperature: undefined, topP: undefined }
 }
 
 /**
- * The limit of output that a request names in place of the caller's, which the service refuses in one that is not
- * streamed: the rest comes with further requests.
+ * The output limit of the first request. Without streaming, the service refuses a higher one; follow-up requests bring
+ * the rest.
  */
 export const firstLimit = (completion: Completion, model: string, { models }: Options): number | undefined => {
   const { continues, maxOutput } = Models.find(vendor, model, models)
@@ -142,7 +142,7 @@ export const firstLimit = (completion: Completion, model: string, { models }: Op
 // Requests
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What the caller's own parameters say of the generation. */
+/** The generation settings in the caller's own parameters. */
 const ownConfig = (completion: Completion, name: string): JsonRecord => {
   const { additionalParams, providerParams = {} } = completion
   const named = [vendor, name].map((key) => Object.hasOwn(providerParams, key) ? providerParams[key] : undefined)
@@ -154,7 +154,7 @@ const ownConfig = (completion: Completion, name: string): JsonRecord => {
   )
 }
 
-/** What of a completion goes to this model of the instance `name`, in a form that the model takes. */
+/** The settings for this model of the instance `name`, or why the completion is refused. */
 export const fit = (
   completion: Completion,
   model: string,
@@ -165,21 +165,22 @@ export const fit = (
   const rules = Models.find(vendor, model, options.models)
   const warnings: Array<Warning> = []
   const warn: Warn = (field, description) => void warnings.push({ field, description })
-  const own = ownConfig(completion, name)
-  if ((number(own["candidateCount"]) ?? 1) > 1 && rules.thinking?.includes("level") === true) {
+  const callers = ownConfig(completion, name)
+  if ((number(callers["candidateCount"]) ?? 1) > 1 && rules.thinking?.includes("level") === true) {
     return {
       _tag: "Refused",
       reason: "Unsupported",
-      description: `generationConfig.candidateCount: ${model} gives one candidate; leave it out, and ask several times`
+      description:
+        `generationConfig.candidateCount: ${model} returns only one candidate; leave it out, and send several requests`
     }
   }
   if (completion.parallelToolCalls === false && completion.tools.length > 0) {
-    warn("parallelToolCalls", "left out: Gemini cannot be held to one call")
+    warn("parallelToolCalls", "left out: Gemini cannot be limited to one call")
   }
   return {
     ...samplingOf(completion, rules, warn),
     maxOutputTokens: (streamed ? undefined : firstLimit(completion, model, options)) ?? completion.maxTokens,
-    thinkingConfig: thinkingOf(completion, rules, object(own["thinkingConfig"]), warn),
+    thinkingConfig: thinkingOf(completion, rules, object(callers["thinkingConfig"]), warn),
     warnings
   }
 }
@@ -191,7 +192,7 @@ export const thinking = ({ models }: Options): NonNullable<Wire["thinking"]> => 
   const effort = reasoning.effort ?? (budgetTokens === undefined ? undefined : effortOf(budgetTokens))
   return {
     long: Models.thinksLong(rules, effort),
-    // What it thinks is seen where it was asked for.
+    // Thoughts are only sent when the request asks for them.
     silent: Models.isSilent(rules, effort) && reasoning.summary !== true
   }
 }

@@ -1,11 +1,11 @@
 /**
- * What a generateContent request may hold, and the words that both of its directions share. Sources: Google AI for
+ * What a generateContent request may contain, and the words that both directions share. Sources: Google AI for
  * Developers, Gemini API reference, "Generating content", "Function calling", "Thought signatures".
  */
 import type { FinishReason } from "../../CompletionResponse.ts"
 import type { Accepts, FinishReasons } from "../Wire.ts"
 
-/** Whose `providerParams` apply. */
+/** The key of `providerParams`. */
 export const vendor = "gemini"
 
 const imageTypes = ["image/png", "image/jpeg", "image/webp", "image/heic", "image/heif"]
@@ -28,19 +28,19 @@ export const accepts: Accepts = {
   urlWithoutMediaType: ["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"]
 }
 
-/** Whether data of this type goes as text: the API takes no raw bytes for it. */
+/** Whether data of this type must be sent as text, because the API does not accept its bytes. */
 export const isText = (mediaType: string): boolean => mediaType.startsWith("text/")
 
-// From version 3 on, and behind the names without a number.
+// From version 3 on, including names without a number.
 const signed = /gemini-([3-9]|\d\d|[a-z-]+latest)/
 
-/** Whether the model wants its calls to come back signed. */
+/** Whether the model requires signatures on its calls. */
 export const wantsSignatures = (model: string): boolean => signed.test(model)
 
-/** What the documentation of thought signatures gives for calls that another model wrote, or nobody. */
+/** The documented placeholder for calls without a signature, such as those of another model. */
 export const noSignature = "skip_thought_signature_validator"
 
-/** The end of a request at the limit of one request, with more to come for a further one. */
+/** The finish reason of a request at its own limit, when a follow-up request can continue the answer. */
 export const continuation = "CONTINUATION"
 
 export const finishReasons = {
@@ -64,13 +64,13 @@ export const finishReasons = {
 const finishWords: Readonly<Record<Exclude<FinishReason["_tag"], "Other">, keyof typeof finishReasons>> = {
   None: "FINISH_REASON_UNSPECIFIED",
   Stop: "STOP",
-  // It says so of no call.
+  // Gemini has no finish reason for calls.
   ToolUse: "STOP",
   MaxTokens: "MAX_TOKENS",
   ContentFilter: "SAFETY"
 }
 
-/** The word for an end; one that is another provider's is `OTHER`. */
+/** The finish reason to write; another provider's becomes `OTHER`. */
 export const finishWord = (reason: FinishReason): string =>
   reason._tag !== "Other"
     ? finishWords[reason._tag]
@@ -78,7 +78,7 @@ export const finishWord = (reason: FinishReason): string =>
     ? reason.reason
     : "OTHER"
 
-/** Fields that stand beside the candidates in a body; all others that an answer has besides are its candidate's. */
+/** Fields at the top of a body. All others belong to the candidate. */
 export const bodyFields = ["promptFeedback", "modelStatus", "createTime", "usageMetadata"] as const
 
 /** The counts of `usageMetadata` that `TokenUsage` has. */
@@ -90,3 +90,10 @@ export const countedFields = [
   "thoughtsTokenCount",
   "toolUsePromptTokenCount"
 ] as const
+
+/** The resource name of a model. */
+export const modelName = (model: string): string => model.includes("/") ? model : `models/${model}`
+
+/** The path of a model, to which a colon and the method are added. */
+export const modelPath = (model: string): string =>
+  `/v1beta/${modelName(model).split("/").map(encodeURIComponent).join("/")}`

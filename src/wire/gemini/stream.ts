@@ -1,6 +1,6 @@
 /**
- * The events of a Gemini stream: each is a body with a piece of the answer. Source: Google AI for Developers, Gemini API
- * reference, "streamGenerateContent".
+ * Reads the events of a stream, each of which is a body with a piece of the answer. Source: Google AI for Developers,
+ * Gemini API reference, "streamGenerateContent".
  */
 import type { Wire } from "../Wire.ts"
 import { reader } from "./response.ts"
@@ -9,7 +9,7 @@ export const stream = (name: string): Wire["stream"] => (mintId) => {
   const { answer, changes, close, complete, goOn, head, take, token } = reader(name, mintId, false)
   return {
     event: take,
-    // No word says that nothing comes any more: the counts of tokens may come behind the end of the answer.
+    // The stream has no end marker: token counts may follow the finish reason.
     done: () => false,
     complete,
     close,

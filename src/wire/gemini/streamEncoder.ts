@@ -1,5 +1,5 @@
 /**
- * The parts of an answer as the events of a Gemini stream. Source: Google AI for Developers, Gemini API reference,
+ * Writes the parts of an answer as the events of a stream. Source: Google AI for Developers, Gemini API reference,
  * "streamGenerateContent".
  */
 import type * as Message from "../../Message.ts"
@@ -10,7 +10,7 @@ import { lastBody, partsOf } from "./write.ts"
 
 const event = (json: string): string => `data: ${json}\r\n\r\n`
 
-// The signature of a text or a thought comes behind it, with a text of its own that is empty.
+// The signature of a text or a thought follows in a part with an empty text.
 const signatureOf = (content: Message.AssistantContent): JsonRecord | undefined => {
   if (content._tag === "Text") {
     return content.signature === undefined ? undefined : { text: "", thoughtSignature: content.signature }
@@ -23,7 +23,7 @@ const signatureOf = (content: Message.AssistantContent): JsonRecord | undefined 
 
 export const streamEncoder: Server["stream"] = (asked, stamp) => {
   const thoughts = asked.thoughts === true
-  // What every event has behind its parts, written once.
+  // The end of every event, serialized once.
   const tailFor = (model: string, id: string): string =>
     `],"role":"model"},"index":0}],"modelVersion":${JSON.stringify(model)},"responseId":${JSON.stringify(id)}}`
   let tail = tailFor(asked.model, stamp.seed)
@@ -50,7 +50,7 @@ export const streamEncoder: Server["stream"] = (asked, stamp) => {
           return chunk(`{"text":${JSON.stringify(part.text)}}`)
         case "ReasoningDelta":
           return thoughts ? chunk(`{"text":${JSON.stringify(part.text)},"thought":true}`) : []
-        // Calls come whole, once their arguments are there.
+        // Calls are sent whole, when their arguments are complete.
         case "ToolCallStart":
         case "ToolCallDelta":
           return []

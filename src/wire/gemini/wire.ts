@@ -1,9 +1,11 @@
 /**
- * Gemini's generateContent, read and written.
+ * Gemini's generateContent: both halves.
  */
 import { sse } from "../sse.ts"
 import type { Server, Wire } from "../Wire.ts"
+import { countTokens } from "./countTokens.ts"
 import { decode } from "./decode.ts"
+import { embeddings } from "./embeddings.ts"
 import { failures } from "./failure.ts"
 import { refuse } from "./refusal.ts"
 import { request } from "./request.ts"
@@ -16,7 +18,7 @@ import { encode } from "./write.ts"
 
 export type { Options } from "./rules.ts"
 
-/** The wire for the instance `name`. */
+/** The client half, for the instance with this name. */
 export const gemini = (name: string, options: Options = {}): Wire => ({
   vendor,
   name,
@@ -27,8 +29,10 @@ export const gemini = (name: string, options: Options = {}): Wire => ({
   request: request(name, options),
   response: response(name),
   continues: continues(name, options),
-  stream: stream(name)
+  stream: stream(name),
+  countTokens,
+  embeddings
 })
 
-/** The same wire, for whoever stands in for the provider. */
+/** The server half. */
 export const server: Server = { vendor, decode, encode, stream: streamEncoder, refuse }

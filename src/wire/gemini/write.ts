@@ -1,5 +1,5 @@
 /**
- * An answer as a generateContent body. Source: Google AI for Developers, Gemini API reference,
+ * Writes an answer as a generateContent body. Source: Google AI for Developers, Gemini API reference,
  * "GenerateContentResponse".
  */
 import type { CompletionResponse } from "../../CompletionResponse.ts"
@@ -13,12 +13,12 @@ import { bodyFields, finishWord, vendor } from "./shape.ts"
 const signed = (content: { readonly signature?: string }) => present("thoughtSignature", content.signature)
 
 const imagePart = ({ signature, source }: Message.Image): ReadonlyArray<JsonRecord> => {
-  const beside = signature === undefined ? {} : { thoughtSignature: signature }
+  const thoughtSignature = signature === undefined ? {} : { thoughtSignature: signature }
   switch (source._tag) {
     case "Base64":
-      return [{ inlineData: { mimeType: source.mediaType, data: source.data }, ...beside }]
+      return [{ inlineData: { mimeType: source.mediaType, data: source.data }, ...thoughtSignature }]
     case "Url":
-      return [{ fileData: { ...present("mimeType", source.mediaType), fileUri: source.url }, ...beside }]
+      return [{ fileData: { ...present("mimeType", source.mediaType), fileUri: source.url }, ...thoughtSignature }]
     case "FileId":
       return []
   }
@@ -27,14 +27,14 @@ const imagePart = ({ signature, source }: Message.Image): ReadonlyArray<JsonReco
 const thoughtParts = (content: Message.Reasoning, shown: boolean): ReadonlyArray<JsonRecord> =>
   content.content.flatMap((part): ReadonlyArray<JsonRecord> => {
     if (part._tag === "Summary") return shown ? [{ text: part.text, thought: true }] : []
-    // Other providers' forms have no place here.
+    // Gemini has no field for the reasoning formats of other providers.
     if (part._tag !== "Text") return []
     if (shown) return [{ text: part.text, thought: true, ...signed(part) }]
-    // What nobody asked to read may still have to come back.
+    // A hidden thought may still have a signature that must come back.
     return part.signature === undefined ? [] : [{ text: "", thought: true, ...signed(part) }]
   })
 
-/** The parts of a content; thoughts are shown to those who ask for them. */
+/** The parts of a content. Thoughts are only shown to clients that ask for them. */
 export const partsOf = (content: Message.AssistantContent, thoughts: boolean): ReadonlyArray<JsonRecord> => {
   switch (content._tag) {
     case "Text":
@@ -57,7 +57,7 @@ export const partsOf = (content: Message.AssistantContent, thoughts: boolean): R
   }
 }
 
-/** The counts of tokens. What was written to a cache is not said here. */
+/** The token counts. Gemini does not report cache writes. */
 export const usageOf = (usage: TokenUsage): JsonRecord => ({
   promptTokenCount: usage.inputTokens,
   candidatesTokenCount: usage.outputTokens - usage.reasoningTokens,
@@ -66,7 +66,7 @@ export const usageOf = (usage: TokenUsage): JsonRecord => ({
   ...(usage.reasoningTokens > 0 && { thoughtsTokenCount: usage.reasoningTokens })
 })
 
-/** What else Gemini said, where its fields stand: beside the candidates, or in the first of them. */
+/** The metadata of an answer from Gemini, in its original places. */
 const metadataOf = ({ metadata, provider }: CompletionResponse) => {
   const { candidates: others, ...said } = object(provider === vendor ? metadata?.[vendor] : undefined)
   const isOfBody = (name: string): boolean => (bodyFields as ReadonlyArray<string>).includes(name)
@@ -78,7 +78,7 @@ const metadataOf = ({ metadata, provider }: CompletionResponse) => {
   }
 }
 
-/** A body that ends an answer, with the parts that it still brings. */
+/** The last body of an answer, with its remaining parts. */
 export const lastBody = (
   response: CompletionResponse,
   parts: ReadonlyArray<JsonRecord>,
@@ -103,6 +103,6 @@ export const lastBody = (
   }
 }
 
-/** The body of a whole answer. A call that was cut is not shown: its arguments are an object, or nothing. */
+/** The body of a whole answer. An incomplete call is left out, because its arguments must be an object. */
 export const encode: Server["encode"] = ({ response }, asked, stamp) =>
   lastBody(response, response.choice.flatMap((content) => partsOf(content, asked.thoughts === true)), asked, stamp)

@@ -1,5 +1,5 @@
 /**
- * An answer as the body that the Responses API gives. Source: OpenAI API reference, "The response object".
+ * Writes an answer as a body of the Responses API. Source: OpenAI API reference, "The response object".
  */
 import type { FinishReason } from "../../CompletionResponse.ts"
 import type * as Message from "../../Message.ts"
@@ -42,7 +42,7 @@ export const messageItem = (
   content: ReadonlyArray<JsonRecord>
 ): JsonRecord => ({ type: "message", id, role: "assistant", status, content, ...present("phase", phase) })
 
-/** The fields of a call besides its arguments; those of another wire's signature are none. */
+/** The fields of a call besides its arguments. Another wire's signature adds none. */
 export interface Call {
   readonly id: string
   readonly name: string
@@ -59,7 +59,7 @@ export const callItem = (id: string, call: Call, status: Status, args: string): 
   ...pick(signed(call.signature), callFields)
 })
 
-/** What can be read of reasoning, by parts. */
+/** The readable text of reasoning, by parts. */
 export const summaryOf = (reasoning: Message.Reasoning): ReadonlyArray<string> =>
   reasoning.content.flatMap((part) => part._tag === "Summary" || part._tag === "Text" ? [part.text] : [])
 
@@ -74,8 +74,9 @@ export const reasoningItem = (id: string, reasoning: Message.Reasoning): JsonRec
   }
 }
 
-// The items that clients of this API know, and what each has: other providers have blocks of the same types.
-const known: Readonly<Record<string, string>> = {
+// The items that clients of this API know, and the field that each must have: other providers' blocks may have the same
+// types.
+const requiredFields: Readonly<Record<string, string>> = {
   apply_patch_call: "call_id",
   apply_patch_call_output: "call_id",
   code_interpreter_call: "container_id",
@@ -107,10 +108,10 @@ const imageItem = (id: string, { signature, source }: Message.Image): JsonRecord
       type: "image_generation_call",
       result: source.data
     }
-    // There is no item for an image that is elsewhere.
+    // There is no item for an image by URL or file id.
     : messageItem(id, undefined, "completed", [textPart(`![image](${source._tag === "Url" ? source.url : source.id})`)])
 
-/** A content as an item; undefined where the API has none for it. */
+/** A content as an item; undefined when the API has no item for it. */
 export const itemOf = (content: Message.AssistantContent, id: string): JsonRecord | undefined => {
   switch (content._tag) {
     case "Text": {
@@ -127,7 +128,7 @@ export const itemOf = (content: Message.AssistantContent, id: string): JsonRecor
     case "Image":
       return imageItem(id, content)
     case "ProviderBlock": {
-      const field = entry(known, content.block["type"])
+      const field = entry(requiredFields, content.block["type"])
       return field !== undefined && content.block[field] !== undefined ? content.block : undefined
     }
   }
@@ -152,7 +153,7 @@ export const usageOf = (usage: TokenUsage.TokenUsage, cost: number | undefined):
   ...present("cost", cost)
 })
 
-/** How an answer ended: its status, and why it is incomplete. */
+/** The status of an answer, and why it is incomplete. */
 export const endOf = (finish: FinishReason): { readonly status: string; readonly reason?: string } => {
   switch (finish._tag) {
     case "MaxTokens":
@@ -166,7 +167,7 @@ export const endOf = (finish: FinishReason): { readonly status: string; readonly
   }
 }
 
-/** What stands around the items of an answer, the same in every event that holds it. */
+/** The fields around the items of an answer, which are the same in every event that contains it. */
 export const bodyOf = (
   { completion, model }: Asked,
   { created, seed }: Stamp,
@@ -212,7 +213,7 @@ export const bodyOf = (
   }
 }
 
-/** The fields of an answer that ended. */
+/** The fields of a finished answer. */
 export const ended = (
   { response }: Outgoing,
   output: ReadonlyArray<JsonRecord>,

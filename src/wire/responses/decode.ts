@@ -1,5 +1,5 @@
 /**
- * The body of a request to the Responses API as a completion: what a client of it sends, read leniently.
+ * Reads a request to the Responses API leniently, as a completion.
  */
 import * as Result from "effect/Result"
 import * as Completion from "../../Completion.ts"
@@ -11,14 +11,14 @@ import type { Asked, Incoming, Refused } from "../Wire.ts"
 import { argumentsOf, blockOf, callId, callOf, partsOf, reasoningOf, textOf } from "./response.ts"
 import { type audioFormats, entry, omit, word } from "./shape.ts"
 
-/** Whose words the assistant's messages are: they go back natively to OpenAI alone. */
+/** The provider of the assistant's messages. They go back in their native form only to OpenAI. */
 const provider = "openai"
 
 const invalid = (description: string): Refused => ({ _tag: "Refused", reason: "InvalidRequest", description })
 
 const unsupported = (description: string): Refused => ({ _tag: "Refused", reason: "Unsupported", description })
 
-/** What stands in an input, or why it cannot be read. */
+/** Why an input cannot be read. */
 class Unreadable {
   readonly refused: Refused
   constructor(refused: Refused) {
@@ -38,10 +38,10 @@ const sourceOf = (url: string): Message.Source => {
 }
 
 const fileOf = (id: unknown, ...urls: ReadonlyArray<unknown>): Message.Source => {
-  const known = string(id)
-  return known === undefined
+  const fileId = string(id)
+  return fileId === undefined
     ? sourceOf(urls.flatMap((url) => string(url) ?? [])[0] ?? "")
-    : { _tag: "FileId", id: known }
+    : { _tag: "FileId", id: fileId }
 }
 
 const cacheOf = (part: JsonRecord): { readonly cache?: Message.CacheHint } => {
@@ -118,11 +118,11 @@ const all = <A>(items: ReadonlyArray<A | Unreadable>): Array<A> | Unreadable =>
 // Items
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A turn as its items come: those of the model in a row are one message, and so are results. */
+/** The conversation so far. Consecutive items of the model form one message, and so do consecutive results. */
 interface Conversation {
   readonly messages: Array<Message.Message>
   turn?: { readonly of: "assistant" | "results"; readonly content: Array<unknown> } | undefined
-  /** The names of the calls, by their ids. */
+  /** The names of the calls, by id. */
   readonly names: Map<string, string>
 }
 
@@ -130,7 +130,7 @@ const add = (conversation: Conversation, of: "assistant" | "results", contents: 
   if (conversation.turn?.of !== of) {
     const content: Array<unknown> = []
     conversation.turn = { of, content }
-    // The list is filled while the turn goes on.
+    // The list is filled during the turn.
     conversation.messages.push(
       of === "assistant"
         ? { _tag: "Assistant", provider, content: content as Array<Message.AssistantContent> }
@@ -250,7 +250,7 @@ const plainChoices: Readonly<Record<string, Tool.ToolChoice>> = {
   required: { _tag: "Required" }
 }
 
-// A choice among other than functions is the provider's own.
+// A choice among tools that are not functions is passed on to the provider.
 const choiceOf = (choice: unknown): Tool.ToolChoice | undefined => {
   if (typeof choice === "string") return entry(plainChoices, choice)
   const { mode, name, tools, type } = object(choice)
@@ -258,7 +258,7 @@ const choiceOf = (choice: unknown): Tool.ToolChoice | undefined => {
   return type === "allowed_tools" && mode === "required" ? { _tag: "Specific", names: namesIn(tools) } : undefined
 }
 
-// "auto" among some of the tools is a choice among those alone.
+// "auto" with a list of tools means a choice among those tools.
 const allowed = (choice: unknown): ReadonlySet<string> | undefined => {
   const { mode, tools, type } = object(choice)
   return type === "allowed_tools" && mode === "auto" ? new Set(namesIn(tools)) : undefined
@@ -282,8 +282,8 @@ const reasoningSetting = (reasoning: JsonRecord): Completion.Reasoning | undefin
     : { ...present("effort", effort), ...(summary !== undefined && { summary: true }) }
 }
 
-/** The fields of a body that a completion has a place for, or that say how the answer is delivered and kept. */
-const known = [
+/** The fields that a completion has a counterpart for, or that control delivery and storage. */
+const readFields = [
   "include",
   "input",
   "instructions",
@@ -302,10 +302,10 @@ const known = [
   "top_p"
 ]
 
-/** What asks for something that is stored at the provider, or for an answer that will be. */
+/** Fields that need data stored at the provider. */
 const stored = ["previous_response_id", "conversation", "prompt"]
 
-/** Tools that reach what an account has stored, or that its owner connected. */
+/** Tools that access an account's stored data or connectors. */
 const storedTools: Readonly<Record<string, (tool: JsonRecord) => boolean>> = {
   file_search: () => true,
   mcp: (tool) => tool["connector_id"] !== undefined,
@@ -322,41 +322,41 @@ const refusedIn = (body: JsonRecord, tools: ReadonlyArray<JsonRecord>): Refused 
   }
   if (body["background"] === true) return unsupported("Unsupported parameter: 'background'")
   const tool = tools.find((tool) => entry(storedTools, tool["type"])?.(tool) === true)
-  return tool && unsupported(`Unsupported value: a tool of type '${word(tool["type"])}' that reaches what is stored`)
+  return tool && unsupported(`Unsupported value: a tool of type '${word(tool["type"])}' that needs stored data`)
 }
 
 const withoutNulls = (record: JsonRecord): JsonRecord =>
   Object.fromEntries(Object.entries(record).filter(([, value]) => isPresent(value)))
 
-// Of reasoning and text the rest; "auto" is what a summary is asked for as.
+// The remaining fields of reasoning or text; "auto" is the normal way to ask for a summary.
 const besides = (record: JsonRecord, ...names: ReadonlyArray<string>): JsonRecord | undefined => {
   const rest = withoutNulls(omit(record, names))
   return Object.keys(rest).length === 0 ? undefined : rest
 }
 
-// What else a client says is for OpenAI alone.
+// The other fields are only sent to OpenAI.
 const paramsOf = (body: JsonRecord, others: ReadonlyArray<JsonRecord>): JsonRecord => {
   const text = object(body["text"])
   const format = object(text["format"])
   const reasoning = object(body["reasoning"])
-  const said = [
+  const readReasoning = [
     ...(effortOf(reasoning["effort"]) === undefined ? [] : ["effort"]),
     ...(reasoning["summary"] === "auto" ? ["summary"] : [])
   ]
   const choice = object(body["tool_choice"])
   const include = array(body["include"]).filter((name) => name !== "reasoning.encrypted_content")
   return {
-    ...withoutNulls(omit(body, [...known, ...stored])),
+    ...withoutNulls(omit(body, [...readFields, ...stored])),
     ...(others.length > 0 && { tools: others }),
     ...present("text", besides(text, ...(format["type"] === "json_object" ? [] : ["format"]))),
-    ...present("reasoning", besides(reasoning, ...said)),
+    ...present("reasoning", besides(reasoning, ...readReasoning)),
     ...(include.length > 0 && { include: ["reasoning.encrypted_content", ...include] }),
     ...(isPresent(choice["type"]) && !isFunction(choice) && choice["type"] !== "allowed_tools"
       && { tool_choice: choice })
   }
 }
 
-/** What a request asks for. */
+/** Reads a request. */
 export const decode = ({ body }: Incoming): Result.Result<Asked, Refused> => {
   const tools = array(body["tools"]).filter(isObject)
   const refused = refusedIn(body, tools)

@@ -1,6 +1,6 @@
 /**
- * How the Responses API fails: in the status and body of OpenAI's other APIs, in a stream as an event of its own, and in
- * an answer that says that it failed. Sources: OpenAI API, "Error codes", "Rate limits"; "The response object", "error".
+ * Failures of the Responses API: in the status and body, as in OpenAI's other APIs, in an event of a stream, and in an
+ * answer with the status `failed`. Sources: OpenAI API, "Error codes", "Rate limits"; "The response object", "error".
  */
 import { client, errorUnder, failures as make, requests, server } from "../failure.ts"
 import { isObject, type JsonRecord } from "../json.ts"
@@ -8,15 +8,15 @@ import { limits, requestTooLarge, tooLong, unsupported, words } from "../openai.
 import type { Failures } from "../Wire.ts"
 import { omit } from "./shape.ts"
 
-const unsaid = { message: "the provider says that the response failed, and not why" }
+const noReason = { message: "the provider says that the response failed, but not why" }
 
-// The event of an error has it flat or nested; what its `type` says is then the event's.
+// The error is nested in the event, or flat. A flat one shares its `type` with the event.
 const inEvent = (event: JsonRecord): JsonRecord | undefined => {
   switch (event["type"]) {
     case "error":
       return errorUnder(event) ?? omit(event, ["type", "sequence_number"])
     case "response.failed":
-      return errorUnder(event["response"]) ?? unsaid
+      return errorUnder(event["response"]) ?? noReason
     default:
       return undefined
   }
@@ -24,18 +24,18 @@ const inEvent = (event: JsonRecord): JsonRecord | undefined => {
 
 const errorIn: Failures["errorIn"] = (body) => {
   if (!isObject(body)) return undefined
-  return inEvent(body) ?? errorUnder(body) ?? (body["status"] === "failed" ? unsaid : undefined)
+  return inEvent(body) ?? errorUnder(body) ?? (body["status"] === "failed" ? noReason : undefined)
 }
 
 const filtered = client("ContentFilter")
 
-// A prompt that is refused for what it says comes with the code of one that is refused for its form.
+// A prompt that violates a policy gets the same code as a malformed one.
 const decide: Failures["decide"] = (_, { description, words }) =>
   words.includes("invalid_prompt") && /polic(y|ies)|safety|flagged|violat/i.test(description.slice(0, 2048))
     ? filtered
     : undefined
 
-const own: Failures["words"] = {
+const codes: Failures["words"] = {
   ...words,
   bio_policy: filtered,
   cyber_policy: filtered,
@@ -49,7 +49,7 @@ const own: Failures["words"] = {
   websocket_connection_limit_reached: requests
 }
 
-// The rest of the codes about images: nothing but a word comes with them in a stream.
+// The other codes about images, which a stream sends without a type or status.
 const invalid = [
   "invalid_image",
   "invalid_image_format",
@@ -65,7 +65,7 @@ const invalid = [
 ]
 
 export const failures: Failures = make({
-  words: { ...own, ...Object.fromEntries(invalid.map((word) => [word, client("InvalidRequest")])) },
+  words: { ...codes, ...Object.fromEntries(invalid.map((word) => [word, client("InvalidRequest")])) },
   prefixes: [["billing_", client("Quota")]],
   messages: [
     requestTooLarge,

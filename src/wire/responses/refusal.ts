@@ -1,5 +1,5 @@
 /**
- * A failure in the words of the Responses API, so that its readers see the same one.
+ * Writes a failure as the Responses API does, so that the client half reads the same tag and reason.
  */
 import * as Duration from "effect/Duration"
 import type * as LLMError from "../../LLMError.ts"
@@ -25,7 +25,7 @@ const rateLimits: Table<LLMError.RateLimitReason> = {
   Unknown: { status: 429, type: "rate_limit_error", code: "rate_limit_exceeded" }
 }
 
-// Only the first two are failures of a provider in its own words.
+// Only the first two are failures that a provider reports itself.
 const transients: Table<LLMError.TransientReason> = {
   Overloaded: { status: 503, type: "server_error", code: "server_is_overloaded" },
   Server: failure(500),
@@ -63,7 +63,7 @@ const wordsOf = (error: LLMError.LLMError): Words => {
   }
 }
 
-/** The error object of a body, or of an event. */
+/** The error object of a body or an event. */
 export const errorOf = (error: LLMError.LLMError): JsonRecord => {
   const { code = null, type } = wordsOf(error)
   return { message: error.description, type, param: null, code }

@@ -1,6 +1,6 @@
 /**
- * A completion as the body of a request to the Responses API. Sources: OpenAI API reference, "Create a response",
- * "Conversation state", "Reasoning", "Prompt caching".
+ * Writes the body of a request to the Responses API. Sources: OpenAI API reference, "Create a response", "Conversation
+ * state", "Reasoning", "Prompt caching".
  */
 import * as Hash from "effect/Hash"
 import * as Completion from "../../Completion.ts"
@@ -25,11 +25,11 @@ import {
   withoutId
 } from "./shape.ts"
 
-/** What is known of one request besides the completion. */
+/** The context of one request. */
 interface Context {
   readonly options: Options
   readonly rules: Models.Rules
-  /** The types of the calls of the conversation that are not plain function calls, by their ids. */
+  /** The ids of the calls in the conversation that are not plain function calls. */
   readonly custom: ReadonlySet<string>
 }
 
@@ -39,7 +39,7 @@ interface Context {
 
 const lifetimes = { "5m": "30m", "1h": "12h" } as const
 
-// The end of a prefix that is worth keeping, on the models that let one choose it.
+// Marks the end of a prefix to cache, on models that support breakpoints.
 const breakpoint = ({ options, rules }: Context, { cache }: { readonly cache?: Message.CacheHint }) =>
   present(
     "prompt_cache_breakpoint",
@@ -81,7 +81,7 @@ const inputFile = ({ source, title }: Message.Document) => {
 }
 
 const inputAudio = ({ source }: Message.Audio) => {
-  // Anything but data of a known format was refused before.
+  // `accepts` was checked before: only base64 in a supported format gets here.
   const { data, mediaType } = source as Message.Base64
   return { type: "input_audio", input_audio: { data, format: entry(audioFormats, mediaType) ?? "wav" } } as const
 }
@@ -103,7 +103,7 @@ const shownPart = (content: Shown) => {
 // Items of the user
 // ---------------------------------------------------------------------------------------------------------------------
 
-// A single text without a mark goes as a plain string, which every server takes.
+// A single text without a mark is sent as a plain string, which every server accepts.
 const content = <Part extends { readonly type: string }>(parts: ReadonlyArray<Part>) => {
   const [first] = parts
   return parts.length === 1 && first?.type === "input_text" && "text" in first && !("prompt_cache_breakpoint" in first)
@@ -142,20 +142,20 @@ const userItems = (context: Context, message: Message.User) => {
         return [inputAudio(item)]
       case "ToolResult":
       case "Video":
-        // A video was refused before.
+        // `accepts` excludes videos.
         return []
       default:
         return [{ ...shownPart(item), ...breakpoint(context, item) }]
     }
   }).flat()
   return [
-    // The results of a turn stand directly behind its calls.
+    // The results of a turn must directly follow its calls.
     ...message.content.filter((item) => item._tag === "ToolResult").map(resultItem(context)),
     ...(parts.length > 0 ? [{ type: "message", role: "user", content: content(parts) } as const] : [])
   ]
 }
 
-// OpenAI's newer word for the role is not known everywhere.
+// Some servers do not support OpenAI's newer role `developer`.
 const systemItems = (context: Context, message: Message.System) =>
   message.content === "" ? [] : [
     {
@@ -195,11 +195,11 @@ const callItem = (own: boolean, { arguments: args, id, name, signature }: Messag
 const textsOf = (reasoning: Message.Reasoning, tag: "Summary" | "Text"): ReadonlyArray<string> =>
   reasoning.content.flatMap((part) => part._tag === tag ? [part.text] : [])
 
-// OpenAI takes reasoning back in its encrypted form alone, and without the ids of what it does not store. What others
-// want is their own word again.
+// OpenAI only accepts its reasoning back encrypted, and without the ids of items that it did not store. Other servers
+// want their own item back.
 const reasoningItems = ({ options }: Context, reasoning: Message.Reasoning) => {
   const encrypted = reasoning.content.find((part) => part._tag === "Encrypted")
-  // Chat Completions' reasoning has no item to go back as.
+  // Reasoning from Chat Completions has no matching item.
   if (reasoning.field !== undefined || (options.native && encrypted === undefined)) return []
   const texts = textsOf(reasoning, "Text")
   return [
@@ -215,12 +215,12 @@ const reasoningItems = ({ options }: Context, reasoning: Message.Reasoning) => {
 }
 
 const blockItems = ({ options }: Context, { block, provider }: Message.ProviderBlock) =>
-  // What Chat Completions keeps so has no type.
+  // Blocks from Chat Completions have no type.
   provider === options.name && string(block["type"]) !== undefined
     ? [verbatim(withoutId.has(block["type"]) ? omit(block, ["id"]) : block)]
     : []
 
-// An image that the provider made goes back as the item that it was; that of another is shown to it.
+// The provider's own image goes back as its original item. Another provider's image is sent as user input.
 const imageItem = (own: boolean, image: Message.Image) => {
   const fields = own && image.source._tag === "Base64" ? signed(image.signature) : {}
   return string(fields["id"]) === undefined
@@ -296,21 +296,21 @@ const isMarked = (completion: Completion.Completion): boolean =>
       : message.content.some((item) => "cache" in item && item.cache !== undefined)
   )
 
-// Requests with the same beginning are sent where it is kept.
+// Requests with the same key are routed to the same cache.
 const cacheKey = ({ preamble = "", tools }: Completion.Completion): string =>
   `effect-llm-${(Hash.string(preamble) >>> 0).toString(36)}-${(Hash.string(JSON.stringify(tools)) >>> 0).toString(36)}`
 
 const reasoningOf = ({ reasoning }: Completion.Completion, rules: Models.Rules) => {
   const effort = reasoning?.effort
   const fields = {
-    // A model's own word for an effort is none that the types know.
+    // The SDK's type does not contain some models' own names for efforts.
     ...present("effort", effort && (rules.effortNames?.[effort] ?? effort) as typeof effort),
     ...(reasoning?.summary === true && { summary: "auto" } as const)
   }
   return Object.keys(fields).length === 0 ? undefined : fields
 }
 
-// Of a model that does not reason, the encrypted form may not be asked for. One that nobody knows is new, and reasons.
+// Models that do not reason refuse to include encrypted reasoning. An unknown model is probably new, and reasons.
 const mayReason = (rules: Models.Rules): boolean => Models.isKnown(rules) ? (rules.thinking?.length ?? 0) > 0 : true
 
 export const schemaFormat = (schema: JsonRecord) => ({
@@ -319,7 +319,7 @@ export const schemaFormat = (schema: JsonRecord) => ({
   ...structured(schema)
 } as const)
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = (options: Options) => (completion: Completion.Completion, model: string) => {
   const { name, native, stateless = native, vendor = "openai" } = options
   const { maxTokens, outputSchema, parallelToolCalls, preamble = "", temperature, tools, topP } = completion
@@ -334,7 +334,7 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
     input: messages.map(itemsOf(context)).flat(),
     ...(tools.length > 0 && { tools: tools.map(toolItem) }),
     ...(choice && { tool_choice: toolChoice(choice) }),
-    // Servers refuse it where there are no tools.
+    // Servers refuse it without tools.
     ...present("parallel_tool_calls", hasTools ? parallelToolCalls : undefined),
     ...present("max_output_tokens", maxTokens),
     ...present("temperature", temperature),
@@ -349,10 +349,11 @@ export const encode = (options: Options) => (completion: Completion.Completion, 
 
 const isObjectAtRoot = (schema: JsonRecord): boolean => schema["type"] === "object" && schema["anyOf"] === undefined
 
-/** What OpenAI would refuse, and nothing can be left out of. */
+/** What OpenAI would refuse, and cannot be left out. */
 export const refusal = ({ native }: Options, body: ReturnType<ReturnType<typeof encode>>): Refused | undefined =>
   !native || body.text === undefined || isObjectAtRoot(body.text.format.schema) ? undefined : {
     _tag: "Refused",
     reason: "Unsupported",
-    description: "outputSchema must be an object at its root here, and no union: put the value into a field of one"
+    description:
+      "the root of outputSchema must be an object here, and not a union: put the value into a field of an object"
   }

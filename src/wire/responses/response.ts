@@ -1,5 +1,5 @@
 /**
- * The body of an answer of the Responses API, read. Sources: OpenAI API reference, "The response object"; xAI, "Usage".
+ * Reads the body of an answer of the Responses API. Sources: OpenAI API reference, "The response object"; xAI, "Usage".
  */
 import type { FinishReason, Warning } from "../../CompletionResponse.ts"
 import type * as Message from "../../Message.ts"
@@ -24,7 +24,7 @@ import {
 // Items
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A part of a message as a text; undefined when there is nothing in it. */
+/** A part of a message as a text; undefined when it is empty. */
 export const textOf = (part: JsonRecord, phase: unknown): Message.Text | undefined => {
   const refused = part["type"] === "refusal"
   const text = string(refused ? part["refusal"] : part["text"])
@@ -39,14 +39,14 @@ export const textOf = (part: JsonRecord, phase: unknown): Message.Text | undefin
   }
 }
 
-/** The parts of a message; some servers write one text. */
+/** The parts of a message. Some servers send a plain text. */
 export const partsOf = ({ content }: JsonRecord): ReadonlyArray<JsonRecord> =>
   typeof content === "string" ? [{ type: "output_text", text: content }] : array(content).map(object)
 
 const textsIn = (parts: unknown): ReadonlyArray<string> =>
   array(parts).flatMap((part) => string(object(part)["text"]) ?? [])
 
-/** Reasoning as it came; undefined when there is nothing in it. */
+/** A reasoning item; undefined when it is empty. */
 export const reasoningOf = (item: JsonRecord): Message.Reasoning | undefined => {
   const common = present("id", string(item["id"]))
   const encrypted = string(item["encrypted_content"])
@@ -60,14 +60,16 @@ export const reasoningOf = (item: JsonRecord): Message.Reasoning | undefined => 
   return content.length === 0 ? undefined : { _tag: "Reasoning", content }
 }
 
-/** The arguments of a call; undefined when they are not JSON. None at all are no arguments, unless the call was cut. */
+/**
+ * The arguments of a call; undefined when they are not JSON. An empty text means no arguments, unless the call was cut.
+ */
 export const argumentsOf = (value: unknown, cut: boolean): unknown => {
   const text = typeof value === "string" ? value.trim() : undefined
   if (value === undefined || value === null || text === "" || text === "null") return cut ? undefined : {}
   return text === undefined ? value : parseJson(text)
 }
 
-/** A call by its name and id, with arguments that were read. */
+/** A tool call from an item whose arguments were already parsed. */
 export const callOf = (item: JsonRecord, name: string, id: string, args: unknown): Message.ToolCall => ({
   _tag: "ToolCall",
   id,
@@ -78,7 +80,7 @@ export const callOf = (item: JsonRecord, name: string, id: string, args: unknown
 
 const imageTypes: Readonly<Record<string, string>> = { png: "image/png", jpeg: "image/jpeg", webp: "image/webp" }
 
-/** Any other item: an image that the model made, or a block that goes back as it came. */
+/** Any other item: a generated image, or a block that goes back unchanged. */
 export const blockOf = (item: JsonRecord, provider: string): Message.Image | Message.ProviderBlock => {
   const data = string(item["result"])
   return item["type"] === "image_generation_call" && data !== undefined
@@ -90,7 +92,7 @@ export const blockOf = (item: JsonRecord, provider: string): Message.Image | Mes
     : { _tag: "ProviderBlock", provider, block: item as Message.ProviderBlock["block"] }
 }
 
-/** A call that cannot be run, although its answer was not cut. */
+/** The description of the error for a call that cannot be read, although its answer was not cut. */
 export const malformed = (name: string): string => `the arguments of the call of ${name} are not JSON`
 
 interface Read {
@@ -130,14 +132,14 @@ const readOutput = (
   return { choice, malformedCall }
 }
 
-/** The id by which a result names its call. */
+/** The id of a call that its result refers to. */
 export const callId = (item: JsonRecord): string | undefined => string(item["call_id"]) ?? string(item["id"])
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What stands around the items
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Usage: cached and reasoning tokens are inside of the two sums, except where a server leaves reasoning out. */
+/** The input and output counts include cached and reasoning tokens, except on servers that leave reasoning out. */
 export const usage = (reported: unknown): TokenUsage.TokenUsage => {
   const usage = object(reported)
   const inputs = object(usage["input_tokens_details"])
@@ -157,7 +159,7 @@ export const usage = (reported: unknown): TokenUsage.TokenUsage => {
   })
 }
 
-// xAI's unit.
+// xAI's unit of cost.
 const ticksPerDollar = 1e10
 
 const costOf = (usage: JsonRecord): number | undefined => {
@@ -165,8 +167,8 @@ const costOf = (usage: JsonRecord): number | undefined => {
   return number(usage["cost"]) ?? (ticks === undefined ? undefined : ticks / ticksPerDollar)
 }
 
-// What of a body is read elsewhere, repeats the request, or says when it was.
-const told: ReadonlySet<string> = new Set([
+// Fields that are read elsewhere, repeat the request, or are timestamps.
+const readFields: ReadonlySet<string> = new Set([
   "id",
   "object",
   "model",
@@ -208,7 +210,7 @@ const told: ReadonlySet<string> = new Set([
   "user"
 ])
 
-const toldUsage: ReadonlySet<string> = new Set([
+const readUsage: ReadonlySet<string> = new Set([
   "input_tokens",
   "input_tokens_details",
   "output_tokens",
@@ -227,12 +229,12 @@ const logprobsOf = (output: ReadonlyArray<JsonRecord>): ReadonlyArray<unknown> =
   output.flatMap((item) => item["type"] === "message" ? partsOf(item).flatMap((part) => array(part["logprobs"])) : [])
 
 const metadataOf = (body: JsonRecord, output: ReadonlyArray<JsonRecord>): JsonRecord | undefined => {
-  const { reasoning, ...rest } = beyond(body, told)
+  const { reasoning, ...rest } = beyond(body, readFields)
   const logprobs = logprobsOf(output)
-  const reported = beyond(object(body["usage"]), toldUsage)
+  const reported = beyond(object(body["usage"]), readUsage)
   const metadata = {
     ...rest,
-    // Of the request it is an object; some servers have the text of the model's here.
+    // An object repeats the request; a text on some servers is the model's own summary setting.
     ...(typeof reasoning === "string" && { reasoning }),
     ...(logprobs.length > 0 && { logprobs }),
     ...(Object.keys(reported).length > 0 && { usage: reported })
@@ -240,7 +242,7 @@ const metadataOf = (body: JsonRecord, output: ReadonlyArray<JsonRecord>): JsonRe
   return Object.keys(metadata).length === 0 ? undefined : metadata
 }
 
-// Reasoning of the history that the server left out.
+// Reasoning in the history that the server dropped.
 const warningsOf = (body: JsonRecord): ReadonlyArray<Warning> | undefined => {
   const removed = array(body["input_transformations"]).map(object).map(({ action, id, reason, type }) => ({
     field: "history",
@@ -262,7 +264,7 @@ const finishOf = (
   return { _tag: refused ? "ContentFilter" : "Stop" }
 }
 
-/** What a body says besides its contents; `output` are its items. */
+/** The fields of an answer besides its contents. `output` are its items. */
 export const frameOf = (
   body: JsonRecord,
   output: ReadonlyArray<JsonRecord>
@@ -281,7 +283,7 @@ export const frameOf = (
   }
 }
 
-/** Whether an answer was cut, so that its last call may be half a call. */
+/** Whether an answer was cut, so that its last call may be incomplete. */
 export const isCut = (body: JsonRecord): boolean => body["status"] === "incomplete"
 
 export const response = (provider: string): Wire["response"] => (body, mintId) => {

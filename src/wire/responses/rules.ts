@@ -1,6 +1,6 @@
 /**
- * What models refuse over the Responses API, and what is sent instead. Sources: OpenAI API reference, "Reasoning",
- * "Latest model"; what is known of models.
+ * Adapts a completion to its model: drops or changes what the model does not support over the Responses API, with a
+ * warning. Sources: OpenAI API reference, "Reasoning", "Latest model".
  */
 import * as Completion from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
@@ -8,16 +8,16 @@ import * as Models from "../../Models.ts"
 import type { Refused } from "../Wire.ts"
 import type { Options } from "./shape.ts"
 
-/** A completion that its model takes, and what of it was changed. */
+/** The adapted completion, and the changes. */
 export interface Fitted {
   readonly completion: Completion.Completion
   readonly warnings: ReadonlyArray<Warning>
 }
 
-/** The least that OpenAI takes as the limit of an answer. */
+/** OpenAI's minimum for `max_output_tokens`. */
 const leastTokens = 16
 
-// The effort that comes nearest to a budget of tokens.
+// The efforts that correspond to budgets.
 const budgets: ReadonlyArray<readonly [most: number, effort: Models.Effort]> = [
   [0, "none"],
   [1024, "minimal"],
@@ -30,7 +30,7 @@ const effortOf = (budget: number): Models.Effort => budgets.find(([most]) => bud
 
 type Change = Partial<Pick<Completion.Completion, "maxTokens" | "reasoning" | "seed" | "temperature" | "topP">>
 
-// A field of which `undefined` is left out.
+// Replaces fields. An undefined field is left out.
 const without = (completion: Completion.Completion, change: { [K in keyof Change]: Change[K] | undefined }) =>
   Completion.make({ ...completion, ...change })
 
@@ -58,22 +58,22 @@ const fitReasoning = (
     warn(
       "reasoning.budgetTokens",
       effort === undefined && sent !== undefined
-        ? `${model} counts no budget of tokens: effort ${sent} is sent instead`
-        : `${model} counts no budget of tokens: it is left out`
+        ? `${model} has no token budget: effort ${sent} is sent instead`
+        : `${model} has no token budget: it is left out`
     )
   }
   if (effort !== undefined && sent !== effort) {
     warn(
       "reasoning.effort",
       sent === undefined
-        ? `${model} takes no effort: it is left out`
-        : `${model} does not take effort ${effort}: ${sent} is sent instead`
+        ? `${model} does not support effort: it is left out`
+        : `${model} does not support effort ${effort}: ${sent} is sent instead`
     )
   }
   return { ...rest, ...(sent !== undefined && { effort: sent }) }
 }
 
-// Whether temperature and top_p are taken at this effort.
+// Whether the model supports temperature and top_p at this effort.
 const samples = (rules: Models.Rules, effort: Models.Effort | undefined): boolean => {
   switch (rules.sampling) {
     case "none":
@@ -85,7 +85,7 @@ const samples = (rules: Models.Rules, effort: Models.Effort | undefined): boolea
   }
 }
 
-/** The completion as its model takes it; what it cannot do without is refused. */
+/** The completion adapted to its model, or why that is not possible. */
 export const fit = (options: Options, completion: Completion.Completion, model: string): Fitted | Refused => {
   const { native, vendor = "openai" } = options
   if ((completion.stopSequences ?? []).length > 0) {
@@ -102,16 +102,18 @@ export const fit = (options: Options, completion: Completion.Completion, model: 
   const { maxTokens, seed } = completion
   let { temperature, topP } = completion
   if (!samples(rules, reasoning?.effort)) {
-    // 1 is what the model does anyway.
+    // 1 is the default.
     for (const [field, value] of [["temperature", temperature], ["topP", topP]] as const) {
-      if (value !== undefined && value !== 1) warn(field, `${model} takes none while it reasons: it is left out`)
+      if (value !== undefined && value !== 1) {
+        warn(field, `${model} does not support it while it reasons: it is left out`)
+      }
     }
     temperature = topP = undefined
   }
   if (seed !== undefined) warn("seed", "the Responses API has no seed: it is left out")
   const raised = native && maxTokens !== undefined && maxTokens < leastTokens ? leastTokens : maxTokens
   if (raised !== maxTokens) {
-    warn("maxTokens", `OpenAI takes no less than ${leastTokens}: ${leastTokens} is sent instead`)
+    warn("maxTokens", `the minimum of OpenAI is ${leastTokens}: ${leastTokens} is sent instead`)
   }
   return {
     completion: without(completion, { reasoning, temperature, topP, maxTokens: raised, seed: undefined }),

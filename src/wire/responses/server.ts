@@ -1,5 +1,5 @@
 /**
- * The Responses API from the side of whoever stands in for the provider.
+ * The server half of the Responses API.
  */
 import type { Server } from "../Wire.ts"
 import { encode } from "./answer.ts"

@@ -1,27 +1,29 @@
 /**
- * What the two halves of the Responses API share: what a request may hold, the types of items, and the words of both
- * directions. Source: OpenAI API reference, "Responses".
+ * What both halves of the Responses API share: the supported contents, the types of items, and words. Source: OpenAI
+ * API reference, "Responses".
  */
 import type { Overrides } from "../../Models.ts"
 import type { CallIds } from "../callIds.ts"
 import { isObject, type JsonRecord, object, parseJson } from "../json.ts"
 import type { Accepts, FinishReasons } from "../Wire.ts"
 
-/** Which server it is, and what of OpenAI's own it is sent. */
+/** The options of an instance: which server it is, and which of OpenAI's features it gets. */
 export interface Options {
   /** The name of the instance. */
   readonly name: string
-  /** Whose `providerParams` apply, and whose models they are; "openai" unless given. */
+  /** The key of `providerParams` and of the tables of models; "openai" unless given. */
   readonly vendor?: string | undefined
-  /** OpenAI itself. Of any other server no more is asked than all of them know. */
+  /** OpenAI itself. Other servers only get the features that all of them support. */
   readonly native: boolean
-  /** Whether the server keeps nothing and hands out its reasoning encrypted (`store`, `include`); as `native` unless given. */
+  /**
+   * Whether the server stores nothing and returns encrypted reasoning (`store`, `include`); as `native` unless given.
+   */
   readonly stateless?: boolean | undefined
-  /** What holds of models instead of what is known of them. */
+  /** Overrides of the built-in rules for models. */
   readonly models?: Overrides | undefined
 }
 
-/** The names of the formats of audio, by media type. */
+/** The names of audio formats, by media type. */
 export const audioFormats: Readonly<Record<string, "wav" | "mp3">> = {
   "audio/wav": "wav",
   "audio/x-wav": "wav",
@@ -36,14 +38,14 @@ const anySource = { Url: true, Base64: true, FileId: true } as const
 export const accepts: Accepts = {
   user: { Image: anySource, Audio: { Base64: Object.keys(audioFormats) }, Document: anySource },
   toolResult: { Image: anySource, Document: anySource },
-  // Its own go back as the items that they were; others are shown to it by the user.
+  // Own images go back as their original items; other images are sent as user input.
   assistant: anySource,
   severalToolNames: true
 }
 
 const plainId = /^[a-zA-Z0-9_-]{1,64}$/
 
-/** OpenAI takes ids of up to 64 characters. */
+/** OpenAI accepts ids of up to 64 characters. */
 export const callIds: CallIds = { fits: (id, own) => own ? id.length <= 64 : plainId.test(id) }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -51,8 +53,8 @@ export const callIds: CallIds = { fits: (id, own) => own ? id.length <= 64 : pla
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * Items that go back without their id: it names a stored item, and nothing is stored. Calls that the client ran are told
- * apart by their `call_id`.
+ * Items that go back without their id, because an id refers to a stored item and nothing is stored. Calls that the
+ * client ran are identified by `call_id`.
  */
 export const withoutId: ReadonlySet<unknown> = new Set([
   "custom_tool_call",
@@ -65,7 +67,7 @@ export const withoutId: ReadonlySet<unknown> = new Set([
   "tool_search_output"
 ])
 
-/** Calls that wait for the client. */
+/** Calls that the client must run. */
 const clientCalls: ReadonlySet<unknown> = new Set([
   "function_call",
   "custom_tool_call",
@@ -75,13 +77,13 @@ const clientCalls: ReadonlySet<unknown> = new Set([
   "mcp_approval_request"
 ])
 
-/** Calls that the provider may run itself, and then answers in the same output. */
+/** Calls that the provider may run itself. In that case the same output contains their result. */
 const eitherCalls: Readonly<Record<string, string>> = {
   shell_call: "shell_call_output",
   tool_search_call: "tool_search_output"
 }
 
-/** Whether an answer waits for the client to run something. */
+/** Whether the client has to run something. */
 export const waitsForClient = (output: ReadonlyArray<JsonRecord>): boolean =>
   output.some(({ call_id, type }) =>
     clientCalls.has(type)
@@ -93,27 +95,27 @@ export const waitsForClient = (output: ReadonlyArray<JsonRecord>): boolean =>
 // What of an item the vocabulary has no field for
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What of a content goes back with it, kept as its signature; undefined when there is nothing. */
+/** The fields of an item to send back, serialized as the signature of its content; undefined when there are none. */
 export const sign = (fields: JsonRecord): string | undefined => {
   const kept = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)
   return kept.length === 0 ? undefined : JSON.stringify(Object.fromEntries(kept))
 }
 
-/** What was kept so; empty when the signature is none of this wire. */
+/** The fields in a signature; empty for a signature of another wire. */
 export const signed = (signature: string | undefined): JsonRecord =>
   signature?.startsWith("{") === true ? object(parseJson(signature)) : {}
 
-/** The fields of a call besides those of every call. */
+/** The optional fields of a call. */
 export const callFields = ["namespace", "caller", "async"] as const
 
-/** The signature of a text by which the model refuses. */
+/** The signature of a refusal. */
 export const refusal = '{"type":"refusal"}'
 
-/** A value as it stands in a sentence: objects may have a `toString` that is no function. */
+/** A value for an error message. `toString` may be anything in parsed JSON. */
 export const word = (value: unknown): string =>
   typeof value === "string" ? value : JSON.stringify(value)?.slice(0, 200) ?? "nothing"
 
-/** What a table has under a name; what objects inherit is not in it. */
+/** Looks up an own property, not an inherited one. */
 export const entry = <A>(table: Readonly<Record<string, A>>, name: unknown): A | undefined =>
   typeof name === "string" && Object.hasOwn(table, name) ? table[name] : undefined
 
@@ -146,5 +148,5 @@ const annotations: ReadonlySet<unknown> = new Set([
   "file_path"
 ])
 
-/** What a text stands on, where it has the form of OpenAI's annotations. */
+/** Whether a citation has the format of OpenAI's annotations. */
 export const isAnnotation = (value: unknown): boolean => isObject(value) && annotations.has(value["type"])

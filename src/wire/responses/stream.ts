@@ -1,7 +1,7 @@
 /**
- * The events of a Responses stream, put together to what the body of the call without streaming says. Items are told
- * apart by their `output_index`: their ids change from event to event behind some gateways. Source: OpenAI API
- * reference, "Streaming events".
+ * Assembles the events of a stream into the answer that the call without streaming returns. Items are identified by
+ * `output_index`, because their ids change from event to event behind some gateways. Source: OpenAI API reference,
+ * "Streaming events".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
 import type * as Message from "../../Message.ts"
@@ -23,34 +23,33 @@ import { omit, phaseOf, word } from "./shape.ts"
 
 type Parts = Array<CompletionPart>
 
-// That a response failed is an error, which is seen before.
+// A failed response was already turned into an error.
 const statuses: Readonly<Record<string, string>> = {
   "response.completed": "completed",
   "response.incomplete": "incomplete"
 }
 
-/** One content of the answer, or what may become one. */
+/** A content of the answer, or the place for one. */
 interface Open {
   readonly index: number
-  /** What came of it in pieces: of reasoning by the index of its part. */
+  /** The streamed pieces; for reasoning by the index of its part. */
   readonly pieces: Map<string, string>
   annotations: Array<unknown>
-  /** It is a refusal. */
   refused: boolean
-  /** The content, once it is whole. */
+  /** The complete content. */
   content?: Message.AssistantContent | undefined
 }
 
 /** One item of the output. */
 interface Slot {
   readonly type: string
-  /** What was last told of it as a whole. */
+  /** The last complete version of the item. */
   item: JsonRecord
-  /** Its contents, by their index in it; only messages have more than one. */
+  /** The contents by index. Only messages have more than one. */
   readonly contents: Map<number, Open>
-  /** Which call of the answer it is; its id, once its start was told. */
+  /** The number of the call in the answer, and its id after its start was emitted. */
   call?: { readonly number: number; id?: string }
-  /** Its arguments are whole. */
+  /** The arguments are complete. */
   whole: boolean
   done: boolean
 }
@@ -60,7 +59,7 @@ const numberOf = (value: unknown): number | undefined =>
 
 const typeOfItem = (item: JsonRecord): string => string(item["type"]) ?? "message"
 
-// The type of the item that an event is about.
+// The type of the item that an event belongs to.
 const typeOf = (event: string): string =>
   event.startsWith("response.reasoning")
     ? "reasoning"
@@ -81,7 +80,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   let head: ReturnType<StreamDecoder["head"]> = {}
   let last: JsonRecord | undefined
   let conflict: string | undefined
-  let said = false
+  let begun = false
 
   const openSlot = (type: string, item: JsonRecord, index: number | undefined): Slot => {
     const slot: Slot = { type, item, contents: new Map(), whole: false, done: false }
@@ -89,25 +88,25 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     slots.push(slot)
     byType.set(type, slot)
     if (index !== undefined) byIndex.set(index, slot)
-    // Its place among the contents is that of its beginning.
+    // The content's index is reserved when its item begins.
     openContent(slot, 0)
     if (type === "function_call") slot.call = { number: calls++ }
     return slot
   }
 
   const openContent = (slot: Slot, at: number): Open => {
-    const known = slot.contents.get(at)
-    if (known !== undefined) return known
+    const found = slot.contents.get(at)
+    if (found !== undefined) return found
     const open: Open = { index: next++, pieces: new Map(), annotations: [], refused: false }
     slot.contents.set(at, open)
     return open
   }
 
-  // An event without an index belongs to the last item of its type, unless that is done.
+  // An event without an index belongs to the last item of its type, unless that is complete.
   const find = (event: JsonRecord, type: string): Slot | undefined => {
     const index = numberOf(event["output_index"])
-    const known = index === undefined ? byType.get(type) : byIndex.get(index)
-    return known?.type !== type || (index === undefined && known.done) ? undefined : known
+    const found = index === undefined ? byType.get(type) : byIndex.get(index)
+    return found?.type !== type || (index === undefined && found.done) ? undefined : found
   }
 
   const slotOf = (event: JsonRecord, type: string): Slot =>
@@ -131,7 +130,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     if (text === "" || slot.done) return
     const { index, pieces } = openContent(slot, 0)
     const before = pieces.get(key)
-    // As `response.reasoning` has it, a line break stands between two parts.
+    // Parts are joined by a line break, as in `response.reasoning`.
     parts.push({ _tag: "ReasoningDelta", index, text: before === undefined && pieces.size > 0 ? `\n${text}` : text })
     pieces.set(key, (before ?? "") + text)
   }
@@ -155,7 +154,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     if (slot.call?.id !== undefined) parts.push({ _tag: "ToolCallDelta", index, arguments: text })
   }
 
-  // What the whole has more than its pieces; undefined when they are not its beginning.
+  // What is missing from the pieces; undefined when the complete value does not begin with them.
   const rest = (pieces: string | undefined, whole: string): string | undefined =>
     pieces === undefined ? whole : whole.startsWith(pieces) ? whole.slice(pieces.length) : undefined
 
@@ -170,7 +169,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   const completeReasoning = (slot: Slot, key: string, whole: string, parts: Parts): void =>
     addReasoning(slot, key, rest(slot.contents.get(0)?.pieces.get(key), whole) ?? "", parts)
 
-  // Of two versions of one call, nobody knows which was meant: neither is run.
+  // If a call has two versions, it is unknown which one was meant. Neither must run.
   const completeArguments = (slot: Slot, whole: string, parts: Parts): void => {
     if (slot.whole || whole === "") return
     const pieces = slot.contents.get(0)?.pieces.get("arguments")
@@ -192,12 +191,12 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       annotations
     }, item["phase"])
 
-  const piecesOf = (pieces: ReadonlyMap<string, string>, kind: string, told: unknown): unknown => {
+  const piecesOf = (pieces: ReadonlyMap<string, string>, kind: string, complete: unknown): unknown => {
     const came = [...pieces].filter(([key]) => key.startsWith(kind)).map(([, text]) => ({ text }))
-    return array(told).length < came.length ? came : told
+    return array(complete).length < came.length ? came : complete
   }
 
-  // Of an item that is not done, the encrypted form may be half.
+  // The encrypted form of an incomplete item may be cut.
   const reasoningIn = ({ done, item }: Slot, { pieces }: Open): Message.Reasoning | undefined =>
     reasoningOf({
       ...(done ? item : omit(item, ["encrypted_content"])),
@@ -217,7 +216,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     return args === undefined ? undefined : callOf(item, name, call.id, args)
   }
 
-  // What is open of a message or of reasoning is what came of it; of anything else half is nothing.
+  // An incomplete message or reasoning is usable as it is; any other incomplete item is not.
   const contentIn = (slot: Slot, open: Open): Message.AssistantContent | undefined => {
     if (open.content !== undefined) return open.content
     switch (slot.type) {
@@ -256,7 +255,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     const before = slot.item
     slot.item = item
     if (slot.type === "message") {
-      // Which phase a text is of was told with its first piece.
+      // The phase cannot change after the first piece of text was emitted with it.
       const shown = [...slot.contents.values()].some(({ pieces }) => pieces.size > 0)
       slot.item = { ...item, phase: shown ? before["phase"] : before["phase"] ?? item["phase"] }
       partsOf(item).forEach((part, at) => completeText(slot, at, part, parts))
@@ -277,8 +276,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     endContents(slot, parts)
   }
 
-  // The last event repeats the items; some servers name those only there that nothing was told of before, or that were
-  // not told to be done.
+  // The last event repeats the items. Some servers send items only there, or never send their `done` event.
   const reconcile = (output: ReadonlyArray<JsonRecord>, parts: Parts): void => {
     const waiting = new Map<string, Array<Slot>>()
     for (const slot of slots) {
@@ -322,7 +320,8 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
       completeText(slotOf(event, typeOf(type)), at(event, "content_index"), event, parts),
     "response.output_text.annotation.added": (event, _, type) => {
       const slot = slotOf(event, typeOf(type))
-      if (!slot.done) openContent(slot, at(event, "content_index")).annotations.push(event["annotation"])
+      const { annotation } = event
+      if (!slot.done && isObject(annotation)) openContent(slot, at(event, "content_index")).annotations.push(annotation)
     },
     "response.reasoning_summary_text.delta": (event, parts, type) =>
       addReasoning(slotOf(event, typeOf(type)), `summary ${at(event, "summary_index")}`, delta(event), parts),
@@ -354,17 +353,17 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
   return {
     event: (event, parts) => {
       const type = string(event["type"]) ?? ""
-      const told = event["response"]
-      if (isObject(told)) {
-        said = true
-        head = { id: head.id ?? string(told["id"]), model: head.model ?? string(told["model"]) }
+      const response = event["response"]
+      if (isObject(response)) {
+        begun = true
+        head = { id: head.id ?? string(response["id"]), model: head.model ?? string(response["model"]) }
       }
       if (Object.hasOwn(statuses, type)) {
-        said = true
-        last = { ...omit(event, ["type", "sequence_number", "response"]), ...object(told), status: statuses[type] }
+        begun = true
+        last = { ...omit(event, ["type", "sequence_number", "response"]), ...object(response), status: statuses[type] }
         reconcile(array(last["output"]).filter(isObject), parts)
       } else if (Object.hasOwn(handlers, type)) {
-        said = true
+        begun = true
         handlers[type]!(event, parts, type)
       }
     },
@@ -376,7 +375,7 @@ export const stream = (provider: string) => (mintId: (index: number) => string):
     changes: () => unseen,
     head: () => head,
     answer: () => {
-      if (!said) return undefined
+      if (!begun) return undefined
       const body = last ?? {}
       const contents = slots.flatMap((slot) =>
         [...slot.contents.values()].map((open) => ({ index: open.index, content: contentIn(slot, open) }))

@@ -1,5 +1,5 @@
 /**
- * The parts of an answer as the events of a Responses stream. Source: OpenAI API reference, "Streaming events".
+ * Writes the parts of an answer as the events of a stream. Source: OpenAI API reference, "Streaming events".
  */
 import type { CompletionPart } from "../../CompletionPart.ts"
 import type * as LLMError from "../../LLMError.ts"
@@ -22,7 +22,7 @@ import {
 import { errorOf } from "./refusal.ts"
 import { isAnnotation } from "./shape.ts"
 
-/** An item that was begun, and what of it was written. */
+/** An open item, and what was written of it. */
 interface Item {
   readonly output: number
   readonly id: string
@@ -35,7 +35,7 @@ type Tag = "Text" | "Reasoning" | "ToolCall"
 
 export const streamEncoder = (asked: Asked, stamp: Stamp): StreamEncoder => {
   const items = new Map<number, Item>()
-  /** The items that are done, by their index in the output. */
+  /** The finished items, by their index in the output. */
   const output: Array<JsonRecord | undefined> = []
   let head: { id?: string | undefined; model?: string | undefined } = {}
   let started = false
@@ -55,14 +55,14 @@ export const streamEncoder = (asked: Asked, stamp: Stamp): StreamEncoder => {
     write("response.in_progress", { response: body({}) })
   }
 
-  // Where an event belongs.
+  // The fields that say where an event belongs.
   const inItem = ({ id, output }: Item): JsonRecord => ({ item_id: id, output_index: output })
   const inText = (item: Item): JsonRecord => ({ ...inItem(item), content_index: 0 })
   const inSummary = (item: Item): JsonRecord => ({ ...inItem(item), summary_index: 0 })
 
   const begin = (index: number, tag: Tag, fields: Pick<Item, "call" | "phase">): Item => {
-    const known = items.get(index)
-    if (known !== undefined) return known
+    const found = items.get(index)
+    if (found !== undefined) return found
     const at = output.push(undefined) - 1
     const item: Item = { output: at, id: itemId(tag, stamp, at), text: "", ...fields }
     items.set(index, item)
@@ -161,7 +161,7 @@ export const streamEncoder = (asked: Asked, stamp: Stamp): StreamEncoder => {
     }
   }
 
-  // A call that the answer ended in.
+  // The call whose arguments were cut.
   const endCut = (): void => {
     for (const item of items.values()) {
       if (item.call !== undefined && output[item.output] === undefined) endCall(item, "incomplete", item.text)
@@ -221,7 +221,7 @@ export const streamEncoder = (asked: Asked, stamp: Stamp): StreamEncoder => {
           })
         })
       }),
-    // A comment.
+    // An SSE comment.
     ping: ": keep-alive\n\n"
   }
 }

@@ -1,9 +1,11 @@
 /**
- * The Responses API, as OpenAI speaks it and those that speak as it does.
+ * The Responses API: both halves, for OpenAI and compatible servers.
  */
+import { openAiEmbeddings } from "../chat/embeddings.ts"
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { countTokens } from "./countTokens.ts"
 import { failures } from "./failure.ts"
 import { encode, refusal } from "./request.ts"
 import { response } from "./response.ts"
@@ -14,12 +16,12 @@ import { stream } from "./stream.ts"
 export { server } from "./server.ts"
 export type { Options } from "./shape.ts"
 
-/** The wire of an instance. */
+/** The client half. */
 export const responses = (options: Options): Wire => ({
   vendor: options.vendor ?? "openai",
   name: options.name,
   accepts,
-  // OpenAI ends with an event of its own; some servers send Chat Completions' word after it.
+  // OpenAI ends with an event of its own. Some servers send `[DONE]` after it.
   framing: sse("[DONE]"),
   failures,
   thinking: thinking(options.vendor ?? "openai", options.models, "responses"),
@@ -38,5 +40,8 @@ export const responses = (options: Options): Wire => ({
     }
   },
   response: response(options.name),
-  stream: stream(options.name)
+  stream: stream(options.name),
+  // Other servers of this protocol do not count.
+  ...(options.native && { countTokens }),
+  embeddings: openAiEmbeddings(options.native)
 })

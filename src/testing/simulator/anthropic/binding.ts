@@ -1,13 +1,13 @@
 /**
- * Thinking that is bound to what stood before it: how the simulated model signs what it thought, and which blocks of a
- * request no longer belong where they are. Source: Anthropic API reference, "Extended thinking", "Block binding".
+ * Thinking that is bound to the preceding conversation: how the simulated model signs its thinking, and which blocks of
+ * a request no longer match. Source: Anthropic API reference, "Extended thinking", "Block binding".
  */
 import type { Headers, Rejection } from "../exchange.ts"
 import { idOf, isObject, type JsonObject } from "../json.ts"
 import type { Body } from "./body.ts"
 import { has } from "./models.ts"
 
-/** What was taken out of a request, as the API reports it. */
+/** A dropped block, as the API reports it. */
 export interface Dropped {
   readonly [name: string]: string
   readonly type: "thinking_dropped"
@@ -18,7 +18,7 @@ export interface Dropped {
 const isThinking = (block: unknown): boolean =>
   isObject(block) && (block.type === "thinking" || block.type === "redacted_thinking")
 
-/** What the binding looks at: not where the cache is, and not what was thought. */
+/** The parts of a conversation that the signature covers: everything except cache marks and thinking. */
 const bare = (value: unknown): unknown => {
   if (typeof value === "string") return [{ type: "text", text: value }]
   if (!Array.isArray(value)) return value
@@ -29,14 +29,14 @@ const bare = (value: unknown): unknown => {
   })
 }
 
-const own = "Sim"
+const marker = "Sim"
 
 const tokenOf = ({ system = [], tools = [] }: JsonObject, before: ReadonlyArray<unknown>): string => {
   const turns = before.map((message) => isObject(message) ? [message.role, bare(message.content)] : message)
-  return `${own}${idOf(JSON.stringify([bare(system), bare(tools), turns]), 48)}`
+  return `${marker}${idOf(JSON.stringify([bare(system), bare(tools), turns]), 48)}`
 }
 
-/** The signature of what is thought in answer to a request. */
+/** The signature of the thinking in the answer to a request. */
 export const signature = (body: JsonObject): string => tokenOf(body, Array.isArray(body.messages) ? body.messages : [])
 
 const mismatches = (body: Body): ReadonlyArray<Dropped> =>
@@ -47,7 +47,7 @@ const mismatches = (body: Body): ReadonlyArray<Dropped> =>
         [] :
         content.flatMap((block, index): ReadonlyArray<Dropped> => {
           const signed = block.type === "thinking" ? String(block.signature) : ""
-          return signed.startsWith(own) && signed !== tokenOf(body, body.messages.slice(0, at))
+          return signed.startsWith(marker) && signed !== tokenOf(body, body.messages.slice(0, at))
             ? [{ type: "thinking_dropped", path: `messages.${at}.content.${index}`, reason: "prefix_mismatch" }]
             : []
         })
@@ -57,10 +57,10 @@ const drops = ({ thinking }: Body): boolean =>
   thinking?.type === "adaptive" && isObject(thinking.block_binding)
   && thinking.block_binding.prefix_mismatch_behavior === "drop_block"
 
-/** What is left out of a request that says so. */
+/** The blocks that are dropped, if the request allows that. */
 export const dropped = (body: Body): ReadonlyArray<Dropped> => drops(body) ? mismatches(body) : []
 
-/** A request that holds what was thought elsewhere, and does not say what should become of it. */
+/** Refuses a request with thinking from another conversation that does not say what to do about it. */
 export const rule = (body: Body, _: Headers): Rejection | undefined => {
   const [first] = drops(body) ? [] : mismatches(body)
   return first && {

@@ -1,4 +1,4 @@
-/** The shape of a Messages request: every field that the API names, the optional ones optional. */
+/** The shape of a Messages request with all fields of the API. */
 import * as Schema from "effect/Schema"
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
@@ -44,7 +44,7 @@ const Document = Schema.Struct({
   citations: nullable(Schema.Struct({ enabled: Schema.optionalKey(Schema.Boolean) }))
 })
 
-/** Blocks of the API's own tools, whose insides are not looked at. */
+/** Blocks of server tools, whose contents are not checked. */
 const passed = <const Type extends string>(types: ReadonlyArray<Type>) =>
   types.map((type) => Schema.StructWithRest(Schema.Struct({ type: Schema.Literal(type) }), [anyObject]))
 

@@ -1,18 +1,18 @@
 /**
- * What Anthropic's models refuse, each from one version of its line on, in the API's words where they are known. Sources:
- * Anthropic API reference, "Errors", "Create a message", "Versions"; the migration guides of the models.
+ * What Anthropic's models refuse, each from one version of its line on, in the API's words where they are known.
+ * Sources: Anthropic API reference, "Errors", "Create a message", "Versions"; the migration guides of the models.
  */
 import type { Headers, Rejection } from "../exchange.ts"
 import type { Body } from "./body.ts"
 
 type Line = "opus" | "sonnet" | "haiku" | "fable"
 
-/** Versions of each line, 5.5 as 505. */
+/** Versions of each line: 5.5 is 505. */
 type From = { readonly [L in Line]?: number }
 
 const families: From = { opus: 407, sonnet: 500, haiku: 500, fable: 500 }
 
-// Each from this version on.
+// The first version with each trait.
 const since = {
   system: { opus: 408, sonnet: 505, haiku: 505, fable: 500 },
   withoutForcedTools: { opus: 505, sonnet: 505, fable: 501 },
@@ -43,7 +43,7 @@ const modelOf = (name: string): Model | undefined => {
     : { line: line === "mythos" ? "fable" : line as Line, version: Number(major) * 100 + Number(minor) }
 }
 
-/** Whether a model has a trait; one that is not known has none. */
+/** Whether a model has a trait. An unknown model has none. */
 export const has = (name: string, trait: Trait): boolean => {
   const model = modelOf(name)
   return model !== undefined && model.version >= ((since[trait] as From)[model.line] ?? Infinity)
@@ -75,13 +75,13 @@ type Rule = (body: Body, headers: Headers) => Rejection | undefined
 
 const newVersion = "2026-10-21"
 
-/** The header that lets a request say what becomes of thinking that does not belong to it. */
+/** The header for the setting of what to do with thinking from another conversation. */
 export const bindingBeta = "thinking-binding-controls-2026-08-01"
 
 const sampling: Rule = (body, headers) => {
-  const given = (["temperature", "top_p", "top_k"] as const).find((name) => body[name] !== undefined)
-  if (given === undefined) return undefined
-  if (headers["anthropic-version"] === newVersion) return invalid(`${given}: Extra inputs are not permitted`)
+  const setting = (["temperature", "top_p", "top_k"] as const).find((name) => body[name] !== undefined)
+  if (setting === undefined) return undefined
+  if (headers["anthropic-version"] === newVersion) return invalid(`${setting}: Extra inputs are not permitted`)
   if (!has(body.model, "withoutSampling")) return undefined
   if ((body.temperature ?? 1) !== 1) return notSupported("A `temperature` other than 1")
   if ((body.top_p ?? 1) < 0.99) return notSupported("A `top_p` below 0.99")
@@ -114,8 +114,8 @@ const thinking: Rule = ({ model, output_config, thinking }) => {
 
 const efforts: Rule = ({ model, output_config }) => {
   const effort = output_config?.effort ?? undefined
-  const known = effortsOf(model)
-  return effort === undefined || known === undefined || known.includes(effort)
+  const efforts = effortsOf(model)
+  return effort === undefined || efforts === undefined || efforts.includes(effort)
     ? undefined
     : notSupported(`output_config.effort: "${effort}"`)
 }
@@ -126,16 +126,16 @@ const binding: Rule = ({ thinking }, headers) =>
     ? invalid("thinking.adaptive.block_binding: Extra inputs are not permitted")
     : undefined
 
-/** Whether a message is the assistant's, and nothing of its own tools is open at its end. */
+/** Whether a message is the assistant's and does not end with an open server tool call. */
 const endsTurn = (message: Body["messages"][number] | undefined): boolean =>
   message?.role === "assistant"
-  && !(typeof message.content !== "string" && /_tool_result$/.test(message.content.at(-1)?.type ?? ""))
+  && !(typeof message.content !== "string" && (message.content.at(-1)?.type ?? "").endsWith("_tool_result"))
 
 const systemTurns: Rule = ({ messages, model }) => {
   const at = messages.findIndex(({ role }) => role === "system")
   if (at < 0 || modelOf(model) === undefined) return undefined
   if (at === 0) return invalid("messages.0: use the top-level 'system' parameter")
-  // Sonnet 5 takes it, and does not look at it.
+  // Sonnet 5 accepts it and ignores it.
   if (!has(model, "system") && !/^claude-sonnet-5(?:-\d{8})?$/.test(model)) {
     return invalid("role 'system' is not supported on this model")
   }
@@ -147,7 +147,7 @@ const systemTurns: Rule = ({ messages, model }) => {
     : invalid(`messages.${misplaced}: role 'system' must follow a user turn and come before an assistant turn`)
 }
 
-/** What a request is refused for by the model that it names. */
+/** The refusal by the requested model, if any. */
 export const rules: ReadonlyArray<Rule> = [
   sampling,
   (body) =>

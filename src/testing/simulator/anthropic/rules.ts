@@ -1,4 +1,4 @@
-/** What the Messages API accepts beyond the shape of the body. The wording follows the API's own errors. */
+/** The rules of the Messages API beyond the shape of the body, in the words of its errors. */
 import * as Result from "effect/Result"
 import { firstRejection, type Headers, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
 import { firstDuplicate, isObject } from "../json.ts"
@@ -23,17 +23,17 @@ const wording: { readonly [kind in Shape.Flaw["kind"]]: (flaw: Shape.Flaw) => st
       : alternatives(flaw)
 }
 
-/** The API names the kind of a tool inside the path. */
+/** The API puts the type of a tool into the path. */
 const tagged = (path: ReadonlyArray<Shape.Step>): ReadonlyArray<Shape.Step> =>
   path[0] === "tools" && path.length > 2 ? [...path.slice(0, 2), "custom", ...path.slice(2)] : path
 
 const decode = Shape.decoder(Body)
 
-/** Consecutive messages of one role are one turn, as the API itself merges them. */
+/** Consecutive messages of one role form one turn, as in the API. */
 export interface Turn {
   readonly role: "user" | "assistant"
   readonly blocks: ReadonlyArray<Block>
-  /** Index of the turn's first message. */
+  /** The index of the turn's first message. */
   readonly index: number
 }
 
@@ -99,7 +99,7 @@ const prefill: Rule<Body> = (body) => {
     : undefined
 }
 
-/** What is wrong between an assistant turn and the user turn after it, if anything. */
+/** What is wrong between an assistant turn and the next user turn, if anything. */
 const pairing = (calls: Turn | undefined, answers: Turn | undefined): Rejection | undefined => {
   const asked = toolUses(calls).map((use) => use.id)
   const answered = toolResults(answers).map((result) => result.tool_use_id)
@@ -219,7 +219,7 @@ const cacheMarks = (value: unknown): number => {
   return (isObject(value.cache_control) ? 1 : 0) + cacheMarks(value.content)
 }
 
-/** How many blocks are marked with `cache_control`. */
+/** The number of blocks with `cache_control`. */
 export const cacheMarkers = (body: Body): number =>
   cacheMarks(body.tools) + cacheMarks(body.system) + cacheMarks(body.messages) + (body.cache_control ? 1 : 0)
 
@@ -283,7 +283,7 @@ const rules: ReadonlyArray<Rule<Body>> = [
   prefill
 ]
 
-/** The body, if the API would take it. */
+/** The body, if the API would accept it. */
 export const read = (
   body: unknown,
   unknownFields: "reject" | "ignore",

@@ -35,7 +35,7 @@ const requestId = (seed: string): string => `req_01${idOf(`${seed} request`, 22)
 
 const tier = { service_tier: "standard", inference_geo: "global" }
 
-/** What the first event of a stream counts: nothing is written yet. */
+/** The usage in the first event of a stream, before any output. */
 const firstUsage = ({ response: { usage } }: Outgoing): JsonObject => ({
   input_tokens: usage.inputTokens - usage.cacheWriteTokens - usage.cachedInputTokens,
   cache_creation_input_tokens: usage.cacheWriteTokens,
@@ -44,7 +44,7 @@ const firstUsage = ({ response: { usage } }: Outgoing): JsonObject => ({
   ...tier
 })
 
-/** All thinking is signed, and what was dropped is said to those who asked for it. */
+/** All thinking is signed. Dropped blocks are reported to requests that ask for it. */
 const dress = (answer: Outgoing, { body }: Call): Outgoing => {
   const { choice, metadata } = answer.response
   const dropped = Binding.dropped(body as unknown as Body)
@@ -71,7 +71,7 @@ const dress = (answer: Outgoing, { body }: Call): Outgoing => {
   })
 }
 
-/** What a model thinks: since Claude 4.7 the text is shown to those alone who ask for it. */
+/** The thinking of a model. Since Claude 4.7, its text is only returned on request. */
 const thought = ({ body }: Call, text: string): Message.Reasoning | undefined => {
   const model = String(body.model)
   const { display, type } = isObject(body.thinking) ? body.thinking : {}
@@ -83,8 +83,8 @@ const thought = ({ body }: Call, text: string): Message.Reasoning | undefined =>
 const dressed = (answer: Outgoing) => (data: JsonObject): JsonObject => {
   const { input_transformations: _, message, stop_details, ...rest } = data
   if (isObject(message)) {
-    const said = answer.response.metadata?.["anthropic"]?.["input_transformations"]
-    const dropped = said === undefined ? {} : { input_transformations: said }
+    const transformations = answer.response.metadata?.["anthropic"]?.["input_transformations"]
+    const dropped = transformations === undefined ? {} : { input_transformations: transformations }
     return { ...data, message: { ...message, ...dropped, usage: firstUsage(answer) } }
   }
   return isObject(data.delta) && stop_details !== undefined
@@ -92,7 +92,7 @@ const dressed = (answer: Outgoing) => (data: JsonObject): JsonObject => {
     : rest
 }
 
-/** A block of thinking begins without its signature, which comes in an event of its own. */
+/** A thinking block begins without its signature, which comes in its own event. */
 const unsigned = (event: string): ReadonlyArray<string> => {
   if (!event.startsWith("event: content_block_start")) return [event]
   let signed: string | undefined
@@ -109,7 +109,7 @@ const unsigned = (event: string): ReadonlyArray<string> => {
   return signed === undefined ? [event] : [start, `event: content_block_delta\n${signed}`]
 }
 
-/** The first ping comes as soon as the answer begins. */
+/** The first ping comes at the beginning of the answer. */
 const events: Service["events"] = (events, answer, _, ping) => {
   const all = events.flatMap((event) =>
     /^event: message_(?:start|delta)\n/.test(event) ? [withData(event, dressed(answer))] : unsigned(event)
@@ -150,7 +150,7 @@ const without = (content: unknown): unknown =>
     }))
     : content
 
-/** The simulated model does not look into what only the provider's own tools write. */
+/** The simulated model ignores the blocks of server tools. */
 const readable = (body: JsonObject): JsonObject => ({
   ...body,
   messages: Array.isArray(body.messages)
@@ -191,7 +191,7 @@ export const anthropic: Service = {
   dress,
   events,
   thought,
-  // Pings begin as soon as the first block does.
+  // Pings begin with the first block.
   silence: { after: 3, every: 30_000 },
   streamError: (_, { seed }) => event({ type: "error", error: overloaded, request_id: requestId(seed) }),
   refuse,

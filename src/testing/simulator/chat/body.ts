@@ -1,6 +1,6 @@
 /**
- * The shape of a Chat Completions request: every field that the API names, the optional ones optional. OpenRouter and
- * compatible servers take more kinds of content parts.
+ * The shape of a Chat Completions request with all fields of the API. OpenRouter and compatible servers accept more
+ * types of content parts.
  */
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -39,7 +39,7 @@ const userParts = [
   })
 ] as const
 
-/** What OpenRouter and compatible servers take besides. */
+/** Content parts of OpenRouter and compatible servers. */
 const otherPart = Schema.StructWithRest(
   Schema.Struct({ type: Schema.String.check(Schema.isPattern(/^(?!(text|image_url|file)$)/)) }),
   [anyObject]
@@ -177,6 +177,6 @@ export type Body = typeof openBody.Type
 const decodeStrict = Shape.decoder(strictBody)
 const decodeOpen = Shape.decoder(openBody)
 
-/** The body by its shape alone. */
+/** The body, if its shape is valid. */
 export const decode = (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<Body, Shape.Flaw> =>
   unknownFields === "reject" ? decodeStrict(body, unknownFields) : decodeOpen(body, unknownFields)

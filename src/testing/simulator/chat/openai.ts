@@ -12,7 +12,7 @@ import type { Facts, Service } from "../service.ts"
 import { type Body, decode } from "./body.ts"
 import * as Rules from "./rules.ts"
 
-/** What a request counts. */
+/** The tokens in a request. */
 export const factsOf = (body: Body): Facts => ({
   inputTokens: tokensOf(body.messages) + tokensOf(body.tools),
   json: body.response_format?.type === "json_object"
@@ -35,7 +35,7 @@ const openAiHeaders = (seed: string, remaining: number): { readonly [name: strin
   "x-ratelimit-reset-tokens": "30ms"
 })
 
-/** A text by which the model declines comes in a field of its own. */
+/** A refusal is in a field of its own. */
 export const refusing = (events: ReadonlyArray<string>, { response }: Outgoing): ReadonlyArray<string> =>
   response.metadata?.[response.provider]?.["refusal"] === undefined ?
     events :
@@ -62,7 +62,7 @@ export const refuseOpenAi = (rejection: Rejection, seed: string) => ({
   }
 })
 
-/** The simulated model answers once, however many answers are asked for. */
+/** The simulated model gives one choice, even if `n` is higher. */
 export const oneChoice = ({ n: _, ...body }: JsonObject): JsonObject => body
 
 const check: Service["check"] = (call) =>
@@ -130,7 +130,7 @@ export const openai: Service = {
     refusing(events, answer).map((event, index) =>
       withData(event, (data) => ({ ...data, obfuscation: idOf(`${seed} obfuscation ${index}`, 8) }))
     ),
-  // Chat Completions shows nothing of what is thought.
+  // Chat Completions does not return thinking.
   thought: ({ body }) =>
     reasons({
         model: String(body.model),

@@ -1,4 +1,4 @@
-/** Chat Completions as OpenRouter speaks them, `POST …/api/v1/chat/completions`. */
+/** OpenRouter's Chat Completions, `POST …/api/v1/chat/completions`. */
 import * as Result from "effect/Result"
 import type { CompletionResponse } from "../../../CompletionResponse.ts"
 import { openRouterServer } from "../../../wire/chat/server.ts"
@@ -32,7 +32,7 @@ const nativeReasons: { readonly [finish in CompletionResponse["finishReason"]["_
   ContentFilter: "content_filter"
 }
 
-/** In dollars: 1 per million tokens read, 4 per million written. */
+/** In dollars: 1 per million input tokens, 4 per million output tokens. */
 const costOf = ({ usage }: CompletionResponse): number =>
   Number((usage.inputTokens / 1_000_000 + usage.outputTokens / 250_000).toFixed(9))
 
@@ -54,7 +54,7 @@ const choiceIn = (data: JsonObject): JsonObject | undefined => {
   return isObject(choice) ? choice : undefined
 }
 
-/** The role stands in every chunk. */
+/** Every chunk has the role. */
 const dressed = (provider: string, native: unknown) => (data: JsonObject): JsonObject => {
   const choice = choiceIn(data)
   if (choice === undefined) return { ...data, provider }
@@ -67,7 +67,7 @@ const dressed = (provider: string, native: unknown) => (data: JsonObject): JsonO
   }
 }
 
-/** The finish reason comes twice, the second time with the usage. */
+/** The finish reason is sent twice, the second time with the usage. */
 const events: Service["events"] = (events, answer) => {
   const { metadata, model = "" } = answer.response
   const native = metadata?.["openrouter"]?.["native_finish_reason"]

@@ -1,6 +1,6 @@
 /**
- * What Chat Completions accepts beyond the shape of the body, in OpenAI's own wording. OpenRouter hands the same
- * refusals on from its upstream, without OpenAI's rules for single models.
+ * The rules of Chat Completions beyond the shape of the body, in OpenAI's words. OpenRouter passes on the same refusals
+ * from its upstream, without OpenAI's rules for single models.
  */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
@@ -226,7 +226,7 @@ const together: Rule<Body> = (body) => {
     : undefined
 }
 
-/** Models that reason: dated and sized variants included, chat variants not. */
+/** Models that reason, including dated and sized variants, but not chat variants. */
 const isReasoningModel = (model: string): boolean => /^(?:o\d|gpt-[5-9])/.test(model) && !model.includes("-chat")
 
 const unsupported = (field: string, advice = ""): Rejection =>
@@ -250,7 +250,7 @@ const knownModel: Rule<Body> = ({ model }) =>
     }
     : undefined
 
-/** What every upstream of Chat Completions enforces. */
+/** The rules of every upstream of Chat Completions. */
 const shared: ReadonlyArray<Rule<Body>> = [
   outOfRange,
   emptyArrays,
@@ -262,7 +262,7 @@ const shared: ReadonlyArray<Rule<Body>> = [
   toolChoice
 ]
 
-/** What OpenAI itself enforces. */
+/** The rules of OpenAI itself. */
 export const openAiRules: ReadonlyArray<Rule<Body>> = [
   ({ model }) => model === "" ? refusal("you must provide a model parameter") : undefined,
   knownModel,
@@ -282,10 +282,10 @@ export const openAiRules: ReadonlyArray<Rule<Body>> = [
   oldLimits
 ]
 
-/** What comes back through OpenRouter from the upstream provider. */
+/** A refusal by the upstream provider, as OpenRouter passes it on. */
 export const upstreamRules: ReadonlyArray<Rule<Body>> = shared
 
-/** What a request counts, unless it breaks a rule. */
+/** The tokens in a request, unless it breaks a rule. */
 export const checked = <A>(
   rules: ReadonlyArray<Rule<Body>>,
   body: Body,

@@ -1,31 +1,30 @@
 /**
- * How answers go wrong: what the model says instead, how a stream fails in its midst, and what happens to an answer on
- * its way. Sources: as for the refusals, and "Streaming messages" and "Refusals" of Anthropic and OpenAI,
- * "GenerateContentResponse" of Gemini.
+ * Faults of answers: other contents, failures inside a stream, and damage on the way. Sources: as for the refusals, and
+ * "Streaming messages" and "Refusals" of Anthropic and OpenAI, "GenerateContentResponse" of Gemini.
  */
 import type { FinishReason } from "../../../CompletionResponse.ts"
+import { refusal as refusalMark } from "../../../wire/responses/shape.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { changed, silent, textOr } from "../decide.ts"
 import { dataEvent } from "../events.ts"
 import { type Call, gatewayPage, type SimulatedResponse } from "../exchange.ts"
 import { idOf, type Json, truncate } from "../json.ts"
-import { refusalMark } from "../responses/refusing.ts"
 import type { Fault } from "../service.ts"
 import { failure } from "./responses.ts"
 import { everywhere, refusal, type Row } from "./row.ts"
 
 const answer = (answer: (answer: Outgoing) => Outgoing): Fault => ({ _tag: "Answer", answer })
 
-/** What the provider says of an answer, where the vocabulary has no place for it. */
-const metadata = ({ response: { metadata, provider } }: Outgoing, said: { readonly [name: string]: Json }) => ({
-  metadata: { ...metadata, [provider]: { ...metadata?.[provider], ...said } }
+/** Fields of the provider without a counterpart in the vocabulary. */
+const metadata = ({ response: { metadata, provider } }: Outgoing, fields: { readonly [name: string]: Json }) => ({
+  metadata: { ...metadata, [provider]: { ...metadata?.[provider], ...fields } }
 })
 
-/** The answer ends for a reason of the provider's own, and holds nothing. */
-const endsWith = (finishReason: FinishReason, said: { readonly [name: string]: Json } = {}): Fault =>
-  answer((answer) => changed(silent(answer), { finishReason, ...metadata(answer, said) }))
+/** The answer ends for one of the provider's own reasons, without contents. */
+const endsWith = (finishReason: FinishReason, fields: { readonly [name: string]: Json } = {}): Fault =>
+  answer((answer) => changed(silent(answer), { finishReason, ...metadata(answer, fields) }))
 
-/** The answer ends for a reason of the provider's own, after a text. */
+/** The answer ends for one of the provider's own reasons, after a text. */
 const endsAfterText = (finishReason: FinishReason): Fault =>
   answer((answer) => ({
     response: changed(answer, { choice: [textOr(answer, "As far as it came")], finishReason }).response
@@ -37,7 +36,7 @@ const inItsWord = (reason: string): FinishReason => ({ _tag: "Other", reason })
 
 const declined = "I'm sorry, I can't help with that."
 
-/** The model says that it will not, and stops normally. */
+/** The model declines, and stops normally. */
 const refused: Fault = answer((answer) => ({
   response: changed(answer, {
     choice: [{ _tag: "Text", text: declined }],
@@ -46,7 +45,7 @@ const refused: Fault = answer((answer) => ({
   }).response
 }))
 
-/** One call whose arguments are not JSON, although the model says that it was done. */
+/** A call whose arguments are not JSON, with a normal finish reason. */
 const brokenCall: Fault = answer((answer) => {
   const called = answer.response.toolCalls[0]
   return {
@@ -71,7 +70,7 @@ const geminiHead = ({ response: { model = "", usage: { inputTokens } } }: Outgoi
   responseId: idOf(`${seed} message`, 22)
 })
 
-/** Gemini's answer to a prompt that it blocks. */
+/** Gemini's answer to a blocked prompt. */
 export const promptBlocked: Fault = body(
   (answer, call) => ({ promptFeedback: { blockReason: "PROHIBITED_CONTENT" }, ...geminiHead(answer, call) }),
   [],
@@ -94,7 +93,7 @@ const upstreamDied = { code: 502, message: "Provider disconnected unexpectedly" 
 const emptyAssistant = { role: "assistant", content: "" }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// On the way
+// Damage on the way
 // ---------------------------------------------------------------------------------------------------------------------
 
 const damage = (change: (answer: SimulatedResponse) => Partial<SimulatedResponse>): Fault => ({
@@ -109,7 +108,7 @@ const halfOf = ({ body }: SimulatedResponse): ReadonlyArray<string> => {
   return [truncate(text, Math.floor(text.length / 8))]
 }
 
-/** The event at this place without its last brace. */
+/** The event at this index without its last brace. */
 export const withoutBrace = (events: ReadonlyArray<string>, at: number): ReadonlyArray<string> =>
   events.map((event, index) => index === at ? event.replace(/\}(\s*)$/, "$1") : event)
 
@@ -119,7 +118,7 @@ export const withoutBrace = (events: ReadonlyArray<string>, at: number): Readonl
 
 /** Faults by name. */
 export const answers = {
-  // Answers that are none.
+  // Unusable answers.
   Empty: everywhere(answer(silent)),
   NoChoices: {
     openai: noChoices,
@@ -227,7 +226,7 @@ export const answers = {
     gemini: { _tag: "ErrorEvent", after: (events) => events }
   },
 
-  // Answers that are damaged on their way. The first three and the last two leave nothing, or all of it.
+  // Damaged answers. The first three send nothing, and the last two the complete answer.
   ConnectionReset: everywhere(damage(() => ({ body: [], ending: "Reset", unanswered: true }))),
   NoAnswer: everywhere(damage(() => ({ body: [], ending: "Stall", unanswered: true }))),
   NoBody: everywhere(damage(() => ({ body: [] }))),

@@ -1,6 +1,5 @@
 /**
- * Everything that can go wrong with a provider, by name: a row for each fault, a column for each service that can have
- * it.
+ * All faults by name: a row for each fault, a column for each service that can have it.
  */
 import type { Provider } from "../exchange.ts"
 import type { Fault } from "../service.ts"
@@ -8,7 +7,7 @@ import { answers } from "./answers.ts"
 import { refusals } from "./refusals.ts"
 import type { Row } from "./row.ts"
 
-/** What can go wrong, by name. */
+/** The names of faults. */
 export type FaultName = keyof typeof refusals | keyof typeof answers
 
 const names = [...Object.keys(refusals), ...Object.keys(answers)] as ReadonlyArray<FaultName>
@@ -16,16 +15,16 @@ const names = [...Object.keys(refusals), ...Object.keys(answers)] as ReadonlyArr
 export const isFaultName = (name: string): name is FaultName =>
   Object.hasOwn(refusals, name) || Object.hasOwn(answers, name)
 
-/** What a service does for a fault; undefined when it cannot have it. */
+/** The fault of a service; undefined if the service cannot have it. */
 export const faultOf = (name: FaultName, provider: Provider): Fault | undefined =>
   Object.hasOwn(answers, name)
     ? (answers as { readonly [name: string]: Row })[name]?.[provider]
-    // OpenAI refuses alike over both of its protocols.
+    // OpenAI's two protocols have the same refusals.
     : refusal((refusals as { readonly [name: string]: Row })[name], provider)
 
 const refusal = (row: Row | undefined, provider: Provider): Fault | undefined =>
   row?.[provider] ?? (provider === "responses" ? row?.openai : undefined)
 
-/** The names of the faults that a provider can have. */
+/** The names of the faults that a service can have. */
 export const faultsOf = (provider: Provider): ReadonlyArray<FaultName> =>
   names.filter((name) => faultOf(name, provider) !== undefined)

@@ -1,7 +1,7 @@
 /**
- * How the services refuse: limits, money, trouble of their own, and what is wrong with a request. Bodies and headers are
- * those that the providers document ("Errors" and "Rate limits" of Anthropic, OpenAI and OpenRouter, "Troubleshooting"
- * and `google.rpc` of Gemini) or that their clients are known to handle.
+ * Refusals of the services: limits, money, problems of the provider, and invalid requests. Bodies and headers are those
+ * that the providers document ("Errors" and "Rate limits" of Anthropic, OpenAI and OpenRouter, "Troubleshooting" and
+ * `google.rpc` of Gemini) or that their clients are known to handle.
  */
 import * as DateTime from "effect/DateTime"
 import * as Headers from "effect/http/Headers"
@@ -18,7 +18,7 @@ const limited = (millis: number | undefined): Fault => ({
   rejection: (service) => service.rateLimit(millis)
 })
 
-/** A rate limit whose only hint are these headers, at a time in epoch milliseconds. */
+/** A rate limit whose only hint is in these headers. `now` is in epoch milliseconds. */
 const hinted = (headers: (now: number) => { readonly [name: string]: string }): Fault => ({
   _tag: "Refusal",
   rejection: (service, now) => ({ ...service.rateLimit(undefined), headers: headers(now) })
@@ -43,7 +43,7 @@ const geminiQuota = (details: ReadonlyArray<Json>): Fault =>
 
 const openAiLimit = "Rate limit reached for gpt-5 in organization org-simulated on"
 
-/** OpenRouter's name for the kind of error, beside the status. */
+/** OpenRouter's error type, in addition to the status. */
 const errorType = (error_type: string) => ({ fields: { metadata: { error_type } } })
 
 const insufficientQuota = {
@@ -54,7 +54,7 @@ const insufficientQuota = {
 
 /** Faults by name. */
 export const refusals = {
-  // Rate limits, with each dialect of "try again later".
+  // Rate limits, with all forms of a retry hint.
   RateLimit: everywhere(limited(undefined)),
   RetryAfter: {
     anthropic: hinted(() => ({ "retry-after": "2" })),
@@ -120,7 +120,7 @@ export const refusals = {
     })
   },
 
-  // Money and quotas that waiting does not help.
+  // Money and quotas, where waiting does not help.
   Quota: {
     anthropic: refusal({
       status: 400,
@@ -161,7 +161,7 @@ export const refusals = {
     ])
   },
 
-  // Overload and trouble at the provider.
+  // Overload and failures of the provider.
   Overloaded: {
     anthropic: status(529),
     openai: status(503),
@@ -195,7 +195,7 @@ export const refusals = {
     })
   },
 
-  // What is wrong with the request, the key or the account.
+  // Problems with the request, the key or the account.
   InvalidRequest: everywhere({ _tag: "Refusal", rejection: (service) => service.invalid("The request is not valid.") }),
   InvalidKey: everywhere({ _tag: "Refusal", rejection: (service) => service.invalidKey }),
   Forbidden: {

@@ -1,13 +1,13 @@
 /**
- * What the tables of faults share.
+ * Helpers that the tables of faults share.
  */
 import type { Provider, Rejection } from "../exchange.ts"
 import type { Fault } from "../service.ts"
 
-/** A fault of each service that can have it. */
+/** A fault for each service that can have it. */
 export type Row = { readonly [P in Provider]?: Fault }
 
-/** The same for every service, each in its own words. */
+/** The same fault for every service, in its own words. */
 export const everywhere = (fault: Fault) => ({
   anthropic: fault,
   openai: fault,

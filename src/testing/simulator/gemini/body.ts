@@ -1,6 +1,6 @@
 /**
- * The shape of a generateContent request: every field that the API names. As protobuf JSON it takes camelCase and
- * snake_case alike, and null for absent; `normal` makes both even before the shape is looked at.
+ * The shape of a generateContent request with all fields of the API. Like all protobuf JSON it may use camelCase or
+ * snake_case, and null for an absent field. `normal` removes these differences before the shape is checked.
  */
 import * as Schema from "effect/Schema"
 import { isObject } from "../json.ts"
@@ -47,7 +47,7 @@ const Part = Schema.Struct({
 
 const Content = Schema.Struct({ role: text, parts: optional(Schema.Array(Part)) })
 
-/** Google's own Schema, an OpenAPI 3.0 subset: what JSON Schema has besides is an unknown name. */
+/** Google's own Schema format, an OpenAPI 3.0 subset. Other JSON Schema keywords are unknown names. */
 export interface GoogleSchema {
   readonly type?: string
   readonly properties?: { readonly [name: string]: GoogleSchema }
@@ -155,7 +155,7 @@ export type Body = typeof Body.Type
 export type Part = typeof Part.Type
 export type Content = typeof Content.Type
 
-/** Fields whose value is the caller's own JSON, not a message with known names. */
+/** Fields whose value is the caller's own JSON. */
 const freeForm: ReadonlySet<string> = new Set([
   "args",
   "response",
@@ -176,7 +176,7 @@ const normalField = (name: string, value: unknown): unknown => {
     : normal(value)
 }
 
-/** camelCase names, and no field that is null. */
+/** camelCase names, without null fields. */
 export const normal = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(normal)
   if (!isObject(value)) return value

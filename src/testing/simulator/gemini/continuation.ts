@@ -1,6 +1,6 @@
 /**
- * Answers that one request does not hold: Gemini 4 stops at the most that a request gives, and goes on when it is sent
- * again with the token that came. Source: Gemini API documentation, "Long decode".
+ * Answers over several requests: Gemini 4 stops at the output limit of a request, and continues when it is sent again
+ * with the token. Source: Gemini API documentation, "Long decode".
  */
 import type * as Message from "../../../Message.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
@@ -13,7 +13,7 @@ const unit = 4
 
 const prefix = "continue-"
 
-/** Where the answer goes on; undefined for a token that is none. */
+/** The position where the answer continues; undefined for an invalid token. */
 export const offsetOf = (token: unknown): number | undefined => {
   if (token === undefined) return 0
   const [, digits] = /^continue-(\d{1,12})$/.exec(String(token)) ?? []
@@ -22,12 +22,12 @@ export const offsetOf = (token: unknown): number | undefined => {
 
 interface Piece {
   readonly choice: ReadonlyArray<Message.AssistantContent>
-  /** Where the piece ends, and whether that is the end. */
+  /** The end of the piece, and whether it is the last one. */
   readonly end: number
   readonly last: boolean
 }
 
-/** What of an answer lies between two places; all but texts are given whole, or not yet. */
+/** The part of an answer between two positions. Only texts are split. */
 const between = (choice: ReadonlyArray<Message.AssistantContent>, from: number, most: number): Piece => {
   const kept: Array<Message.AssistantContent> = []
   let at = 0
@@ -52,7 +52,7 @@ const between = (choice: ReadonlyArray<Message.AssistantContent>, from: number, 
   return { choice: kept, end, last: true }
 }
 
-/** What one request gives of an answer. */
+/** The part of an answer for one request. */
 export const hop = (answer: Outgoing, { body, pathModel, perRequest, request }: Call): Outgoing => {
   const from = offsetOf(body.continuationToken ?? body.continuation_token) ?? 0
   if (!Models.continues(pathModel)) return answer

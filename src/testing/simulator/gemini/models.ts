@@ -7,7 +7,7 @@ import type { Body } from "./body.ts"
 
 const invalid = (message: string): Rejection => ({ status: 400, type: "INVALID_ARGUMENT", message })
 
-/** The version of a model: 3.5 as 305; none where the name says none. */
+/** The version of a model: 3.5 is 305; undefined if the name has none. */
 const versionOf = (model: string): number | undefined => {
   const [, major, minor = "0"] = /^gemini-(\d+)(?:\.(\d+))?-/.exec(model) ?? []
   return major === undefined ? undefined : Number(major) * 100 + Number(minor)
@@ -15,16 +15,16 @@ const versionOf = (model: string): number | undefined => {
 
 const since = (version: number) => (model: string): boolean => (versionOf(model) ?? 0) >= version
 
-/** Whether the model may write on over several requests. */
+/** Whether the model continues an answer over several requests. */
 export const continues = since(400)
 
-/** The most tokens that one request gives. */
+/** The output limit of one request. */
 export const perRequest = (model: string, streamed: boolean): number =>
   streamed || /-hydrogen/.test(model) ? 65_536 : 32_768
 
 const levelsOf = (model: string): ReadonlyArray<string> => {
   const all = ["low", "medium", "high"]
-  if (/^gemini-4-hydrogen/.test(model)) return [...all, "xhigh"]
+  if (model.startsWith("gemini-4-hydrogen")) return [...all, "xhigh"]
   return since(307)(model) || /-pro/.test(model) ? all : ["minimal", ...all]
 }
 
@@ -53,7 +53,7 @@ const thinking = (model: string): Rule<Body> => ({ generationConfig: { thinkingC
     : undefined
 }
 
-/** What a request is refused for by the model that its path names. */
+/** The refusal by the requested model, if any. */
 export const rulesOf = (model: string): ReadonlyArray<Rule<Body>> => [
   ({ generationConfig }) =>
     (generationConfig?.candidateCount ?? 1) > 1 && since(300)(model)

@@ -1,4 +1,4 @@
-/** What generateContent accepts beyond the shape of the body, in Google's own wording. */
+/** The rules of generateContent beyond the shape of the body, in Google's words. */
 import * as Result from "effect/Result"
 import { firstRejection, type Rejection, type Rule } from "../exchange.ts"
 import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
@@ -121,10 +121,10 @@ const functionTurns: Rule<Body> = ({ contents = [] }) => {
   return undefined
 }
 
-/** Whether the model signs what it writes: from version 3 on. */
+/** Whether the model signs its output: from version 3 on. */
 export const signs = (model: string): boolean => /^gemini-([3-9]|\d\d)/.test(model)
 
-/** Such a model wants its own signature back on the first call of each step since the user last spoke. */
+/** These models require their signature on the first call of each step since the last user message. */
 const signatures = (model: string): Rule<Body> => ({ contents = [] }) => {
   if (!signs(model)) return undefined
   const spoken = contents.findLastIndex(({ parts = [], role }) =>
@@ -141,7 +141,7 @@ const signatures = (model: string): Rule<Body> => ({ contents = [] }) => {
 
 export const declarationsOf = (body: Body) => (body.tools ?? []).flatMap((tool) => tool.functionDeclarations ?? [])
 
-/** What Google finds wrong with a schema, and where. */
+/** What Google refuses in a schema, and where. */
 const schemaProblem = (
   schema: GoogleSchema,
   place: string
@@ -251,7 +251,7 @@ const rulesFor = (model: string): ReadonlyArray<Rule<Body>> => [
 
 const decode = Shape.decoder(Body)
 
-/** The body, if the API would take it for the model. */
+/** The body, if the API would accept it for the model. */
 export const read = (
   body: JsonObject,
   model: string,

@@ -12,7 +12,7 @@ import type { Body } from "./body.ts"
 import { hop } from "./continuation.ts"
 import * as Rules from "./rules.ts"
 
-/** Google names no request in its headers. */
+/** Google sends no request id in its headers. */
 const headers = { "server-timing": "gfet4t7; dur=42", "x-gemini-service-tier": "standard" }
 
 const usageOf = ({ response: { usage } }: Outgoing, candidatesTokenCount: number): JsonObject => ({
@@ -24,20 +24,20 @@ const usageOf = ({ response: { usage } }: Outgoing, candidatesTokenCount: number
   serviceTier: "standard"
 })
 
-/** Gemini 3 signs the first call of an answer, and says at its end that it called. */
+/** Gemini 3 signs the first call of an answer, and adds a finish message. */
 const dress = (whole: Outgoing, call: Call): Outgoing => {
   const { seed } = call
   const answer = hop(whole, call)
   const { choice, finishReason, metadata, model = "" } = answer.response
   const first = choice.findIndex(({ _tag }) => _tag === "ToolCall")
-  const said = finishReason._tag === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {}
+  const message = finishReason._tag === "ToolUse" ? { finishMessage: "Model generated function call(s)." } : {}
   return changed(answer, {
     choice: choice.map((content, index) =>
       index === first && content._tag === "ToolCall" && content.signature === undefined && Rules.signs(model)
         ? { ...content, signature: idOf(`${seed} signature`, 64) }
         : content
     ),
-    metadata: { gemini: { ...said, ...metadata?.["gemini"] } }
+    metadata: { gemini: { ...message, ...metadata?.["gemini"] } }
   })
 }
 
@@ -81,7 +81,7 @@ const unknownModel = (call: Call): Rejection => ({
 
 const check: Service["check"] = (call) => {
   if (isUnknownModel(call.pathModel)) return Result.fail(unknownModel(call))
-  // Without it the service writes one JSON array, which no client of it reads as it comes.
+  // Without `alt=sse`, the service sends one JSON array, which no client reads as a stream.
   const { pathname, searchParams } = call.request.url
   if (pathname.endsWith(":streamGenerateContent") && searchParams.get("alt") !== "sse") {
     return Result.fail(Rules.invalid("The simulator streams as server-sent events only: add alt=sse to the query."))
@@ -141,16 +141,16 @@ export const gemini: Service = {
   }),
   check,
   answerId: (seed) => idOf(`${seed} message`, 22),
-  // It gives its calls no ids.
+  // Gemini's calls have no ids.
   callId: Message.mintId,
   headers: () => headers,
   streamType: "text/event-stream",
   dress,
   body,
   events,
-  // Gemini shows its thoughts to those who ask for them, and signs what comes of them.
+  // Gemini returns thoughts on request, and signs the content that follows from them.
   thought: ({ pathModel }, text) =>
-    Rules.signs(pathModel) || /^gemini-2\.5/.test(pathModel)
+    Rules.signs(pathModel) || pathModel.startsWith("gemini-2.5")
       ? { _tag: "Reasoning", content: [{ _tag: "Text", text }] }
       : undefined,
   silence: { after: 0 },

@@ -5,26 +5,26 @@
 import type { Rejection, Rule } from "../exchange.ts"
 import { refusal } from "./words.ts"
 
-/** What of a request its model has a say in. */
+/** The settings of a request that depend on the model. */
 export interface Wanted {
   readonly api: "chat" | "responses"
   readonly model: string
   readonly effort: string | undefined
   readonly temperature: number | undefined
   readonly topP: number | undefined
-  /** Whether there are functions to call. */
+  /** Whether the request has functions. */
   readonly tools: boolean
-  /** Whether the request says how long its cache is kept, in the old form. */
+  /** Whether the request has the older `prompt_cache_retention`. */
   readonly cacheRetention: boolean
 }
 
 interface Model {
   readonly efforts: ReadonlyArray<string>
-  /** The effort of requests that name none. */
+  /** The default effort. */
   readonly usual: string
-  /** Whether functions are taken over Chat Completions: always, with effort `none`, without an effort, or never. */
+  /** When Chat Completions supports functions: always, at effort `none`, without an effort, or never. */
   readonly chatTools: "always" | "atNone" | "never"
-  /** Models that are served over Responses alone. */
+  /** Whether the model is only available over Responses. */
   readonly responsesOnly?: true
   readonly cacheOptionsOnly?: true
 }
@@ -34,7 +34,7 @@ const fromNone = ["none", ...fromLow]
 const upToXhigh = ["none", "low", "medium", "high", "xhigh"]
 const upToHigh = ["minimal", "low", "medium", "high"]
 
-// The first pattern that matches; models that do not reason are in none.
+// The first matching pattern wins. Models that do not reason match none.
 const models: ReadonlyArray<readonly [name: RegExp, model: Model]> = [
   [/^gpt-[56][\d.]*-chat/, { efforts: ["medium"], usual: "medium", chatTools: "always" }],
   [/^gpt-6\.1-sol/, { efforts: fromLow, usual: "medium", chatTools: "never", cacheOptionsOnly: true }],
@@ -53,7 +53,7 @@ const models: ReadonlyArray<readonly [name: RegExp, model: Model]> = [
 
 const modelOf = (name: string): Model | undefined => models.find(([pattern]) => pattern.test(name))?.[1]
 
-/** Whether a model reasons in answer to such a request. */
+/** Whether a model reasons for such a request. */
 export const reasons = ({ effort, model }: Pick<Wanted, "effort" | "model">): boolean => {
   const found = modelOf(model)
   return found !== undefined && (effort ?? found.usual) !== "none"
@@ -65,7 +65,7 @@ const efforts: Rule<Wanted> = ({ api, effort, model }) => {
   if (effort === undefined) return undefined
   const found = modelOf(model)
   const field = effortField[api]
-  // Models that do not reason do not know the field; those that nobody knows are let through.
+  // Models that do not reason refuse the field. Unknown models are not checked.
   if (found === undefined) {
     return /^gpt-(?:3|4)/.test(model)
       ? refusal(
@@ -91,8 +91,8 @@ const efforts: Rule<Wanted> = ({ api, effort, model }) => {
 const chatTools: Rule<Wanted> = (wanted) => {
   const { api, model, tools } = wanted
   const found = modelOf(model)
-  const taken = found?.chatTools === "atNone" ? !reasons(wanted) : found?.chatTools !== "never"
-  return api !== "chat" || !tools || taken
+  const supported = found?.chatTools === "atNone" ? !reasons(wanted) : found?.chatTools !== "never"
+  return api !== "chat" || !tools || supported
     ? undefined
     : refusal(
       `Function tools with reasoning_effort are not supported for ${model} in /v1/chat/completions. ${
@@ -122,7 +122,7 @@ const sampling: Rule<Wanted> = (wanted) => {
   return undefined
 }
 
-/** What a request is refused for by the model that it names. */
+/** The refusal by the requested model, if any. */
 export const rules: ReadonlyArray<Rule<Wanted>> = [
   ({ api, model }) =>
     api === "chat" && modelOf(model)?.responsesOnly === true

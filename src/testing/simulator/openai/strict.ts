@@ -1,9 +1,9 @@
 /**
- * Which schemas strict mode takes. Source: OpenAI API, "Structured outputs", "Supported schemas".
+ * The schemas that strict mode supports. Source: OpenAI API, "Structured outputs", "Supported schemas".
  */
 import { isObject, type JsonObject } from "../json.ts"
 
-/** Why a schema is not one of an object, if it is not. */
+/** Why a schema is not an object schema, if it is not. */
 export const rootProblem = (schema: unknown): string | undefined => {
   const type = isObject(schema) ? schema.type : undefined
   return type === "object"
@@ -13,7 +13,7 @@ export const rootProblem = (schema: unknown): string | undefined => {
     }'.`
 }
 
-/** Why a schema does not do for `strict: true`, if it does not. */
+/** Why `strict: true` does not support a schema, if it does not. */
 export const strictProblem = (schema: unknown, context: ReadonlyArray<string>): string | undefined => {
   if (!isObject(schema)) return undefined
   const place = `In context=(${context.map((step) => `'${step}'`).join(", ")}${context.length === 1 ? "," : ""})`
@@ -24,9 +24,9 @@ export const strictProblem = (schema: unknown, context: ReadonlyArray<string>): 
       return `${place}, 'additionalProperties' is required to be supplied and to be false.`
     }
     const required = Array.isArray(schema.required) ? schema.required : []
-    const left = Object.keys(properties).find((key) => !required.includes(key))
-    if (left !== undefined) {
-      return `${place}, 'required' is required to be supplied and to be an array including every key in properties. Missing '${left}'.`
+    const missing = Object.keys(properties).find((key) => !required.includes(key))
+    if (missing !== undefined) {
+      return `${place}, 'required' is required to be supplied and to be an array including every key in properties. Missing '${missing}'.`
     }
   }
   return nested(schema, properties).map(([steps, inner]) => strictProblem(inner, [...context, ...steps]))

@@ -1,12 +1,12 @@
 /**
- * How OpenAI words its refusals, over Chat Completions and Responses alike. Source: OpenAI API reference, "Error codes".
+ * OpenAI's refusals, in the words of both Chat Completions and Responses. Source: OpenAI API reference, "Error codes".
  */
 import type { Rejection } from "../exchange.ts"
 import { isObject, type JsonObject } from "../json.ts"
 import type * as Shape from "../shape.ts"
 import { indexed, nameOf } from "../shape.ts"
 
-/** A refusal of a request, which may name the field to blame and a code. */
+/** A refusal of a request, with the invalid field and a code if there are any. */
 export const refusal = (message: string, param: string | null = null, code: string | null = null): Rejection => ({
   status: 400,
   type: "invalid_request_error",
@@ -15,7 +15,7 @@ export const refusal = (message: string, param: string | null = null, code: stri
   code
 })
 
-/** A refusal that says no more than its message. */
+/** A refusal with only a message. */
 export const invalid = (message: string): Rejection => refusal(message)
 
 const article = (types: ReadonlyArray<string>): string =>
@@ -23,7 +23,7 @@ const article = (types: ReadonlyArray<string>): string =>
 
 const quoted = (literals: ReadonlyArray<string>): string => literals.map((literal) => `'${literal}'`).join(", ")
 
-/** The field that tells an object's kind, when it names one that there is not. */
+/** The field with an object's type, if the type is unknown. */
 const unlistedTag = ({ types, value }: Shape.Flaw): "role" | "type" | undefined =>
   isObject(value) && types.includes("object")
     ? (["role", "type"] as const).find((tag) => typeof value[tag] === "string")

@@ -1,6 +1,7 @@
-/** The shape of a Responses request: every field that the API names, the optional ones optional. */
+/** The shape of a Responses request with all fields of the API. */
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { isObject, type JsonObject } from "../json.ts"
 import * as Shape from "../shape.ts"
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
@@ -51,14 +52,14 @@ const OutputPart = Schema.Union([
 ])
 
 const InputMessage = Schema.Struct({
-  type: Schema.optionalKey(Schema.Literal("message")),
+  type: Schema.Literal("message"),
   role: Schema.Literals(["user", "system", "developer"]),
   content: Schema.Union([Schema.String, Schema.Array(InputPart)]),
   ...status
 })
 
 const AssistantMessage = Schema.Struct({
-  type: Schema.optionalKey(Schema.Literal("message")),
+  type: Schema.Literal("message"),
   role: Schema.Literal("assistant"),
   content: Schema.Union([Schema.String, Schema.Array(Schema.Union([OutputPart, InputText]))]),
   phase: nullable(Schema.Literals(["commentary", "final_answer"])),
@@ -92,7 +93,7 @@ const Reasoning = Schema.Struct({
   ...status
 })
 
-/** Items of the API's own tools, whose insides are not looked at. */
+/** Items of server tools, whose contents are not checked. */
 const others = [
   "apply_patch_call",
   "apply_patch_call_output",
@@ -221,6 +222,19 @@ export const Body = Schema.Struct({
 export type Body = typeof Body.Type
 export type Item = typeof Item.Type
 
-/** The body by its shape alone. */
-export const decode: (body: unknown, unknownFields: "reject" | "ignore") => Result.Result<Body, Shape.Flaw> = Shape
-  .decoder(Body)
+const read = Shape.decoder(Body)
+
+/** Adds the missing type of items: without one, an item is a message. */
+const typed = (body: JsonObject): JsonObject =>
+  Array.isArray(body.input)
+    ? {
+      ...body,
+      input: body.input.map((item: unknown) =>
+        isObject(item) && item.type === undefined ? { type: "message", ...item } : item
+      )
+    }
+    : body
+
+/** The body, if its shape is valid. */
+export const decode = (body: JsonObject, unknownFields: "reject" | "ignore"): Result.Result<Body, Shape.Flaw> =>
+  read(typed(body), unknownFields)

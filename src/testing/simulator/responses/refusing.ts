@@ -1,16 +1,14 @@
 /**
- * A text by which the model declines: over Responses it is a part of its own kind, and streamed by events of its own.
+ * A refusal over Responses: its own type of content part, with its own stream events.
  */
+import { refusal } from "../../../wire/responses/shape.ts"
 import type { Outgoing } from "../../../wire/Wire.ts"
 import { withData } from "../events.ts"
 import { isObject, type JsonObject } from "../json.ts"
 
-/** What tells a text of the vocabulary from an answer. */
-export const refusalMark = `{"type":"refusal"}`
-
 const isText = (value: unknown): value is JsonObject => isObject(value) && value.type === "output_text"
 
-/** The same with every text in it as a refusal. */
+/** Replaces every text with a refusal. */
 const refused = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(refused)
   if (isText(value)) return { type: "refusal", refusal: value.text }
@@ -32,9 +30,9 @@ const types: { readonly [type: string]: (data: JsonObject) => JsonObject } = {
   })
 }
 
-/** The events of an answer that declines; all others stay as they are. */
+/** The events of a refusal. Other events are unchanged. */
 export const refusing = (events: ReadonlyArray<string>, { response }: Outgoing): ReadonlyArray<string> =>
-  !response.choice.some((content) => content._tag === "Text" && content.signature === refusalMark)
+  !response.choice.some((content) => content._tag === "Text" && content.signature === refusal)
     ? events
     : events.map((event) =>
       withData(event, (data) => types[String(data.type)]?.(data) ?? refused(data) as JsonObject)

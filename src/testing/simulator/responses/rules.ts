@@ -1,7 +1,7 @@
-/** What the Responses API accepts beyond the shape of the body, in OpenAI's own wording. */
+/** The rules of the Responses API beyond the shape of the body, in OpenAI's words. */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate, isObject } from "../json.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
 import { rootProblem, strictProblem } from "../openai/strict.ts"
 import { emptyArray, refusal, rejectionOf } from "../openai/words.ts"
@@ -66,7 +66,7 @@ const followsReasoning = (item: Item | undefined): boolean =>
   item !== undefined && !isA("reasoning")(item) && item.type !== "function_call_output"
   && !("role" in item && item.role !== "assistant")
 
-/** What is stored is held together by its ids; a client that stores nothing leaves them out. */
+/** Stored items belong together by id. A client that stores nothing leaves the ids out. */
 const storedItems: Rule<Body> = (body) => {
   if (body.store === false) return undefined
   const items = itemsOf(body)
@@ -196,8 +196,8 @@ const misshapen = (flaw: Shape.Flaw): Rejection => {
     : rejectionOf(flaw)
 }
 
-/** The body, if the API would take it. */
-export const read = (body: unknown, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
+/** The body, if the API would accept it. */
+export const read = (body: JsonObject, unknownFields: "reject" | "ignore"): Result.Result<Body, Rejection> =>
   Result.flatMap(Result.mapError(decode(body, unknownFields), misshapen), (body) => {
     const rejection = firstRejection(rules, body)
     return rejection === undefined ? Result.succeed(body) : Result.fail(rejection)

@@ -17,7 +17,7 @@ const answerId = (seed: string): string => `resp_${idOf(`${seed} response`, 48).
 
 const failure = { code: "server_error", message: "An error occurred while processing your request." }
 
-/** The events with which a stream fails: an error, and the response that says the same. */
+/** The events of a failing stream: an error, and the failed response. */
 export const failing = (
   error: { readonly code: string; readonly message: string },
   { model, seed }: { readonly model: string; readonly seed: string }
@@ -30,7 +30,7 @@ export const failing = (
   ]
 }
 
-/** A response that failed. */
+/** A failed response. */
 export const failed = (
   error: { readonly code: string; readonly message: string },
   { model, seed }: { readonly model: string; readonly seed: string }
@@ -46,7 +46,7 @@ export const failed = (
   usage: null
 })
 
-/** The simulated service stores nothing, and answers as if what is stored said nothing. */
+/** The simulated service stores nothing, and ignores references to stored items. */
 const readable = (body: JsonObject): JsonObject => {
   const { background: _, conversation: __, previous_response_id: ___, prompt: ____, ...rest } = body
   const { input, tools } = rest
@@ -59,7 +59,7 @@ const readable = (body: JsonObject): JsonObject => {
   }
 }
 
-/** A call whose arguments are broken, though nothing cut them, is as whole as any other. */
+/** A call with broken arguments counts as complete unless the answer was cut. */
 const whole = (event: string): string => event.replaceAll('"status":"incomplete"', '"status":"completed"')
 
 const unless =
@@ -72,7 +72,7 @@ const check: Service["check"] = (call) =>
     json: body.text?.format?.type === "json_object"
   }))
 
-/** What is thought comes back encrypted, where it is asked for, and as a summary where that is. */
+/** Thinking is returned encrypted if the request asks for it, and as a summary if it asks for one. */
 const thought = ({ body }: Call, text: string, seed: string): Message.Reasoning | undefined => {
   const { effort, summary } = isObject(body.reasoning) ? body.reasoning : {}
   const model = String(body.model)
@@ -104,7 +104,7 @@ export const responses: Service = {
         : event
     ),
   thought,
-  // It says that it has begun, and then nothing.
+  // It reports that it has begun, and then nothing follows.
   silence: { after: 2 },
   notFound: ({ method, url }) => ({
     status: 404,
