@@ -1,14 +1,15 @@
 /**
- * Many calls through the full stack, against simulated providers that fail at random: nothing may be lost, and memory
- * must stay flat. `npm run soak` makes 200,000 calls; `npm run soak -- 5000` so many, and `-- 5000 monday` with that seed.
+ * Makes many calls through the full stack, with simulated providers that fail at random. Nothing may be lost, and
+ * memory must stay flat. `npm run soak` makes 200,000 calls, `npm run soak -- 5000` that many, and `-- 5000 monday`
+ * uses that seed.
  *
- * - Each call ends in exactly one answer or one typed error, and none in a defect.
- * - What the providers were asked, and the tokens they reported, are what the callers were told of in the end: in their
- *   answers, and in the attempts that went before. Budgets counted the same.
- * - Callers that leave in the middle take nothing with them: no place in a queue, no reservation, no open circuit.
- * - Through a real server of this machine: every request that it saw is told of in an answer or an error.
+ * - Each call ends with exactly one answer or one typed error, and never with a defect.
+ * - The requests and tokens that the providers reported are those that callers saw, in answers and their attempts.
+ * Budgets counted the same.
+ * - Callers that leave early leave nothing behind: no place in a queue, no reservation, no open circuit.
+ * - With a real server on this machine: every request that it received is in an answer or an error.
  *
- * Time runs many times as fast, so that waits of minutes pass.
+ * Time runs many times faster, so that waits of minutes pass.
  */
 import { NodeHttpClient } from "@effect/platform-node"
 import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Logger, Option, Random, Redacted, Stream } from "effect"
@@ -60,7 +61,7 @@ const clockOf = (speed: number): Clock.Clock => {
 }
 
 const inMemory = 200
-// A network takes its time, which must not be taken for the silence of a provider.
+// A network needs real time, which must not look like a silent provider.
 const overNetwork = 30
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ const enter = (book: Book, usage: TokenUsage.TokenUsage | undefined): void => {
   if (usage !== undefined) book.tokens = TokenUsage.add(book.tokens, usage)
 }
 
-// Refused on the way: the provider was never asked.
+// Refused by the middleware: the provider was not called.
 const unasked = new Set(["circuit_open", "throttled"])
 
 const enterError = (book: Book, error: LLMError.LLMError): void => {
@@ -86,9 +87,9 @@ const enterError = (book: Book, error: LLMError.LLMError): void => {
     book.calls += error.omitted.count
     book.tokens = TokenUsage.add(book.tokens, error.omitted.usage)
   }
-  // Callers that wait for the same call meet the same failure, and are told that it was another's.
+  // Callers that wait for the same call get the same failure, marked as another caller's.
   const isAnothers = error.partial?.cached === true
-  // The end of a route is no request; those that it cut stand in its attempts.
+  // A deadline is not a request. The requests that it cut are in its attempts.
   const isDeadline = error.description.startsWith("Fallback deadline")
   if (!isAnothers && !isDeadline && !unasked.has(error.code ?? "")) enter(book, error.partial?.usage)
 }
@@ -114,11 +115,11 @@ const providers = {
   openrouter: OpenRouter.layer({ apiKey, model: "openai/gpt-6-luna", timeouts })
 }
 
-// Callers that mean to leave say so to the provider's book, since nobody is told what they missed.
+// Callers that will leave tell the provider's book so, because they do not see what they miss.
 const leaving = "I shall leave before you have answered."
 const leaves = ({ preamble }: Completion.Completion) => preamble === leaving
 
-/** Keeps a provider's own book: what it was asked, and what it reported. */
+/** Keeps the provider's own book: the requests, and the reported tokens. */
 const booked = (book: Book) =>
   LLMClient.middleware((client) => {
     const completed = (completion: Completion.Completion, exit: Exit.Exit<unknown, LLMError.LLMError>) =>
@@ -173,7 +174,7 @@ const simulated = (book: Book, budget: Budget.Budget, faults: Simulator.Options[
   )
 }
 
-/** The full stack over a server of this machine, with a deadline that cuts the last member, too. */
+/** The full stack over a server on this machine, with a deadline that also cuts the last member. */
 const served = (url: string, budget: Budget.Budget) => {
   const at = { apiKey, timeouts }
   const members = [
@@ -233,12 +234,15 @@ const answerTo = (client: LLMClient.Service, completion: Completion.Completion, 
 
 interface Soaked {
   readonly outcomes: Outcomes
-  /** What callers were told of, in all and by the call. */
+  /** The usage that callers saw, in total and by call. */
   readonly told: Book
   readonly toldByCall: ReadonlyMap<string, Book>
 }
 
-/** So many calls, of which this share leaves before the end: nothing of them is left behind, and each has one end. */
+/**
+ * Makes `count` calls, of which a share leaves before the end. Checks that nothing is left over, and that each call
+ * ends once.
+ */
 const soak = Effect.fnUntraced(function*(
   title: string,
   count: number,
@@ -255,7 +259,7 @@ const soak = Effect.fnUntraced(function*(
   const started = performance.now()
 
   const one = Effect.fnUntraced(function*(index: number) {
-    // Each tenth call repeats an earlier one, streamed or not, which the cache may know.
+    // Every tenth call repeats an earlier one, streamed or not, which may be in the cache.
     const name = `Call ${index % 10 === 9 ? index - (index % 20 === 9 ? 201 : 202) : index}`
     const leave = random.nextDoubleUnsafe() < share
     const completion = Completion.make({ prompt: `${name}.`, maxTokens: 100, ...leave && { preamble: leaving } })
@@ -301,13 +305,13 @@ const soak = Effect.fnUntraced(function*(
   const { reserved } = yield* budget.usage
   expect(answers + errors + left === count, `${title}: ${count} calls had ${answers + errors + left} outcomes`)
   expect(reserved.calls === 0 && reserved.tokens === 0, `${title}: ${reserved.tokens} tokens are reserved for no call`)
-  // The first quarter still fills caches and compiles.
+  // The first quarter fills caches and warms up the compiler.
   const [early = 0, late = 0] = [Math.max(...memory.slice(1, 4)), Math.min(...memory.slice(5))]
   expect(globalThis.gc === undefined || late < early * 1.1 + 5, `${title}: the heap grew from ${early} to ${late} MB`)
   return { outcomes, told, toldByCall }
 })
 
-/** Through simulated providers: what they reported is what callers were told of, and what budgets counted. */
+/** With simulated providers: callers saw the reported usage, and budgets counted it. */
 const inProcess = Effect.fnUntraced(function*(
   title: string,
   count: number,
@@ -326,7 +330,7 @@ const inProcess = Effect.fnUntraced(function*(
       asked.tokens[kind] === told.tokens[kind],
       `${title}: ${asked.tokens[kind]} ${kind} were reported, callers were told of ${told.tokens[kind]}`
     )
-    // What broke off or was left is estimated where its provider had not counted yet.
+    // Broken and abandoned calls are estimated if their provider has not reported yet.
     expect(
       share === 0 ? tokens[kind] === asked.tokens[kind] : tokens[kind] >= asked.tokens[kind],
       `${title}: ${asked.tokens[kind]} ${kind} were reported, the budget counted ${tokens[kind]}`
@@ -334,7 +338,7 @@ const inProcess = Effect.fnUntraced(function*(
   }
 }, Effect.provideService(Clock.Clock, clockOf(inMemory)))
 
-/** Through a server of this machine: every request that it saw is told of. */
+/** With a server on this machine: callers saw every request. */
 const onTheWire = Effect.fnUntraced(function*(title: string, count: number) {
   const random = yield* Random.Random
   const server = yield* listen({
@@ -355,12 +359,12 @@ const onTheWire = Effect.fnUntraced(function*(title: string, count: number) {
   console.log(
     `  requests: the server saw ${seen}, callers were told of ${told.calls}; ${server.faults()} met a fault`
   )
-  // Beyond those there are only requests that were cut on their way.
+  // The others are requests that were cut on their way.
   expect(told.calls < seen * 1.05, `${title}: the server saw ${seen} requests, callers were told of ${told.calls}`)
 }, Effect.provideService(Clock.Clock, clockOf(overNetwork)))
 
-// Faults that bring no half of an answer, and after which nobody goes on writing one: what their providers report is all
-// there is to count. A connection that broke is charged as reserved.
+// Faults without a partial answer, after which nothing more is generated: the reported usage is everything. A broken
+// connection is charged as reserved.
 const whole: NonNullable<Simulator.Options["faults"]>["only"] = [
   "RateLimit",
   "RetryAfter",
