@@ -5,7 +5,7 @@
  *
  * - Each call ends with exactly one answer or one typed error, and never with a defect.
  * - The requests and tokens that the providers reported are those that callers saw, in answers and their attempts.
- * Budgets counted the same.
+ *   Budgets counted the same.
  * - Callers that leave early leave nothing behind: no place in a queue, no reservation, no open circuit.
  * - With a real server on this machine: every request that it received is in an answer or an error.
  *
