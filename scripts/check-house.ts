@@ -12,7 +12,7 @@ const rooms = [
   ["barrel", /^index\.ts$/],
   [
     "vocabulary",
-    /^(LLMError|Completion|CompletionResponse|CompletionPart|Message|Tool|TokenUsage|RateLimits|ConversationUsageWindow|fields|outcome)\.ts$/
+    /^(LLMError|Completion|CompletionResponse|CompletionPart|Message|Tool|TokenUsage|RateLimits|ConversationUsageWindow|fields|outcome|vectors)\.ts$/
   ],
   ["service", /^LLMClient\.ts$/],
   ["knowledge", /^(Models|Prices|Estimate)\.ts$|^models\//],
@@ -26,7 +26,7 @@ const rooms = [
     "middleware",
     /^(Retry|Fallback|Router|Throttle|CircuitBreaker|ResponseCache|Budget|Telemetry|StructuredOutput)\.ts$/
   ],
-  ["built", /^(Output|ToolLoop|Embeddings|EffectAi)\.ts$|^(interop|output|toolLoop)\//],
+  ["built", /^(Output|ToolLoop|Embeddings|EffectAi)\.ts$|^(embeddings|interop|output|toolLoop)\//],
   ["testing", /^testing\//],
   ["gateway", /^Gateway\.ts$|^gateway\//],
   ["batch", /^Batch\.ts$|^batch\//],
@@ -38,7 +38,7 @@ type Room = typeof rooms[number][0]
 /** The rooms that each room may import, besides itself. */
 const arrows: Readonly<Record<Room, ReadonlyArray<Room>>> = {
   vocabulary: [],
-  service: ["vocabulary"],
+  service: ["vocabulary", "knowledge"],
   knowledge: ["vocabulary"],
   wire: ["vocabulary", "knowledge"],
   // Recordings are redacted like errors.

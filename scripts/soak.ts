@@ -179,7 +179,14 @@ const served = (url: string, budget: Budget.Budget) => {
   const at = { apiKey, timeouts }
   const members = [
     Anthropic.layer({ ...at, whole: "stream", name: "anthropic", baseUrl: url, model: "claude-opus-5-5" }),
-    OpenAi.layer({ ...at, whole: "stream", name: "openai", baseUrl: `${url}/v1`, model: "gpt-6-luna" }),
+    OpenAi.layer({
+      ...at,
+      api: "responses",
+      whole: "stream",
+      name: "openai",
+      baseUrl: `${url}/v1`,
+      model: "gpt-6-luna"
+    }),
     Gemini.layer({ ...at, name: "gemini", baseUrl: url, model: "gemini-3.8-flash" }),
     OpenRouter.layer({ ...at, name: "openrouter", baseUrl: `${url}/api/v1`, model: "openai/gpt-6-luna" })
   ].map((provider) => LLMClient.compose(careful(), Budget.layer(budget), provider))

@@ -15,6 +15,7 @@
  * `stream` gives the same answer as it arrives, in the parts of `CompletionPart`.
  */
 
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -23,8 +24,10 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
+import * as Estimate from "./Estimate.ts"
 import type { LLMError } from "./LLMError.ts"
 import type { TokenUsage } from "./TokenUsage.ts"
+import type { Task, Vector } from "./vectors.ts"
 
 export class LLMClient extends Context.Service<LLMClient, {
   /** The name of this instance: "anthropic", "openai", "deepseek", "my-vllm". Errors, limits and caches go by it. */
@@ -39,6 +42,8 @@ export class LLMClient extends Context.Service<LLMClient, {
   readonly stream: (completion: Completion) => Stream.Stream<CompletionPart, LLMError>
   /** The input tokens of a request as the provider counts them, where it can be asked. */
   readonly countTokens?: (completion: Completion) => Effect.Effect<number, LLMError>
+  /** The most that one call of `Embeddings` sends here; absent where there are none, or where it depends on the call. */
+  readonly embeds?: { readonly texts: number; readonly tokens: number }
 }>()("effect-llm/LLMClient") {}
 
 /** What an implementation of the service looks like. */
@@ -56,6 +61,40 @@ export const completion = (completion: Completion): Effect.Effect<CompletionResp
  */
 export const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError, LLMClient> =>
   Stream.unwrap(LLMClient.useSync((client) => client.stream(completion)))
+
+/**
+ * Streams a request, and waits for its first part: what fails before it is a failure of the effect, and the stream that
+ * the effect gives begins with it. So a server can choose its status before it sends the first byte.
+ *
+ * The request goes on as long as the scope: whoever closes it ends the stream and the HTTP request.
+ */
+export const streamStarted = (
+  completion: Completion
+): Effect.Effect<Stream.Stream<CompletionPart, LLMError>, LLMError, LLMClient | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { stream } = yield* LLMClient
+    const pull = yield* Stream.toPull(stream(completion))
+    const first = yield* Effect.catchIf(pull, Cause.isDone, () => Effect.undefined)
+    const rest = Stream.fromPull(Effect.succeed(pull))
+    return first === undefined ? Stream.empty : Stream.concat(Stream.fromArray(first), rest)
+  })
+
+const isUnsupported = ({ reason }: LLMError): boolean => reason === "Unsupported"
+
+/**
+ * The input tokens of a request: as the provider counts them where it can be asked, which takes a request, else by
+ * `Estimate.inputTokens`.
+ */
+export const countTokens = (completion: Completion): Effect.Effect<number, LLMError, LLMClient> =>
+  LLMClient.use(({ countTokens }) =>
+    countTokens === undefined
+      ? Effect.sync(() => Estimate.inputTokens(completion))
+      : Effect.catchIf(
+        countTokens(completion),
+        isUnsupported,
+        () => Effect.sync(() => Estimate.inputTokens(completion))
+      )
+  )
 
 /**
  * Makes a middleware layer from a function that replaces some members of a client and keeps the rest.
@@ -153,5 +192,23 @@ export interface Reported {
 
 /** The place where the provider's layer puts what was reported; `undefined` where nobody asks. */
 export const Reported = Context.Reference<Reported | undefined>("effect-llm/LLMClient/Reported", {
+  defaultValue: () => undefined
+})
+
+/**
+ * What a call embeds, where it completes nothing. `Embeddings` sends texts as the `completion` that they are the prompt
+ * of, so that retries, limits, budgets and circuits hold for them as they are; the provider's layer sees this, and puts
+ * the vectors here.
+ */
+export interface Embedding {
+  readonly texts: ReadonlyArray<string>
+  readonly dimensions: number | undefined
+  readonly task: Task | undefined
+  /** One for each text, once the call is answered. */
+  vectors: ReadonlyArray<Vector> | undefined
+}
+
+/** What the call that runs embeds; `undefined` for a completion. */
+export const Embedding = Context.Reference<Embedding | undefined>("effect-llm/LLMClient/Embedding", {
   defaultValue: () => undefined
 })

@@ -85,7 +85,7 @@ export const object = <S extends Output>(
       const value = yield* Effect.result(Read.read(form, response))
       if (Result.isSuccess(value)) return { value: value.success, response: Attempts.ofResponse(response, failures) }
       if (!Read.isRepairable(value.failure) || failures.length >= repairs) {
-        return yield* Effect.fail(Attempts.ofError(value.failure, failures))
+        return yield* Attempts.ofError(value.failure, failures)
       }
       failures.push(value.failure)
       request = Read.repair(request, value.failure, form)
@@ -184,18 +184,15 @@ export const elements = <S extends Output>(
     const element = (json: unknown) => {
       const index = count++
       // Each is read as a list of one, in the form that was asked for.
-      return Effect.matchEffect(
-        form.decode({ value: [json] }) as Effect.Effect<
-          ReadonlyArray<S["Type"]>,
-          Schema.SchemaError,
-          S["DecodingServices"]
-        >,
-        {
-          onFailure: ({ message }) =>
-            Effect.fail(Read.failureOf(partial(), `element ${index} does not match the schema: ${message}`)),
-          onSuccess: (values) => Effect.succeed({ _tag: "Element", index, value: values[0] as S["Type"] } as const)
-        }
-      )
+      const values = form.decode({ value: [json] }) as Effect.Effect<
+        ReadonlyArray<S["Type"]>,
+        Schema.SchemaError,
+        S["DecodingServices"]
+      >
+      return Effect.mapBoth(values, {
+        onFailure: ({ message }) => Read.failureOf(partial(), `element ${index} does not match the schema: ${message}`),
+        onSuccess: ([value]) => ({ _tag: "Element", index, value }) as const
+      })
     }
     return client.stream(asking(completion, form)).pipe(
       Stream.chunks,

@@ -40,7 +40,7 @@ import * as Stream from "effect/Stream"
 import * as Completion from "./Completion.ts"
 import * as CompletionPart from "./CompletionPart.ts"
 import * as CompletionResponse from "./CompletionResponse.ts"
-import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
+import { Embedding, type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import * as Options from "./middleware/options.ts"
 import * as Steady from "./middleware/steady.ts"
@@ -103,7 +103,7 @@ const shared = (error: LLMError): LLMError => {
 // Entries of another form have other keys, and are never found.
 const version = 1
 
-// A reader that has not read on for so long may never do so.
+// After so long a reader has probably gone.
 const longestPause = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
@@ -111,7 +111,7 @@ const sorted = (_: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
     : value
 
-/** The same JSON for equal requests; absent where there is none, as of a request with a cycle in it. */
+/** The same JSON for equal requests; absent where a request cannot be written as JSON, such as one with a cycle in it. */
 const canonical = (
   { model, provider }: Service,
   scope: string | undefined,
@@ -228,6 +228,8 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   })
 
   const completion: Service["completion"] = Effect.fnUntraced(function*(completion) {
+    // Vectors are no part of an answer that could be kept.
+    if ((yield* Embedding) !== undefined) return yield* client.completion(completion)
     const key = yield* keyOf(completion)
     if (Option.isNone(key)) return yield* client.completion(completion)
     const call = Effect.suspend(() => Effect.asSome(client.completion(completion)))

@@ -28,9 +28,12 @@ import {
   Tool
 } from "../src/index.ts"
 import type * as Simulator from "../src/testing/Simulator.ts"
-import { hear, passing, type Provider, providers, simulated } from "./testing/simulated.ts"
+import { hear, passing, type Service, services, simulated } from "./testing/simulated.ts"
 
 const request = Completion.make({ prompt: "Hello" })
+
+/** What answers and errors of a service call it: both protocols of OpenAI are of one provider. */
+const nameOf = (service: Service): string => service === "responses" ? "openai" : service
 
 const failure = (tag: LLMError.LLMError["_tag"], reason: string, more: Readonly<Record<string, unknown>> = {}) =>
   LLMError.make(tag, { provider: "test", model: "m", description: "", reason: reason as never, ...more })
@@ -481,11 +484,11 @@ describe("Fallback.countTokens", () => {
 
 describe("Fallback from one provider's real layer to another's", () => {
   const long = Completion.make({ prompt: "Why is the sky blue in the morning, and red in the evening?" })
-  const pairs = providers.map((from, index) => [from, providers[(index + 1) % providers.length]!] as const)
+  const pairs = services.map((from, index) => [from, services[(index + 1) % services.length]!] as const)
 
   /** A provider that fails once in this way, before another that does not. */
   const failing = Effect.fnUntraced(
-    function*(from: Provider, to: Provider, how: Simulator.Failure) {
+    function*(from: Service, to: Service, how: Simulator.Failure) {
       const timeouts = { firstPart: "10 seconds", progress: "10 seconds", total: "20 seconds" } as const
       const first = yield* simulated(from, { failures: [how], timeouts })
       const second = yield* simulated(to)
@@ -519,7 +522,7 @@ describe("Fallback from one provider's real layer to another's", () => {
             const { attempts, rateLimits: _, ...response } = yield* passing(call(client, long))
             const { rateLimits: __, ...alone } = yield* call(second.client, long)
             assert.deepStrictEqual(response, alone, how._tag)
-            assert.deepStrictEqual(attempts?.map(({ provider }) => provider), [from], how._tag)
+            assert.deepStrictEqual(attempts?.map(({ provider }) => provider), [nameOf(from)], how._tag)
           })
         )
     )
@@ -540,7 +543,7 @@ describe("Fallback from one provider's real layer to another's", () => {
           const { client, second } = yield* failing(from, to, { _tag, afterEvents: 7 })
           const heard = yield* passing(hear(client, long))
           assert.isNotEmpty(heard.parts, _tag)
-          assert.strictEqual(heard.error?.provider, from)
+          assert.strictEqual(heard.error?.provider, nameOf(from))
           assert.strictEqual(
             heard.error?.partial?.text,
             heard.parts.map((part) => part._tag === "TextDelta" ? part.text : "").join("")
@@ -594,14 +597,15 @@ describe("a conversation that changes its provider", () => {
     parameters: Schema.Struct({ city: Schema.String })
   })
 
-  const models: Record<Provider, string> = {
+  const models: Record<Service, string> = {
     anthropic: "claude-opus-4-8",
     openai: "gpt-5",
+    responses: "gpt-6-luna",
     openrouter: "anthropic/claude-sonnet-4.6",
     gemini: "gemini-3-pro-preview"
   }
 
-  const pairs = providers.flatMap((from) => providers.filter((to) => to !== from).map((to) => [from, to] as const))
+  const pairs = services.flatMap((from) => services.filter((to) => to !== from).map((to) => [from, to] as const))
 
   const down: ReadonlyArray<Simulator.Failure> = Array.from({ length: 9 }, () => ({ _tag: "ServerError", status: 503 }))
 
@@ -643,19 +647,19 @@ describe("a conversation that changes its provider", () => {
             const asked = yield* send(here, Message.user("Use get_weather and get_time"))
             assert.deepStrictEqual(asked.toolCalls.map(({ name }) => name), ["get_weather", "get_time"])
             const told = yield* send(other, resultsOf(asked))
-            assert.strictEqual(told.provider, name)
+            assert.strictEqual(told.provider, nameOf(name))
             assert.deepStrictEqual(reasonsOf(told.attempts).length, 1)
             assert.match(told.text, /get_weather says 7.*get_time says 7/s)
           }
           // What one wrote in the turns of the other is still taken by both.
           for (const [client, name] of [[there, to], [back, from]] as const) {
-            assert.strictEqual((yield* send(client, Message.user("Go on"))).provider, name)
+            assert.strictEqual((yield* send(client, Message.user("Go on"))).provider, nameOf(name))
           }
         })
     )
   }
 
-  const foreign: Record<Provider, ReadonlyArray<Message.AssistantContent>> = {
+  const foreign: Record<Service, ReadonlyArray<Message.AssistantContent>> = {
     anthropic: [
       { _tag: "Reasoning", content: [{ _tag: "Text", text: "FOREIGN thought", signature: "FOREIGN" }] },
       { _tag: "Reasoning", content: [{ _tag: "Redacted", data: "FOREIGN" }] },
@@ -668,6 +672,15 @@ describe("a conversation that changes its provider", () => {
       { _tag: "ProviderBlock", provider: "openai", block: { audio: { id: "FOREIGN" } } },
       Message.text("So", { citations: [{ type: "char_location", cited_text: "FOREIGN" }] }),
       Message.toolCall({ id: "functions.get_weather:0", name: "get_weather", arguments: '{"city":"Rome"}' })
+    ],
+    responses: [
+      {
+        _tag: "Reasoning",
+        content: [{ _tag: "Summary", text: "FOREIGN thought" }, { _tag: "Encrypted", data: "FOREIGN", id: "FOREIGN" }]
+      },
+      { _tag: "ProviderBlock", provider: "openai", block: { type: "web_search_call", id: "FOREIGN" } },
+      Message.text("So", { citations: [{ type: "url_citation", url: "https://FOREIGN" }] }),
+      Message.toolCall({ id: "call_01", name: "get_weather", arguments: { city: "Rome" } })
     ],
     openrouter: [
       {
@@ -688,12 +701,13 @@ describe("a conversation that changes its provider", () => {
     ]
   }
 
-  it.effect.each(pairs)(
+  // What another protocol of the same provider wrote is its own.
+  it.effect.each(pairs.filter(([from, to]) => nameOf(from) !== nameOf(to)))(
     "sends nothing that only the other can read: %s, then %s",
     ([from, to]) =>
       Effect.gen(function*() {
         const { client, simulator } = yield* simulated(to, { model: models[to] })
-        const turn = Message.assistant(foreign[from], { id: "FOREIGN", provider: from })
+        const turn = Message.assistant(foreign[from], { id: "FOREIGN", provider: nameOf(from) })
         const call = turn.content.find((content) => content._tag === "ToolCall")!
         const response = yield* client.completion(Completion.make({
           history: [Message.user("The weather?"), turn],

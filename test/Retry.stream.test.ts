@@ -6,7 +6,7 @@ import type { CompletionPart } from "../src/CompletionPart.ts"
 import type { LLMError } from "../src/LLMError.ts"
 import * as Simulator from "../src/testing/Simulator.ts"
 import * as Tool from "../src/Tool.ts"
-import { hear, type Heard, passing, type Provider, providers, retried, simulated } from "./testing/simulated.ts"
+import { hear, type Heard, passing, retried, type Service, services, simulated } from "./testing/simulated.ts"
 
 type Json = { readonly [key: string]: Json } | ReadonlyArray<Json> | string | number | boolean | null | undefined
 
@@ -36,7 +36,7 @@ const chatSays = (event: Json): Said => {
   }
 }
 
-const says: Record<Provider, (event: Json) => Said> = {
+const says: Record<Service, (event: Json) => Said> = {
   anthropic: (event) => ({
     parts: [
       ...one("text", at(event, "delta", "text")),
@@ -47,6 +47,17 @@ const says: Record<Provider, (event: Json) => Said> = {
   }),
   openai: chatSays,
   openrouter: chatSays,
+  responses: (event) => {
+    const type = at(event, "type")
+    return {
+      parts: [
+        ...type === "response.output_text.delta" ? one("text", at(event, "delta")) : [],
+        ...type === "response.output_item.added" ? one("start", at(event, "item", "name")) : [],
+        ...type === "response.function_call_arguments.delta" ? one("arguments", at(event, "delta")) : []
+      ],
+      finished: type === "response.completed"
+    }
+  },
   gemini: (event) => ({
     parts: list(at(event, "candidates", 0, "content", "parts")).flatMap((part) => [
       ...one("text", at(part, "text")),
@@ -90,7 +101,7 @@ const asked = {
 }
 
 /** The events of the undisturbed answer, and what each says. */
-const reference = Effect.fnUntraced(function*(provider: Provider, completion: Completion.Completion) {
+const reference = Effect.fnUntraced(function*(provider: Service, completion: Completion.Completion) {
   const { client, simulator } = yield* simulated(provider)
   const heard = yield* hear(client, completion)
   const [request] = yield* simulator.requests
@@ -109,23 +120,25 @@ const reference = Effect.fnUntraced(function*(provider: Provider, completion: Co
 
 type Broken = Extract<Simulator.Failure, { readonly afterEvents: number }>["_tag"]
 
-const streamErrors: Record<Provider, string> = {
+const streamErrors: Record<Service, string> = {
   anthropic: "Transient Overloaded: Overloaded",
   openai: "Transient Server: The server had an error while processing your request. Sorry about that!",
+  responses: "Transient Server: The server had an error while processing your request. Sorry about that!",
   openrouter: "Transient Server: Provider disconnected unexpectedly",
   gemini: "Transient Overloaded: The model is overloaded. Please try again later."
 }
 
 // Where a provider keeps the connection alive, one that is silent is dead sooner.
-const clocks: Record<Provider, string> = {
+const clocks: Record<Service, string> = {
   anthropic: "bytes timeout after 1m",
   openai: "progress timeout after 5m",
   openrouter: "bytes timeout after 1m",
+  responses: "progress timeout after 5m",
   gemini: "progress timeout after 10m"
 }
 
 /** What each failure is told as, before and after the first part. */
-const failures: Record<Broken, (provider: Provider, started: boolean) => string> = {
+const failures: Record<Broken, (provider: Service, started: boolean) => string> = {
   StreamError: (provider) => streamErrors[provider],
   Cut: () => "Transient Truncated: the stream ended before the answer did",
   Reset: () => "Transient Network: terminated: read ECONNRESET",
@@ -149,7 +162,7 @@ const outcome = (heard: Heard, requests: ReadonlyArray<unknown>) => ({
   requests: requests.length
 })
 
-const table = providers.flatMap((provider) =>
+const table = services.flatMap((provider) =>
   (Object.keys(failures) as ReadonlyArray<Broken>).flatMap((failure) =>
     (["text", "tools"] as const).map((answer) => [provider, failure, answer] as const)
   )
@@ -183,7 +196,7 @@ describe("Retry.stream", () => {
       })
   )
 
-  it.effect.each(providers)(
+  it.effect.each(services)(
     "%s: goes through every failure that comes before the first part, and lists them",
     (provider) =>
       Effect.gen(function*() {

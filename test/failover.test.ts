@@ -491,7 +491,7 @@ const speaking = (
   const provider = protocol === "anthropic"
     ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", whole: options.whole })
     : options.silent === true
-    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", api: "chat" })
+    ? OpenAi.layer({ apiKey, api: "chat", model: "gpt-6-luna" })
     : OpenAi.layer({
       apiKey,
       model: "m",

@@ -136,7 +136,7 @@ const fromReasoning = (part: Prompt.ReasoningPart): Message.Reasoning => {
 const fromPart = (part: Prompt.AssistantMessagePart): ReadonlyArray<Message.AssistantContent> => {
   switch (part.type) {
     case "text":
-      return [Message.text(part.text, fromCache(part.options))]
+      return part.text === "" ? [] : [Message.text(part.text, fromCache(part.options))]
     case "reasoning":
       return part.text === "" && part.options["anthropic"] === undefined ? [] : [fromReasoning(part)]
     case "file":

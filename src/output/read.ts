@@ -32,7 +32,7 @@ export const ask = <S extends Output>(
 
 const parse = (text: string): Result.Result<unknown, unknown> => Result.try(() => JSON.parse(text) as unknown)
 
-const fenced = /```(?:json)?\s*([\s\S]*?)```/
+const fenced = /```(?:json)?([\s\S]*?)```/
 
 /** The JSON in a text: models that are not held to a schema write about what they answer, or put it into a fence. */
 const jsonIn = (text: string): Result.Result<unknown, unknown> => {

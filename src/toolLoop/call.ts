@@ -45,7 +45,7 @@ export const isForeign = (tool: AiTool.Any): boolean => AiTool.isProviderDefined
 // not match is left to the toolkit to refuse.
 const encodedArguments = (tool: AiTool.Any, call: Message.ToolCall): Effect.Effect<unknown> =>
   Effect.orElseSucceed(
-    Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.toEncoded(tool.parametersSchema)))(call.arguments),
+    Schema.decodeEffect(Schema.toCodecJson(Schema.toEncoded(tool.parametersSchema)))(call.arguments),
     () => call.arguments
   )
 
@@ -141,40 +141,43 @@ const traced = <E, R>(
 
 const wordsOf = (error: unknown): unknown => AiError.isAiError(error) ? error.reason.message : error
 
+const handle = (
+  toolkit: Toolkit.WithHandler<Tools>,
+  call: Message.ToolCall,
+  failures: "tool" | "return",
+  progress: (content: Content) => Effect.Effect<void>
+): Effect.Effect<Message.ToolResult, unknown, unknown> => {
+  const { id, name } = call
+  const tool = Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
+  if (tool === undefined) return Effect.succeed(Tool.unknown(call, Object.keys(toolkit.tools)))
+  const run: Effect.Effect<Message.ToolResult, unknown, unknown> = Effect.flatMap(
+    encodedArguments(tool, call),
+    (args) => toolkit.handle(name, args as never, id)
+  ).pipe(
+    Stream.unwrap,
+    Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
+    Stream.runLast,
+    Effect.map(Option.match({
+      onNone: () => Tool.failed(call, "The tool gave no result."),
+      onSome: (given) => Message.toolResult({ id, name, content: contentOf(tool, given), isError: given.isFailure })
+    }))
+  )
+  return traced(
+    call,
+    Effect.catchIf(
+      run,
+      (error): error is unknown => failures === "return" || isModels(error),
+      (error) => Effect.succeed(Tool.failed(call, wordsOf(error)))
+    )
+  )
+}
+
 /**
  * Runs a call. An unknown tool and arguments that do not match give a failed result; what the tool fails with does so
  * with `failures: "return"`, and else as its `failureMode` says.
  */
 export const runCall = <T extends Tools>(
   toolkit: Toolkit.WithHandler<T>,
-  call: Message.ToolCall,
-  failures: "tool" | "return",
-  progress: (content: Content) => Effect.Effect<void>
-): Effect.Effect<Message.ToolResult, Failure<T>, Services<T>> => {
-  const tool = Object.hasOwn(toolkit.tools, call.name) ? toolkit.tools[call.name] : undefined
-  if (tool === undefined) return Effect.succeed(Tool.unknown(call, Object.keys(toolkit.tools)))
-  const { id, name } = call
-  const handled = (args: unknown) =>
-    toolkit.handle(name, args as never, id) as Effect.Effect<
-      Stream.Stream<AiTool.HandlerResult<AiTool.Any>, Failure<T>, Services<T>>,
-      Failure<T>,
-      Services<T>
-    >
-  return traced(
-    call,
-    Effect.flatMap(encodedArguments(tool, call), handled).pipe(
-      Stream.unwrap,
-      Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
-      Stream.runLast,
-      Effect.map(Option.match({
-        onNone: () => Tool.failed(call, "The tool gave no result."),
-        onSome: (given) => Message.toolResult({ id, name, content: contentOf(tool, given), isError: given.isFailure })
-      })),
-      Effect.catch((error: Failure<T>): Effect.Effect<Message.ToolResult, Failure<T>> =>
-        failures === "return" || isModels(error)
-          ? Effect.succeed(Tool.failed(call, wordsOf(error)))
-          : Effect.fail(error)
-      )
-    )
-  )
-}
+  ...rest: Parameters<typeof handle> extends [infer _, ...infer Rest] ? Rest : never
+): Effect.Effect<Message.ToolResult, Failure<T>, Services<T>> =>
+  handle(toolkit as never, ...rest) as Effect.Effect<Message.ToolResult, Failure<T>, Services<T>>

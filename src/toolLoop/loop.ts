@@ -206,7 +206,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
           yield* over
           return { ...soFar, response, stopped: "Answer", value: value.success }
         }
-        if (isLast || repaired >= repairs || !Read.isRepairable(value.failure)) return yield* Effect.fail(value.failure)
+        if (isLast || repaired >= repairs || !Read.isRepairable(value.failure)) return yield* value.failure
         repaired++
         note([], ...said, Message.user(Read.complaint(value.failure, form!)))
         yield* over

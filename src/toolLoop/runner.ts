@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import * as Message from "../Message.ts"
+import type * as Message from "../Message.ts"
 import type { ToolDefinition } from "../Tool.ts"
 import * as Tool from "../Tool.ts"
 import * as Call from "./call.ts"
@@ -83,9 +83,8 @@ export const make = <T extends Call.Tools, E, R>(
         Object.values(toolkit.tools).every(({ needsApproval = false }) => needsApproval === false)),
     keptBy: (calls) => {
       if (calls.some(({ name }) => unhandled.has(name))) return Effect.succeed("Unhandled")
-      return approve === undefined
-        ? Effect.map(Effect.forEach(calls, needsApproval), (needed) => needed.includes(true) ? "Approval" : undefined)
-        : Effect.succeed(undefined)
+      const needed = approve === undefined ? Effect.forEach(calls, needsApproval) : Effect.succeed([])
+      return Effect.map(needed, (all) => all.includes(true) ? "Approval" : undefined)
     },
     calls: Effect.gen(function*() {
       const scope = yield* Effect.scope

@@ -15,12 +15,13 @@ import * as Stream from "effect/Stream"
 import type { Completion } from "../Completion.ts"
 import type { CompletionPart } from "../CompletionPart.ts"
 import type { CompletionResponse } from "../CompletionResponse.ts"
-import { Deadline, Patience, Reported, type Service } from "../LLMClient.ts"
+import { Deadline, Embedding, Patience, Reported, type Service } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import type { Signal } from "../wire/failure.ts"
 import { isObject, type JsonRecord, parseJson } from "../wire/json.ts"
 import { type Answer, readAnswer, type Wire } from "../wire/Wire.ts"
 import { baseOf } from "./address.ts"
+import * as Ask from "./ask.ts"
 import * as Ending from "./ending.ts"
 import * as Exchange from "./exchange.ts"
 import { type Attempt, judge, toError, toResponse } from "./judge.ts"
@@ -211,8 +212,14 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       || (whole === "auto" && (completion.maxTokens ?? Infinity) > shortAnswer
         && (endpoint.own || patience !== undefined))
 
+    const embed = Ask.embedding(endpoint, http)
+    const countTokens = Ask.counting(endpoint, http)
+
     const complete = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> =>
-      Effect.flatMap(Patience, (patience) => {
+      Effect.contextWith((services: Context.Context<never>) => {
+        const embedding = Context.get(services, Embedding)
+        if (embedding !== undefined) return embed(completion, embedding)
+        const patience = Context.get(services, Patience)
         if (!streams || !readsStream(completion, patience) || Request.asksWhole(wire, completion)) {
           return unary(completion)
         }
@@ -227,7 +234,9 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       baseUrl: baseOf(baseUrl),
       ...(endpoint.model !== undefined && { model: endpoint.model }),
       stream,
-      completion: complete
+      completion: complete,
+      ...(countTokens && { countTokens }),
+      ...(wire.embeddings && { embeds: wire.embeddings.most })
     }
   })
 

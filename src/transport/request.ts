@@ -6,7 +6,7 @@ import type { Completion } from "../Completion.ts"
 import type { Warning } from "../CompletionResponse.ts"
 import type { Signal } from "../wire/failure.ts"
 import { array, type JsonRecord, merge } from "../wire/json.ts"
-import type { Wire } from "../wire/Wire.ts"
+import type { Wire, WireRequest } from "../wire/Wire.ts"
 import { invalid } from "./exchange.ts"
 
 /** A request, ready to be sent. */
@@ -32,11 +32,16 @@ const paramsOf = ({ name, vendor }: Wire, { additionalParams, providerParams = {
   )
 ]
 
+/** The body with the caller's own parameters over it. */
+export const withParams = (wire: Wire, completion: Completion, body: JsonRecord): JsonRecord =>
+  paramsOf(wire, completion).reduce(mergeParams, body)
+
 /** Whether the caller asks by parameters for an answer that is not streamed. */
 export const asksWhole = (wire: Wire, completion: Completion): boolean =>
   paramsOf(wire, completion).some((params) => params?.["stream"] === false)
 
-const unwritable = invalid(
+/** Why something cannot be sent that is not JSON. */
+export const unwritable = invalid(
   "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its additionalParams,"
     + " providerParams, schemas, tool arguments and tool results"
 )
@@ -46,6 +51,35 @@ const otherwise = invalid(
     + " stream, LLMClient.completion for a whole answer"
 )
 
+const merged = (
+  wire: Wire,
+  completion: Completion,
+  model: string,
+  streamed: boolean,
+  further: JsonRecord
+): WireRequest | Signal => {
+  const request = wire.request(completion, model, streamed)
+  if ("_tag" in request) return request
+  const body = merge(withParams(wire, completion, request.body), further)
+  const { stream } = body
+  return stream !== undefined && (stream ?? false) !== streamed ? otherwise : { ...request, body }
+}
+
+const settled = <A extends object>(written: Result.Result<A | Signal, unknown>): Result.Result<A, Signal> =>
+  Result.isFailure(written)
+    ? Result.fail(unwritable)
+    : "_tag" in written.success
+    ? Result.fail(written.success)
+    : Result.succeed(written.success)
+
+/** The request for a completion before it is written. */
+export const fields = (
+  wire: Wire,
+  completion: Completion,
+  model: string,
+  streamed: boolean
+): Result.Result<WireRequest, Signal> => settled(Result.try(() => merged(wire, completion, model, streamed, {})))
+
 /** The request for a completion, or why it cannot be sent; `further` is what a further one has in its body besides. */
 export const encode = (
   wire: Wire,
@@ -54,18 +88,14 @@ export const encode = (
   streamed: boolean,
   further: JsonRecord = {}
 ): Result.Result<Encoded, Signal> => {
-  const written = Result.try((): Encoded | Signal => {
-    const request = wire.request(completion, model, streamed)
+  const written = settled(Result.try((): Encoded | Signal => {
+    const request = merged(wire, completion, model, streamed, further)
     if ("_tag" in request) return request
-    const body = merge(paramsOf(wire, completion).reduce(mergeParams, request.body), further)
-    const { stream } = body
-    if (stream !== undefined && (stream ?? false) !== streamed) return otherwise
-    return { path: request.path, headers: request.headers, text: JSON.stringify(body), warnings: request.warnings }
-  })
-  if (Result.isFailure(written)) return Result.fail(unwritable)
-  if ("_tag" in written.success) return Result.fail(written.success)
+    const { body, headers, path, warnings } = request
+    return { path, headers, text: JSON.stringify(body), warnings }
+  }))
   // What has a `toJSON` of its own may be written as anything, even as nothing.
-  return String(written.success.text).startsWith("{") ? Result.succeed(written.success) : Result.fail(unwritable)
+  return Result.isFailure(written) || String(written.success.text).startsWith("{") ? written : Result.fail(unwritable)
 }
 
 // A name that users choose goes into keys, logs and paths.

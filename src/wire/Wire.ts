@@ -12,6 +12,7 @@ import type * as LLMError from "../LLMError.ts"
 import type * as Message from "../Message.ts"
 import type { RateLimits } from "../RateLimits.ts"
 import type { TokenUsage } from "../TokenUsage.ts"
+import type { Embeddings } from "./embeddings.ts"
 import { type JsonRecord, survives } from "./json.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -213,6 +214,14 @@ export interface Failures {
 // The two halves
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** How a provider counts the tokens of a request before it is sent. */
+export interface CountTokens {
+  /** The request that asks for the count, made of the one that would be sent. */
+  readonly request: (sent: WireRequest, model: string) => WireRequest
+  /** The count that a body says; undefined when it says none. */
+  readonly response: (body: JsonRecord) => number | undefined
+}
+
 /** The client half, from which a provider is made. */
 export interface Wire {
   /** The key of `providerParams`: "anthropic", "openai", "gemini", "openrouter", or a vendor of your own. */
@@ -248,6 +257,10 @@ export interface Wire {
   ) => JsonRecord | undefined
   /** A decoder for one stream. */
   readonly stream: (mintId: (index: number) => string) => StreamDecoder
+  /** Absent where the provider does not count. */
+  readonly countTokens?: CountTokens
+  /** Absent where the provider has no embeddings. */
+  readonly embeddings?: Embeddings
 }
 
 /** An incoming request. */

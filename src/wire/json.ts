@@ -38,6 +38,10 @@ export const put = (record: Record<string, unknown>, key: string, value: unknown
   else Object.defineProperty(record, key, { value, enumerable: true, configurable: true, writable: true })
 }
 
+/** The fields of these names, in their order, as far as they are there. */
+export const pick = (record: JsonRecord, names: ReadonlyArray<string>): JsonRecord =>
+  Object.fromEntries(names.flatMap((name) => record[name] === undefined ? [] : [[name, record[name]]]))
+
 /** Deeply merges `over` into `base`: objects are merged, everything else is replaced. */
 export const merge = (base: JsonRecord, over: JsonRecord): JsonRecord => {
   const merged: Record<string, unknown> = { ...base }

@@ -27,11 +27,16 @@ const conversations = Arbitrary.map(
 
 const throughJson = (prompt: Prompt.Prompt): Prompt.Prompt => restore(store(prompt))
 
-const change = (prompt: Prompt.Prompt, f: (part: any) => any): ReadonlyArray<Message.Message> =>
-  fromPrompt(
-    restore(JSON.stringify(JSON.parse(store(prompt), (_, value) =>
-      typeof value === "object" && value !== null && "type" in value && "options" in value ? f(value) : value)))
-  )
+type Part = Readonly<Record<string, unknown>>
+
+const isPart = (value: unknown): value is Part =>
+  typeof value === "object" && value !== null && "type" in value && "options" in value
+
+/** The conversation of a prompt whose parts somebody changed. */
+const change = (prompt: Prompt.Prompt, f: (part: Part) => Part): ReadonlyArray<Message.Message> => {
+  const changed: unknown = JSON.parse(store(prompt), (_, value: unknown) => isPart(value) ? f(value) : value)
+  return fromPrompt(restore(JSON.stringify(changed)))
+}
 
 describe("a conversation as a prompt of effect/ai", () => {
   it.effect("comes back as it was, through JSON", () =>
@@ -99,9 +104,9 @@ describe("a conversation as a prompt of effect/ai", () => {
     assert.deepStrictEqual(
       change(prompt, (part) => ({
         ...part,
-        ...(part.text && { text: "changed" }),
-        ...(part.params && { params: { at: "sea" } }),
-        ...(part.result && { result: "grey" })
+        ...("text" in part && { text: "changed" }),
+        ...("params" in part && { params: { at: "sea" } }),
+        ...("result" in part && { result: "grey" })
       })),
       [
         Message.assistant([
@@ -179,6 +184,43 @@ describe("a prompt of effect/ai as a conversation", () => {
         }),
         Message.audio(Message.base64("UklGRg==", "audio/wav")),
         Message.video(Message.base64("AAAA", "video/mp4"))
+      ])
+    ])
+  })
+
+  it("has results of tools as values, as what the model sees of them, and as errors", () => {
+    const result = { type: "tool-result", name: "look" } as const
+    const prompt = Prompt.make([{
+      role: "tool",
+      content: [
+        { ...result, id: "1", isFailure: false, result: { sky: "grey" } },
+        { ...result, id: "2", isFailure: true, result: "too dark" },
+        { ...result, id: "3", isFailure: false, result: undefined },
+        {
+          ...result,
+          id: "4",
+          isFailure: false,
+          result: {},
+          modelOutput: [
+            { type: "text", text: "Look" },
+            { type: "file", mediaType: "image/png", data: png },
+            { type: "file", mediaType: "audio/wav", data: png }
+          ]
+        }
+      ]
+    }])
+    const of = (id: string, content: Message.ToolResult["content"], isError?: boolean) =>
+      Message.toolResult({ id, name: "look", content, isError })
+    assert.deepStrictEqual(fromPrompt(prompt), [
+      Message.user([
+        of("1", [Message.json({ sky: "grey" })]),
+        of("2", [Message.text("too dark")], true),
+        of("3", []),
+        of("4", [
+          Message.text("Look"),
+          Message.image(Message.base64("iVBORw0KGgo=", "image/png")),
+          Message.text("[audio/wav omitted]")
+        ])
       ])
     ])
   })

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ProtobufMetricsSerializer, ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer"
 import { ESpanKind, type IScopeSpans } from "@opentelemetry/otlp-transformer/build/src/trace/internal-types.js"
-import { Effect, Exit, Layer, Metric, Redacted, Stream } from "effect"
+import { type Duration, Effect, Exit, Layer, Logger, Metric, Redacted, Stream } from "effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Otlp from "effect/observability/Otlp"
 import { Anthropic, Completion, LLMClient, type Message, Retry, Telemetry } from "../../src/index.ts"
@@ -14,6 +14,13 @@ const key = "sk-ant-secret"
 
 const quick = { base: 0, cap: 0 }
 
+/** Effect's exporter; log lines become events of spans, and are not printed. */
+const exporter = (baseUrl: string, shutdownTimeout: Duration.Input = "5 seconds") =>
+  Otlp.layerProtobuf({ baseUrl, resource: { serviceName: "shop" }, shutdownTimeout }).pipe(
+    Layer.provide(FetchHttpClient.layer),
+    Layer.provideMerge(Logger.layer([Logger.tracerLogger]))
+  )
+
 /** A program over the simulated Anthropic, observed; what it did is exported when it ends. */
 const exported = <A, E>(
   program: Effect.Effect<A, E, LLMClient.LLMClient>,
@@ -21,19 +28,15 @@ const exported = <A, E>(
   { simulator = {}, ...options }: Telemetry.Options & { readonly simulator?: Simulator.Options } = {}
 ) =>
   Effect.exit(Effect.withSpan(program, "application")).pipe(
-    Effect.provide(
+    Effect.provide(Layer.merge(
       LLMClient.compose(
         Telemetry.layer(options),
-        Retry.layer({ RateLimit: quick, Transient: quick }),
+        Retry.layer({ RateLimit: quick }),
         Telemetry.layerAttempts(options),
         Anthropic.layer({ apiKey: Redacted.make(key), model: "claude-sonnet-4-6", tracePropagation: true })
-      ).pipe(Layer.provide(Simulator.layer(simulator)))
-    ),
-    Effect.provide(
-      Otlp.layerProtobuf({ baseUrl: url, resource: { serviceName: "shop" }, shutdownTimeout: "5 seconds" }).pipe(
-        Layer.provide(FetchHttpClient.layer)
-      )
-    ),
+      ).pipe(Layer.provide(Simulator.layer(simulator))),
+      exporter(url)
+    )),
     Effect.provideService(Metric.MetricRegistry, new Map())
   )
 
@@ -45,7 +48,7 @@ const chats = (received: Received) =>
 
 const text = ({ bodies }: Received): string => bodies.map((body) => Buffer.from(body).toString("latin1")).join()
 
-const down = { _tag: "Overloaded" } as const
+const limit = { _tag: "RateLimit", retryAfter: 0 } as const
 
 describe("a receiver of OpenTelemetry's protocol", () => {
   it("reads what OpenTelemetry's own serializers write", () => {
@@ -154,7 +157,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
   it.live("gets metrics with their units, and counts once what was retried", () =>
     Effect.gen(function*() {
       const received = yield* receiver
-      const simulator: Simulator.Options = { failures: [{ _tag: "RateLimit", retryAfter: 0 }] }
+      const simulator: Simulator.Options = { failures: [limit] }
       assert.isTrue(Exit.isSuccess(yield* exported(Stream.runDrain(LLMClient.stream(ask)), received, { simulator })))
       const all = chats(received)
       assert.deepStrictEqual(all.map(({ status }) => status.code).sort(), [1, 1, 2])
@@ -180,7 +183,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
 
   it.live("gets a provider's words only when they are asked for", () =>
     Effect.gen(function*() {
-      const simulator: Simulator.Options = { failures: [down, down, down, down, down, down] }
+      const simulator: Simulator.Options = { failures: Array.from({ length: 8 }, () => limit) }
       for (const words of [false, true]) {
         const received = yield* receiver
         const exit = yield* exported(LLMClient.completion(ask), received, { simulator, words })
@@ -208,21 +211,12 @@ describe("a receiver of OpenTelemetry's protocol", () => {
 
   it.live("may be down: the call does not notice", () =>
     Effect.gen(function*() {
+      const client = LLMClient.compose(
+        Telemetry.layer(),
+        Anthropic.layer({ apiKey: Redacted.make(key), model: "claude-sonnet-4-6" })
+      ).pipe(Layer.provide(Simulator.layer()))
       const exit = yield* Effect.exit(LLMClient.completion(ask)).pipe(
-        Effect.provide(
-          LLMClient.compose(
-            Telemetry.layer(),
-            Anthropic.layer({ apiKey: Redacted.make(key), model: "claude-sonnet-4-6" })
-          )
-            .pipe(Layer.provide(Simulator.layer()))
-        ),
-        Effect.provide(
-          Otlp.layerProtobuf({
-            baseUrl: "http://127.0.0.1:1",
-            resource: { serviceName: "shop" },
-            shutdownTimeout: "50 millis"
-          }).pipe(Layer.provide(FetchHttpClient.layer))
-        ),
+        Effect.provide(Layer.merge(client, exporter("http://127.0.0.1:1", "50 millis"))),
         Effect.provideService(Metric.MetricRegistry, new Map())
       )
       assert.isTrue(Exit.isSuccess(exit))

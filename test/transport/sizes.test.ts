@@ -10,8 +10,10 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import { spawnSync } from "node:child_process"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
+import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { gzipSync } from "node:zlib"
@@ -256,6 +258,25 @@ describe("limits that are not set", () => {
         assert.isAbove(seen.bytes, MiB << 20)
         assert.isBelow(seen.bytes, (MiB + 4) << 20)
       }))
+  }
+})
+
+describe("a heap of 512 MB survives a body of as much as the limits allow", () => {
+  for (
+    const [what, is] of [
+      ["keys", "answered 1"],
+      ["objects", "answered 1"],
+      ["more objects", "the answer holds more than 1,000,000 JSON values"]
+    ] as const
+  ) {
+    it(`of ${what}`, () => {
+      const script = fileURLToPath(new URL("memory.ts", import.meta.url))
+      const { status, stderr, stdout } = spawnSync(process.execPath, ["--max-old-space-size=512", script, what], {
+        encoding: "utf8"
+      })
+      assert.strictEqual(status, 0, stderr)
+      assert.include(stdout, is)
+    }, 60_000)
   }
 })
 

@@ -55,6 +55,33 @@ hints("retry-after-ms", [
   ["0 means now", 0, { "retry-after-ms": "0" }]
 ])
 
+describe("a hint of three megabytes is none, wherever it stands, and costs nothing", () => {
+  const texts = { durations: "1s".repeat(1_500_000), digits: "9".repeat(3_000_000), blanks: " ".repeat(3_000_000) }
+  for (const [what, text] of Object.entries(texts)) {
+    it(what, () => {
+      const start = performance.now()
+      for (
+        const [headers, error] of [
+          [{ "retry-after": text }, {}],
+          [{ "retry-after-ms": text }, {}],
+          [anthropicReset("tokens", text), {}],
+          [anthropicReset("tokens", "2026-01-15T12:00:30Z", text), {}],
+          [openAiReset("tokens", text), {}],
+          [openAiReset("tokens", "1s", text), {}],
+          [{ "x-ratelimit-reset": text }, {}],
+          [{}, retryInfo(text)],
+          [{}, { availability: { retry_after: text } }],
+          [{}, { metadata: { headers: { "Retry-After": text, "X-RateLimit-Reset": text } } }]
+        ] as ReadonlyArray<readonly [Headers, Json]>
+      ) {
+        assert.isUndefined(millis(headers, error))
+        rateLimits(headers, now)
+      }
+      assert.isBelow(performance.now() - start, 1000)
+    })
+  }
+})
+
 hints("retry-after", [
   ["seconds", 12_000, { "retry-after": "12" }],
   ["a fraction of them", 1500, { "retry-after": "1.5" }],

@@ -13,7 +13,7 @@ import type { Call, Canned, Failure, Rejection, SimulatedRequest, SimulatedRespo
 import { withoutBrace } from "./faults/answers.ts"
 import { type FaultName, faultOf } from "./faults/faults.ts"
 import { created, idOf, type JsonObject, parseObject, tokens } from "./json.ts"
-import { pathModel, serviceFor } from "./routes.ts"
+import { pathModel, replyOf, serviceFor } from "./routes.ts"
 import type { Facts, Fault, Service } from "./service.ts"
 
 export interface Settings {
@@ -264,6 +264,21 @@ const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoi
   })
 }
 
+/** The answer to what no model answers: of a model's faults it has those of the way to it. */
+const replied = (
+  service: Service,
+  seed: string,
+  reply: Result.Result<JsonObject, Rejection>,
+  fault: Fault | undefined,
+  rejection: Rejection | undefined
+): SimulatedResponse => {
+  if (Result.isFailure(reply)) return refused(service, reply.failure, seed)
+  if (fault?._tag === "ErrorEvent") return refused(service, service.serverError(500), seed)
+  const body = rejection === undefined ? reply.success : service.refuse(rejection, seed).body
+  const whole = response(200, { "content-type": jsonType, ...service.headers(seed) }, [JSON.stringify(body)])
+  return fault?._tag === "Damage" ? fault.damage(whole) : whole
+}
+
 const defaultNow = created * 1000
 
 /** The same seed for a request with and without streaming. */
@@ -290,6 +305,8 @@ export const begin = (request: SimulatedRequest, settings: Settings): Result.Res
   if (body === undefined) return refuse(service.invalid("The request body is not a valid JSON object."))
   const { perRequest, think = 0, unknownFields = "reject" } = settings
   const call: Call = { request, body, pathModel: model, seed, unknownFields, perRequest }
+  const reply = replyOf(request)
+  if (reply !== undefined) return Result.fail(replied(service, seed, reply(call), fault, rejection))
   return Result.mapBoth(question(service, call), {
     onFailure: (rejection) => refused(service, rejection, seed),
     onSuccess: ({ facts, ...question }): Pending => {

@@ -4,6 +4,7 @@
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { countTokens } from "./countTokens.ts"
 import { failures } from "./failure.ts"
 import { request } from "./request.ts"
 import { response } from "./response.ts"
@@ -25,5 +26,6 @@ export const anthropic = (name: string, options?: Options): Wire => ({
   thinking: thinking(vendor, options?.models),
   request: request(name, options),
   response: response(name),
-  stream: stream(name)
+  stream: stream(name),
+  countTokens
 })

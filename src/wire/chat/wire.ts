@@ -2,9 +2,11 @@
  * Chat Completions: both halves, for OpenAI, OpenRouter and compatible servers.
  */
 import type { Overrides } from "../../Models.ts"
+import type { Embeddings } from "../embeddings.ts"
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { mistralEmbeddings, openAiEmbeddings, openRouterEmbeddings } from "./embeddings.ts"
 import { failures, openRouterFailures } from "./failure.ts"
 import type { Speaker } from "./messages.ts"
 import { request } from "./request.ts"
@@ -28,7 +30,7 @@ export interface CompatibleOptions extends Options {
   readonly particulars?: Particulars | undefined
 }
 
-const make = (speaker: Speaker): Wire => ({
+const make = (speaker: Speaker, embeddings: Embeddings): Wire => ({
   vendor: speaker.vendor,
   name: speaker.name,
   accepts: speaker.accepts,
@@ -38,17 +40,21 @@ const make = (speaker: Speaker): Wire => ({
   thinking: thinking(speaker.service ?? speaker.name, speaker.models, "chat"),
   request: request(speaker),
   response: response(speaker.name),
-  stream: stream(speaker.name)
+  stream: stream(speaker.name),
+  embeddings
 })
 
 /** OpenAI's own API, for the instance with this name. */
 export const openAi = (name: string, { models }: Options = {}): Wire =>
-  make({ ...openAiDialect, name, service: "openai", models })
+  make({ ...openAiDialect, name, service: "openai", models }, openAiEmbeddings(true))
 
 /** A compatible server, for the instance with this name. */
 export const compatible = (name: string, { models, particulars, service }: CompatibleOptions = {}): Wire =>
-  make({ ...compatibleDialect, ...particulars, name, service, models })
+  make(
+    { ...compatibleDialect, ...particulars, name, service, models },
+    particulars?.media === "mistral" ? mistralEmbeddings : openAiEmbeddings(false)
+  )
 
 /** OpenRouter, for the instance with this name. */
 export const openRouter = (name: string, { models }: Options = {}): Wire =>
-  make({ ...openRouterDialect, name, service: "openrouter", models })
+  make({ ...openRouterDialect, name, service: "openrouter", models }, openRouterEmbeddings)

@@ -10,7 +10,7 @@ import { type JsonRecord, object } from "../json.ts"
 import { withoutUnused } from "../jsonSchema.ts"
 import type { Wire } from "../Wire.ts"
 import { fit, type Fitted, type Options } from "./rules.ts"
-import { isText, noSignature, vendor, wantsSignatures } from "./shape.ts"
+import { isText, modelPath, noSignature, vendor, wantsSignatures } from "./shape.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Contents
@@ -241,14 +241,11 @@ export const encode = (completion: Completion.Completion, model: string, name: s
   }
 }
 
-const modelPath = (model: string): string =>
-  (model.includes("/") ? model : `models/${model}`).split("/").map(encodeURIComponent).join("/")
-
 export const request = (name: string, options?: Options): Wire["request"] => (completion, model, streamed) => {
   const fitted = fit(completion, model, streamed, name, options)
   if ("_tag" in fitted) return fitted
   return {
-    path: `/v1beta/${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+    path: `${modelPath(model)}:${streamed ? "streamGenerateContent?alt=sse" : "generateContent"}`,
     body: encode(completion, model, name, fitted),
     warnings: fitted.warnings
   }

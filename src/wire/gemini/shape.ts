@@ -90,3 +90,10 @@ export const countedFields = [
   "thoughtsTokenCount",
   "toolUsePromptTokenCount"
 ] as const
+
+/** The resource name of a model. */
+export const modelName = (model: string): string => model.includes("/") ? model : `models/${model}`
+
+/** The path of a model, to which a colon and the method are added. */
+export const modelPath = (model: string): string =>
+  `/v1beta/${modelName(model).split("/").map(encodeURIComponent).join("/")}`

@@ -3,7 +3,9 @@
  */
 import { sse } from "../sse.ts"
 import type { Server, Wire } from "../Wire.ts"
+import { countTokens } from "./countTokens.ts"
 import { decode } from "./decode.ts"
+import { embeddings } from "./embeddings.ts"
 import { failures } from "./failure.ts"
 import { refuse } from "./refusal.ts"
 import { request } from "./request.ts"
@@ -27,7 +29,9 @@ export const gemini = (name: string, options: Options = {}): Wire => ({
   request: request(name, options),
   response: response(name),
   continues: continues(name, options),
-  stream: stream(name)
+  stream: stream(name),
+  countTokens,
+  embeddings
 })
 
 /** The server half. */

@@ -1,9 +1,11 @@
 /**
  * The Responses API: both halves, for OpenAI and compatible servers.
  */
+import { openAiEmbeddings } from "../chat/embeddings.ts"
 import { sse } from "../sse.ts"
 import { thinking } from "../thinking.ts"
 import type { Wire } from "../Wire.ts"
+import { countTokens } from "./countTokens.ts"
 import { failures } from "./failure.ts"
 import { encode, refusal } from "./request.ts"
 import { response } from "./response.ts"
@@ -38,5 +40,8 @@ export const responses = (options: Options): Wire => ({
     }
   },
   response: response(options.name),
-  stream: stream(options.name)
+  stream: stream(options.name),
+  // Other servers of this protocol do not count.
+  ...(options.native && { countTokens }),
+  embeddings: openAiEmbeddings(options.native)
 })

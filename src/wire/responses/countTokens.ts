@@ -1,0 +1,26 @@
+/**
+ * How many tokens a request has, as OpenAI counts them. Source: OpenAI API reference, "Get input token counts".
+ */
+import { integer, pick } from "../json.ts"
+import type { CountTokens } from "../Wire.ts"
+
+/** The fields of a request that are counted; any other is refused. */
+export const countedFields = [
+  "model",
+  "input",
+  "instructions",
+  "conversation",
+  "previous_response_id",
+  "tools",
+  "tool_choice",
+  "parallel_tool_calls",
+  "reasoning",
+  "text",
+  "truncation",
+  "personality"
+] as const
+
+export const countTokens: CountTokens = {
+  request: ({ body }) => ({ path: "/responses/input_tokens", body: pick(body, countedFields) }),
+  response: (body) => integer(body["input_tokens"])
+}
