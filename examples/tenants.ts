@@ -19,7 +19,7 @@ import { Simulator } from "../src/testing/index.ts"
 
 export class UnknownTenant extends Data.TaggedError("UnknownTenant")<{ readonly tenant: string }> {
   override get message(): string {
-    return `there is no tenant ${this.tenant}`
+    return `the tenant ${this.tenant} does not exist`
   }
 }
 

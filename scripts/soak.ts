@@ -116,7 +116,7 @@ const providers = {
 }
 
 // Callers that will leave tell the provider's book so, because they do not see what they miss.
-const leaving = "I shall leave before you have answered."
+const leaving = "I will leave before you answer."
 const leaves = ({ preamble }: Completion.Completion) => preamble === leaving
 
 /** Keeps the provider's own book: the requests, and the reported tokens. */
@@ -242,8 +242,8 @@ const answerTo = (client: LLMClient.Service, completion: Completion.Completion, 
 interface Soaked {
   readonly outcomes: Outcomes
   /** The usage that callers saw, in total and by call. */
-  readonly told: Book
-  readonly toldByCall: ReadonlyMap<string, Book>
+  readonly callers: Book
+  readonly seenByCall: ReadonlyMap<string, Book>
 }
 
 /**
@@ -258,8 +258,8 @@ const soak = Effect.fnUntraced(function*(
   budget: Budget.Budget,
   concurrency = atOnce
 ): Effect.fn.Return<Soaked> {
-  const told = emptyBook()
-  const toldByCall = new Map<string, Book>()
+  const callers = emptyBook()
+  const seenByCall = new Map<string, Book>()
   const outcomes: Outcomes = { answers: 0, cached: 0, errors: 0, left: 0, reasons: new Map() }
   const random = yield* Random.Random
   const memory: Array<number> = []
@@ -271,8 +271,8 @@ const soak = Effect.fnUntraced(function*(
     const leave = random.nextDoubleUnsafe() < share
     const completion = Completion.make({ prompt: `${name}.`, maxTokens: 100, ...leave && { preamble: leaving } })
     const call = answerTo(client, completion, index % 2 === 0)
-    const book = toldByCall.get(name) ?? emptyBook()
-    if (!leave) toldByCall.set(name, book)
+    const book = seenByCall.get(name) ?? emptyBook()
+    if (!leave) seenByCall.set(name, book)
     const exit = yield* Effect.exit(
       leave
         ? Effect.timeoutOrElse(call, {
@@ -284,14 +284,14 @@ const soak = Effect.fnUntraced(function*(
     if (Exit.isSuccess(exit)) {
       outcomes.answers++
       if (exit.value.cached === true) outcomes.cached++
-      if (!leave) { for (const each of [told, book]) enterResponse(each, exit.value) }
+      if (!leave) { for (const each of [callers, book]) enterResponse(each, exit.value) }
     } else {
       const error = Cause.findErrorOption(exit.cause)
       if (Option.isSome(error)) {
         outcomes.errors++
         const { _tag, reason } = error.value
         outcomes.reasons.set(`${_tag} ${reason}`, (outcomes.reasons.get(`${_tag} ${reason}`) ?? 0) + 1)
-        if (!leave) { for (const each of [told, book]) enterError(each, error.value) }
+        if (!leave) { for (const each of [callers, book]) enterError(each, error.value) }
       } else if (leave && Cause.hasInterruptsOnly(exit.cause)) outcomes.left++
       else expect(false, `call ${index} ended with ${Cause.pretty(exit.cause)}`)
     }
@@ -315,7 +315,7 @@ const soak = Effect.fnUntraced(function*(
   // The first quarter fills caches and warms up the compiler.
   const [early = 0, late = 0] = [Math.max(...memory.slice(1, 4)), Math.min(...memory.slice(5))]
   expect(globalThis.gc === undefined || late < early * 1.1 + 5, `${title}: the heap grew from ${early} to ${late} MB`)
-  return { outcomes, told, toldByCall }
+  return { outcomes, callers, seenByCall }
 })
 
 /** With simulated providers: callers saw the reported usage, and budgets counted it. */
@@ -328,14 +328,16 @@ const inProcess = Effect.fnUntraced(function*(
   const asked = emptyBook()
   const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
   const client = Context.get(yield* Layer.build(simulated(asked, budget, faults)), LLMClient.LLMClient)
-  const { told } = yield* soak(title, count, share, client, budget)
-  console.log(`  requests: ${asked.calls} made, ${told.calls} told; tokens: ${asked.tokens.totalTokens} reported`)
+  const { callers } = yield* soak(title, count, share, client, budget)
+  console.log(
+    `  requests: ${asked.calls} made, ${callers.calls} seen by callers; tokens: ${asked.tokens.totalTokens} reported`
+  )
   const { tokens } = yield* budget.usage
-  expect(asked.calls === told.calls, `${title}: ${asked.calls} requests were made, callers were told of ${told.calls}`)
+  expect(asked.calls === callers.calls, `${title}: ${asked.calls} requests were made, callers saw ${callers.calls}`)
   for (const kind of Object.keys(asked.tokens) as Array<keyof TokenUsage.TokenUsage>) {
     expect(
-      asked.tokens[kind] === told.tokens[kind],
-      `${title}: ${asked.tokens[kind]} ${kind} were reported, callers were told of ${told.tokens[kind]}`
+      asked.tokens[kind] === callers.tokens[kind],
+      `${title}: ${asked.tokens[kind]} ${kind} were reported, callers saw ${callers.tokens[kind]}`
     )
     // Broken and abandoned calls are estimated if their provider has not reported yet.
     expect(
@@ -356,18 +358,18 @@ const onTheWire = Effect.fnUntraced(function*(title: string, count: number) {
   })
   const budget = yield* Budget.make({ tokens: Number.MAX_SAFE_INTEGER })
   const client = Context.get(yield* Layer.build(served(server.url, budget)), LLMClient.LLMClient)
-  const { told, toldByCall } = yield* soak(title, count, 0.03, client, budget, atOnce / 4)
+  const { callers, seenByCall } = yield* soak(title, count, 0.03, client, budget, atOnce / 4)
   let seen = 0
   for (const [call, times] of server.seen) {
     seen += times
-    const known = toldByCall.get(call)?.calls ?? 0
-    expect(times <= known, `${title}: the server saw ${times} requests of ${call}, callers were told of ${known}`)
+    const reported = seenByCall.get(call)?.calls ?? 0
+    expect(times <= reported, `${title}: the server saw ${times} requests of ${call}, callers saw ${reported}`)
   }
   console.log(
-    `  requests: the server saw ${seen}, callers were told of ${told.calls}; ${server.faults()} met a fault`
+    `  requests: the server saw ${seen}, callers saw ${callers.calls}; ${server.faults()} met a fault`
   )
   // The others are requests that were cut on their way.
-  expect(told.calls < seen * 1.05, `${title}: the server saw ${seen} requests, callers were told of ${told.calls}`)
+  expect(callers.calls < seen * 1.05, `${title}: the server saw ${seen} requests, callers saw ${callers.calls}`)
 }, Effect.provideService(Clock.Clock, clockOf(overNetwork)))
 
 // Faults without a partial answer, after which nothing more is generated: the reported usage is everything. A broken
