@@ -211,7 +211,7 @@ export const run = <H extends Handler<unknown, unknown>, const O extends RunOpti
       : found.run(call)
   }
   const results = calls.length === 0
-    ? Effect.die(new Error("Tool.run: give calls, there are none"))
+    ? Effect.die(new Error("Tool.run: give a response with tool calls"))
     : Effect.forEach(calls, one, { concurrency })
   return Effect.map(results, Message.user) as Effect.Effect<Message.User, Failure<H, O>, Services<H>>
 }

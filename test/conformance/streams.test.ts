@@ -323,7 +323,7 @@ describe("recorded streams", () => {
           assert.strictEqual(bytewise, inBytes[api])
         }))
 
-      it.effect(`${api}: a stream that breaks off is Truncated with what had come, unless its end was told`, () =>
+      it.effect(`${api}: a stream that breaks off is Truncated with the partial answer, unless its end was received`, () =>
         Effect.gen(function*() {
           let truncated = 0
           let ended = 0
