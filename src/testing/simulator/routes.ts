@@ -64,7 +64,7 @@ const chatPath = /\/chat\/completions$/
 
 const routeOf = ({ url }: SimulatedRequest): Route | undefined =>
   chatPath.test(url.pathname) && /openrouter/.test(url.host + url.pathname)
-    ? routes.find(({ service }) => service === openrouter)
+    ? routes.find(({ reply, service }) => service === openrouter && reply === undefined)
     : routes.find(({ path }) => path.test(url.pathname))
 
 const byHost = ({ url }: SimulatedRequest): Service =>
