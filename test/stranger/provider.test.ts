@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import * as Embeddings from "../../src/Embeddings.ts"
 import { Completion, LLMClient, type LLMError, Retry, Tool } from "../../src/index.ts"
 import * as Acme from "./provider.ts"
 
@@ -58,6 +59,23 @@ describe("a provider from outside", () => {
       assert.deepStrictEqual(parts.map(({ _tag }) => _tag), ["Start", "TextDelta", "TextDelta", "ContentEnd", "Finish"])
       const read = yield* Effect.provide(LLMClient.completion(ask), acme({}, layer))
       assert.strictEqual(read.text, "Hello you")
+    }))
+
+  it.effect("counts tokens, and embeds texts within its own limits", () =>
+    Effect.gen(function*() {
+      const { layer, sent } = server([200, '{"read":3}'], [200, '{"points":[[1,0],[0,1]]}'], [
+        200,
+        '{"points":[[1,1]]}'
+      ])
+      const { count, vectors } = yield* Effect.all({
+        count: LLMClient.countTokens(ask),
+        vectors: Effect.map(Embeddings.embedMany(["a", "b", "c"], { model: "m", concurrency: 1 }), (all) => all.vectors)
+      }).pipe(Effect.provide(acme({}, layer)))
+      assert.strictEqual(count, 3)
+      assert.deepStrictEqual(vectors, [[1, 0], [0, 1], [1, 1]])
+      const paths = sent.map(({ url }) => new URL(url).pathname)
+      assert.deepStrictEqual(paths, ["/count", "/point/m", "/point/m"])
+      assert.isTrue(sent.every(({ headers }) => headers["x-signature"] !== undefined))
     }))
 
   it.effect("signs its requests, and no error shows the key or the signature", () =>

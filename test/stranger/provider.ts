@@ -75,6 +75,17 @@ const stream = (): Provider.StreamDecoder => {
   }
 }
 
+const countTokens: Provider.Wire["countTokens"] = {
+  request: ({ body }) => ({ path: "/count", body }),
+  response: (body) => typeof body["read"] === "number" ? body["read"] : undefined
+}
+
+const embeddings: Provider.Wire["embeddings"] = {
+  most: { texts: 2, tokens: 1000 },
+  request: ({ model, texts }) => ({ path: `/point/${model}`, body: { texts } }),
+  response: (body) => Array.isArray(body["points"]) ? { vectors: body["points"] } : undefined
+}
+
 const wire = (name: string): Provider.Wire => ({
   vendor: "acme",
   name,
@@ -83,7 +94,9 @@ const wire = (name: string): Provider.Wire => ({
   failures,
   request,
   response: (body) => typeof body["words"] === "string" ? answerOf(body, body["words"]) : undefined,
-  stream
+  stream,
+  countTokens,
+  embeddings
 })
 
 export const { layer, layerConfig } = Provider.layers<Options>({
