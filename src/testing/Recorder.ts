@@ -12,7 +12,7 @@
  * import { Anthropic } from "effect-llm"
  * import { Recorder } from "effect-llm/testing"
  *
- * Asks the provider once, and the file from then on. Commit the file.
+ * // Asks the provider once, and the file from then on. Commit the file.
  * const Recorded = Anthropic.layerConfig({}).pipe(
  *   Layer.provide(Recorder.layer({ file: "test/recordings/weather.json" })),
  *   Layer.provide([NodeHttpClient.layerUndici, NodeServices.layer])

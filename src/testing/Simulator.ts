@@ -9,12 +9,12 @@
  * import { Anthropic } from "effect-llm"
  * import { Simulator } from "effect-llm/testing"
  *
- * The first request hits a rate limit, the second breaks off, the third is answered.
+ * // The first request hits a rate limit, the second breaks off, the third is answered.
  * const Scripted = Anthropic.layerConfig().pipe(
  *   Layer.provide(Simulator.layer({ failures: [{ _tag: "RateLimit", retryAfter: "2 seconds" }, "Cut"] }))
  * )
  *
- * One request in five fails, in a way in which this provider can fail. The seed makes a run repeatable.
+ * // One request in five fails, in a way in which this provider can fail. The seed makes a run repeatable.
  * const Unreliable = Anthropic.layerConfig().pipe(
  *   Layer.provide(Simulator.layer({ faults: { rate: 0.2, seed: "monday" }, answer: () => "Quite so." }))
  * )
