@@ -82,6 +82,7 @@ describe("what was recorded", () => {
   it("is no part of the package, which is its sources and what is said of it", () => {
     const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: unknown }
     assert.deepStrictEqual(files, [
+      "bench/RESULTS.md",
       "dist",
       "docs",
       "examples",
