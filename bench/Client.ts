@@ -1,5 +1,5 @@
 /**
- * What is measured: a client of one protocol, used as its documentation shows it.
+ * A measured client of one protocol, used as in its documentation.
  */
 export type ProtocolName = "openai" | "anthropic" | "gemini"
 
@@ -9,11 +9,11 @@ export type Size = "small" | "large"
 export interface Client {
   /** The text of the answer. */
   readonly complete: (size: Size) => Promise<string>
-  /** The text of the answer, added up from its deltas. */
+  /** The text of the answer, joined from its deltas. */
   readonly stream: (size: Size) => Promise<string>
 }
 
-/** Makes a client that talks to a server at an address without a version in its path. */
+/** Makes a client for a server whose base URL has no version. */
 export type Make = (url: string) => Client
 
 export const models = {

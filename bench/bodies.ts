@@ -1,5 +1,5 @@
 /**
- * What the server answers, made before anything is measured: the same text in each provider's wire format.
+ * The answers of the server, made before the measurement: the same text in each provider's wire format.
  */
 import type { ProtocolName } from "./Client.ts"
 
@@ -7,7 +7,7 @@ const words = ["The", " sky", " looks", " blue", " because", " air", " scatters"
 
 const word = (index: number): string => words[index % words.length]!
 
-/** The text of an answer of so many deltas. */
+/** The text of an answer with this number of deltas. */
 export const textOf = (deltas: number): string => Array.from({ length: deltas }, (_, index) => word(index)).join("")
 
 interface Body {
@@ -140,11 +140,11 @@ const bodies: Record<ProtocolName, Body> = {
   }
 }
 
-/** The answer in one piece. */
+/** The whole answer. */
 export const whole = (protocol: ProtocolName, deltas: number): Buffer =>
   Buffer.from(bodies[protocol].whole(textOf(deltas), deltas))
 
-/** The answer as a stream: what comes with the first delta, each delta, and what comes with the last. */
+/** The answer as a stream: the text with the first delta, of each delta, and with the last delta. */
 export const pieces = (protocol: ProtocolName, deltas: number): ReadonlyArray<Buffer> => {
   const { delta, head, tail } = bodies[protocol]
   return Array.from({ length: deltas }, (_, index) =>

@@ -1,5 +1,5 @@
 /**
- * What a program of one provider weighs: bundled by esbuild, minified, compressed by gzip, in kB of 1,000 bytes.
+ * The size of a program with one provider: bundled by esbuild, minified and gzipped, in kB of 1,000 bytes.
  */
 import { build } from "esbuild"
 import { fileURLToPath } from "node:url"
@@ -17,7 +17,7 @@ LLMClient.completion(Completion.make({ prompt: "Hello" })).pipe(
 
 const programs = {
   "effect-llm, fetch": program(`import { layer as Http } from "effect/http/FetchHttpClient"`),
-  // Without undici itself, which is left outside.
+  // undici itself is not bundled.
   "effect-llm, undici": program(`import { layerUndici as Http } from "@effect/platform-node/NodeHttpClient"`),
   "openai": `
 import OpenAI from "openai"

@@ -1,5 +1,5 @@
 /**
- * The process of one client: does the work that it is sent, and says what it took.
+ * The process of one client: runs the work that it receives, and reports its cost.
  */
 import type { Client } from "./Client.ts"
 import { contestants } from "./clients/index.ts"

@@ -1,5 +1,5 @@
 /**
- * The requests, before each client gives them its own form.
+ * The requests, independent of the clients.
  */
 export const question = "Why is the sky blue?"
 
@@ -12,7 +12,7 @@ export interface Turn {
   readonly text: string
 }
 
-/** 200 messages, the last one a user's. */
+/** 200 messages, ending with a user message. */
 export const turns: ReadonlyArray<Turn> = Array.from({ length: 200 }, (_, index) => ({
   role: index % 2 === 1 ? "user" : "assistant",
   text: `${index}: ${paragraph}`

@@ -1,5 +1,5 @@
 /**
- * A whole program of one call: the time from the start of the process, imports included, to its answer.
+ * A complete program with one call: measures the time from the start of the process, including imports, to the answer.
  */
 import { contestants } from "./clients/index.ts"
 import { address, type Measured } from "./measure.ts"

@@ -1,6 +1,7 @@
 /**
- * Doubles each input four times, and prints by what factor the CPU time grows with each doubling: about 2 where the work is
- * linear, about 4 where it is quadratic. `npm run bench -- growth`, or `npm run bench -- growth ids events` for some.
+ * Doubles each input four times, and prints how the CPU time grows with each doubling: by about 2 when the work is
+ * linear, and about 4 when it is quadratic. `npm run bench -- growth`, or `npm run bench -- growth ids events` for
+ * selected inputs.
  */
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -38,7 +39,7 @@ const event = (data: object, name?: string): string =>
 const many = <A>(count: number, make: (index: number) => A): Array<A> =>
   Array.from({ length: count }, (_, i) => make(i))
 
-/** A stream of a text in as many deltas. */
+/** A stream of a text with this number of deltas. */
 const texts: Record<Name, (count: number) => string> = {
   anthropic: (count) =>
     [
@@ -76,7 +77,7 @@ const texts: Record<Name, (count: number) => string> = {
     ].join("")
 }
 
-/** A stream of as many tool calls, or of one call whose arguments come in as many pieces. */
+/** A stream of several tool calls, or of one call whose arguments are sent in several pieces. */
 const calls: Partial<Record<string, (count: number) => string>> = {
   "anthropic, tool calls": (count) =>
     [
@@ -122,7 +123,7 @@ const calls: Partial<Record<string, (count: number) => string>> = {
     ].join("")
 }
 
-/** Answers every request with a body. */
+/** Answers every request with the same body. */
 const answering = (status: number, body: string) => {
   const bytes = new TextEncoder().encode(body)
   return Layer.succeed(
@@ -173,7 +174,7 @@ const client: LLMClient.Service = {
 }
 const base = Layer.succeed(LLMClient.LLMClient, client)
 
-/** Calls under as many names. */
+/** Calls with different names. */
 const named = <E>(count: number, layer: Layer.Layer<LLMClient.LLMClient, E>) =>
   Effect.forEach(
     many(count, (index) => Completion.make({ model: `model-${index}`, prompt: "Hello" })),
@@ -299,7 +300,7 @@ const cpu = async (effect: Effect.Effect<unknown>): Promise<number> => {
   return (user + system) / 1000
 }
 
-/** The least of three runs: what else the machine does only adds to them. */
+/** The minimum of three runs, because other load on the machine only adds time. */
 const least = async (effect: () => Effect.Effect<unknown>): Promise<number> =>
   Math.min(await cpu(effect()), await cpu(effect()), await cpu(effect()))
 

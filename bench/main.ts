@@ -1,7 +1,7 @@
 /**
- * Measures effect-llm against other clients, prints the results and writes them to RESULTS.md.
+ * Compares effect-llm with other clients, prints the results and writes them to RESULTS.md.
  *
- * `--quick` takes less than a minute, measures Chat Completions alone, and writes nothing.
+ * `--quick` takes less than a minute, measures only Chat Completions, and writes nothing.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, writeFileSync } from "node:fs"
@@ -35,30 +35,33 @@ const install = (): void => {
   execFileSync("npm", ["ci", "--prefix", here], { stdio: ["ignore", "ignore", "inherit"] })
 }
 
-// Types are stripped beforehand: doing it while the program starts is no part of any client's start.
+// Types are stripped in advance, so that the time is not added to a client's start.
 const compile = (): void => {
   execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", here, "--noCheck"], {
     stdio: "inherit"
   })
 }
 
-/** The µs of every worker for one scenario, by round; the workers take turns, beginning with another in every round. */
+/**
+ * The µs of every worker for one scenario, by round. The workers take turns, and each round starts with another one.
+ */
 const measure = async (scenario: Scenario, workers: ReadonlyArray<Worker>): Promise<Map<Worker, Array<number>>> => {
   const measured = new Map(workers.map((worker) => [worker, [] as Array<number>]))
   for (let round = -1; round < rounds; round++) {
     for (let turn = 0; turn < workers.length; turn++) {
       const worker = workers[(turn + round + 1) % workers.length]!
-      // Opens the connections again that were closed while others had their turn.
+      // Reopens the connections that were closed during the turns of the others.
       if (scenario.work.pace === 0) await worker.run({ ...scenario.work, batches: 1 })
       const { cpu } = await worker.run(scenario.work)
-      // The round before the first still compiles.
+      // The first round only warms up the compiler.
       if (round >= 0) measured.get(worker)!.push(cpu / count(scenario))
     }
   }
   return measured
 }
 
-// Services run for long: what is measured is compiled code. Nothing is measured yet, so all may run at once.
+// Services run for a long time, so we measure compiled code. Nothing is measured yet, so all workers may run at the
+// same time.
 const warmUp = async (worker: Worker): Promise<void> => {
   for (const { work } of scenarios) {
     for (let time = 0; time < warmUps; time++) await worker.run(work)

@@ -1,10 +1,10 @@
 /**
- * What is measured, and how one process does it.
+ * The measured work, and how one process does it.
  */
 import { textOf } from "./bodies.ts"
 import type { Client, ProtocolName, Size } from "./Client.ts"
 
-/** So many calls, so many at once. */
+/** The number of calls, and how many run at the same time. */
 export interface Work {
   readonly streamed: boolean
   readonly size: Size
@@ -17,14 +17,14 @@ export interface Work {
 }
 
 export interface Measured {
-  /** User and system time of the process, all its threads, in µs. */
+  /** User and system time of all threads of the process, in µs. */
   readonly cpu: number
   readonly wall: number
-  /** The most memory that the process ever took, in MB. */
+  /** The peak memory of the process, in MB. */
   readonly peakMemory: number
 }
 
-/** The address that makes the server answer as the work wants. */
+/** The address that selects the server's answer. */
 export const address = (origin: string, work: Work, protocol: ProtocolName): string =>
   `${origin}/${work.streamed ? "stream" : "whole"}-${work.deltas}-${work.pace}/${protocol}`
 

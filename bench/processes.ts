@@ -1,5 +1,5 @@
 /**
- * The processes of a run. All of them end with this one.
+ * The processes of a run. They end with this one.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -8,7 +8,7 @@ import type { Measured, Work } from "./measure.ts"
 
 const built = (name: string): string => fileURLToPath(new URL(`dist/bench/${name}.js`, import.meta.url))
 
-// No answer takes longer than this, whatever the machine does besides.
+// No answer takes longer than this, even on a busy machine.
 const patience = 60_000
 
 const nextMessage = <A>(child: ChildProcess, what: string): Promise<A> =>

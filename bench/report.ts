@@ -8,7 +8,7 @@ import type { ProtocolName } from "./Client.ts"
 import { baseline, type Contestant, control } from "./clients/index.ts"
 import { bundleTarget, memory, type Scenario } from "./scenarios.ts"
 
-/** The median over the rounds of the ratio to raw fetch, its extremes, and the median µs. */
+/** The median of the ratios to raw fetch over the rounds, their extremes, and the median in µs. */
 export interface Cost {
   readonly ratio: number
   readonly low: number
@@ -16,7 +16,7 @@ export interface Cost {
   readonly micros: number
 }
 
-/** What was measured of one client. */
+/** The measurements of one client. */
 export interface Result {
   readonly contestant: Contestant
   /** By the title of a scenario. */
@@ -57,7 +57,7 @@ const versionOf = (name: string): string => {
     try {
       return `${name} ${JSON.parse(readFileSync(`${folder}/${name}/package.json`, "utf8")).version}`
     } catch {
-      // Not in this folder.
+      // Outside of this folder.
     }
   }
   return name
@@ -79,7 +79,7 @@ interface Check {
   readonly value: number | undefined
   readonly target: number
   readonly show: (value: number) => string
-  /** The factor by which the control is off. */
+  /** How far the control measurement is off, as a factor. */
   readonly noise: number
 }
 

@@ -1,18 +1,18 @@
 /**
- * The work that is measured, and what it should cost.
+ * The measured work, and its targets.
  */
 import type { Work } from "./measure.ts"
 
 export interface Scenario {
   readonly title: string
-  /** What the figure counts: calls, or deltas of streams. */
+  /** The unit of the figure: calls, or deltas of streams. */
   readonly per: "call" | "delta"
   readonly work: Work
-  /** The ratios to raw `fetch` that effect-llm should not exceed, over undici and over fetch. */
+  /** The targets for the ratio to raw `fetch`, over undici and over fetch. */
   readonly targets: readonly [undici: number, fetch: number]
 }
 
-// The figure that counts most comes first: streams at the pace at which models write.
+// The most important figure first: streams at the pace of real models.
 export const scenarios: ReadonlyArray<Scenario> = [
   {
     title: "50 paced streams",
@@ -62,6 +62,6 @@ export const memory = {
 /** kB of 1,000 bytes after gzip. */
 export const bundleTarget = 60
 
-/** How often one measurement does the smallest thing it counts. */
+/** How many times the smallest unit is repeated in one measurement. */
 export const count = ({ per, work }: Scenario): number =>
   work.batches * work.atOnce * (per === "call" ? 1 : work.deltas)

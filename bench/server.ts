@@ -1,7 +1,7 @@
 /**
- * A loopback server, in its own process, that speaks the protocols with bodies made beforehand. What it answers is in
- * the first segment of the path: `/stream-100-4/openai/...` is a stream of 100 deltas, one every 4 ms; with 0 ms all
- * come at once. `/whole-40-0/...` is an answer in one piece.
+ * A loopback server in its own process, which speaks the protocols with prepared bodies. The first segment of the path
+ * selects the answer: `/stream-100-4/openai/...` is a stream of 100 deltas, one every 4 ms (with 0 ms, all at once),
+ * and `/whole-40-0/...` is a whole answer.
  */
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -74,7 +74,7 @@ const server = createServer((request, response) => {
   request.on("end", () => send(response))
 })
 
-// Connections live through the rounds of the other clients.
+// Connections stay open during the rounds of the other clients.
 server.keepAliveTimeout = 300_000
 server.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => {
   process.send?.((server.address() as AddressInfo).port)

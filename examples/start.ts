@@ -1,12 +1,12 @@
 /**
- * Asks a language model one question, and prints the answer as it arrives and then what it cost:
+ * Asks a language model one question, and prints the answer as it arrives and its cost:
  *
  *     npm start
  *     npm start -- --no-stream
  *     npm start -- "Why is the sky blue?" --provider gemini --model gemini-3.8-flash
  *
- * It talks to the provider whose key, or base URL, is in the environment. Where there is none, a simulated provider in
- * this process answers in its place, and fails once before it does, so that one sees the retry.
+ * It calls the provider whose key or base URL is in the environment. Without one, a simulated provider in this process
+ * answers. It fails once first, so that you see the retry.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -38,14 +38,14 @@ const providers = {
 type Name = keyof typeof providers
 const names = Object.keys(providers) as Array<Name>
 
-/** Whether the environment says how to reach the real provider. */
+/** Whether the environment configures the real provider. */
 const isConfigured = (name: Name) =>
   Effect.map(
     Effect.forEach(providers[name].variables, (variable) => Config.withDefault(Config.String(variable), "")),
     (values) => values.some((value) => value.trim() !== "")
   )
 
-/** The provider over the network, or the same provider over a simulated one, which meets a rate limit first. */
+/** The provider over the network, or over a simulated one, whose first response is a rate limit. */
 const providerLayer = (name: Name, model: string, real: boolean) => {
   const options = { model: Config.succeed(model) }
   return real
@@ -75,7 +75,7 @@ const ask = (question: string, streamed: boolean) =>
       }
       return Effect.void
     }).pipe(
-      // What went wrong is printed on a line of its own.
+      // The error is printed on a line of its own.
       Effect.tapError(() => printed ? display("\n") : Effect.void)
     )
   })
@@ -110,6 +110,6 @@ const start = Command.make(
 
 Command.run(start, { version: "0.1.0" }).pipe(
   Effect.provide(NodeServices.layer),
-  // Every error has been printed by now, in one line.
+  // Every error was already printed, in one line.
   NodeRuntime.runMain({ disableErrorReporting: true })
 )

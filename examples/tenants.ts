@@ -1,16 +1,16 @@
 /**
- * One client for each tenant, with the tenant's own key and budget:
+ * One client per tenant, with the tenant's own key and budget:
  *
  *     npx node examples/tenants.ts
  *
- * A client is built when its tenant first needs it, once however many calls need it at the same time, and released when
- * no call has needed it for a while. A new key takes effect without a restart: calls under way end with the key they
- * began with, and the next one builds the client anew.
+ * A client is built when its tenant first needs it, only once for concurrent calls, and released when it has not been
+ * used for a while. A new key takes effect without a restart: running calls keep the old key, and the next call builds
+ * a new client.
  *
- * The map is keyed by the tenant's id and never by its key, since keys of maps end up in logs and traces. Budgets live
- * apart from the clients: what a tenant has spent outlives a client that was released.
+ * The map is keyed by the tenant's id and never by its key, because keys of maps appear in logs and traces. Budgets are
+ * separate from the clients, so that the usage of a tenant is kept when its client is released.
  *
- * The provider is simulated in this process; put `NodeHttpClient.layerUndici` in its place to ask the real one.
+ * The provider is simulated in this process. Use `NodeHttpClient.layerUndici` instead to call the real one.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cache, Console, Context, Data, Effect, Layer, LayerMap, Redacted } from "effect"
@@ -19,11 +19,11 @@ import { Simulator } from "../src/testing/index.ts"
 
 export class UnknownTenant extends Data.TaggedError("UnknownTenant")<{ readonly tenant: string }> {
   override get message(): string {
-    return `there is no tenant ${this.tenant}`
+    return `the tenant ${this.tenant} does not exist`
   }
 }
 
-/** The keys of the tenants: in this example a map, elsewhere a database or a store of secrets. */
+/** The tenants' keys: in this example in a map, in production in a database or a secret store. */
 export class Keys extends Context.Service<Keys, {
   readonly get: (tenant: string) => Effect.Effect<Redacted.Redacted, UnknownTenant>
   readonly set: (tenant: string, key: Redacted.Redacted) => Effect.Effect<void>
@@ -38,7 +38,7 @@ export class Keys extends Context.Service<Keys, {
     })
 }
 
-/** What each tenant may spend, and has spent. */
+/** The tenants' budgets. */
 export class Budgets extends Context.Service<Budgets, {
   readonly get: (tenant: string) => Effect.Effect<Budget.Budget>
 }>()("example/Budgets") {
@@ -66,11 +66,11 @@ export class Tenants extends LayerMap.Service<Tenants>()("example/Tenants", {
   idleTimeToLive: "10 minutes"
 }) {}
 
-/** Asks with the client of a tenant. */
+/** Makes a call with the tenant's client. */
 export const ask = (tenant: string, prompt: string) =>
   LLMClient.completion(Completion.make({ prompt, maxTokens: 100 })).pipe(Effect.provide(Tenants.get(tenant)))
 
-/** Gives a tenant another key. */
+/** Replaces a tenant's key. */
 export const rotate = (tenant: string, key: Redacted.Redacted) =>
   Keys.use(({ set }) => set(tenant, key)).pipe(Effect.andThen(Tenants.invalidate(tenant)))
 

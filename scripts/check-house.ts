@@ -1,5 +1,5 @@
 /**
- * Holds the structure of src: which room may import which, that there are no circles, that no file has more than 400
+ * Checks the structure of src: which room may import which, that there are no cycles, that no file has more than 400
  * lines, and that no module opens with a comment of more than 25 lines. `npm test` runs it.
  */
 import { readdirSync, readFileSync } from "node:fs"
@@ -7,7 +7,7 @@ import { dirname, join, normalize, relative } from "node:path"
 
 const src = join(import.meta.dirname, "../src")
 
-/** Rooms in the order in which they stand on each other: the first pattern that a file matches is its room. */
+/** The rooms, from the bottom up. The first pattern that matches a file is its room. */
 const rooms = [
   ["barrel", /^index\.ts$/],
   [
@@ -35,19 +35,19 @@ const rooms = [
 
 type Room = typeof rooms[number][0]
 
-/** What each room may import, besides itself. */
+/** The rooms that each room may import, besides itself. */
 const arrows: Readonly<Record<Room, ReadonlyArray<Room>>> = {
   vocabulary: [],
   service: ["vocabulary", "knowledge"],
   knowledge: ["vocabulary"],
   wire: ["vocabulary", "knowledge"],
-  // Recordings have their secrets taken out as errors have.
+  // Recordings are redacted like errors.
   secrets: ["wire"],
   transport: ["vocabulary", "service", "knowledge", "wire", "secrets"],
   options: [],
   surroundings: ["vocabulary", "service", "knowledge", "options"],
   middleware: ["vocabulary", "service", "knowledge", "options", "surroundings"],
-  // A provider as data may bring its retry along.
+  // A provider as data may come with a retry policy.
   provider: ["vocabulary", "service", "knowledge", "wire", "transport", "secrets", "options", "middleware"],
   built: ["vocabulary", "service", "knowledge", "options", "surroundings", "transport", "provider", "wire"],
   testing: ["vocabulary", "service", "knowledge", "wire", "options", "secrets"],
@@ -79,14 +79,14 @@ const problems: Array<string> = []
 
 const roomOf = (file: string): Room | undefined => rooms.find(([, pattern]) => pattern.test(file))?.[0]
 
-// `import` and `export … from` alike; types count too, since a room that knows another's types knows the room.
+// `import` and `export … from`, including types, because a dependency on types is a dependency on the room.
 const importsOf = (file: string, text: string): ReadonlyArray<string> =>
   [...text.matchAll(/^(?:import|export)\b[^"]*?from "(\.{1,2}\/[^"]+)"/gm)].map(([, path]) =>
     relative(src, normalize(join(src, dirname(file), path!))).replaceAll("\\", "/")
   )
 
 const imports = new Map<string, ReadonlyArray<string>>()
-// What is there when the program runs: circles of types alone are none.
+// Only runtime imports: cycles of types are allowed.
 const loads = new Map<string, ReadonlyArray<string>>()
 
 for (const file of files) {

@@ -1,6 +1,6 @@
 /**
- * Holds what `Models` and `Prices` say against a public catalogue and prints where they differ, so that a person can
- * decide who is right. It never fails: the catalogue has slips and choices of its own.
+ * Compares `Models` and `Prices` with a public catalogue, and prints the differences, so that a person can decide which
+ * is right. It never fails, because the catalogue contains mistakes and choices of its own.
  *
  *     npm run check:models
  */
@@ -14,7 +14,7 @@ interface Cost {
   readonly cacheWrite: number
 }
 
-/** A model as the catalogue has it. A level that is null is refused; one that is absent is the service's own matter. */
+/** A model in the catalogue. A level that is null is refused; one that is missing is left to the service. */
 interface Listed {
   readonly id: string
   readonly reasoning: boolean
@@ -30,11 +30,11 @@ interface Catalogue {
   readonly getBuiltinModelDataGeneratedAt: () => number | undefined
 }
 
-// By a name that the compiler does not follow: the types of the catalogue are its data, and slow to check.
+// The import is hidden from the compiler, because the types of the catalogue are its data, and slow to check.
 const catalogue: string = "@earendil-works/pi-ai/providers/all"
 const { getBuiltinModelDataGeneratedAt, getBuiltinModels } = await import(catalogue) as Catalogue
 
-/** Our name of a service, by the catalogue's. */
+/** Our name of a service, by the catalogue's name. */
 const services = {
   anthropic: "anthropic",
   openai: "openai",
@@ -49,7 +49,7 @@ const services = {
   openrouter: "openrouter"
 } as const
 
-/** Differences that are looked into, by what they are about: a pattern of the lines, and why they stand. */
+/** Differences that were investigated: a pattern of the lines, and the reason. */
 const explained: ReadonlyArray<readonly [line: RegExp, why: string]> = [
   [/^openai gpt-\S+ context 1050000, listed 272000$/, "the catalogue stays below the dearer tier by choice"],
   [/^gemini gemini-4-\S+ output 65536, listed 32768$/, "the catalogue has the limit of unary requests"],
@@ -89,7 +89,7 @@ const priceDifferences = (service: string, model: Listed, at: number): ReadonlyA
   const row = Prices.find(service, model.id, at)
   if (row === undefined) return []
   const found: Array<string> = []
-  // In the catalogue 0 stands for what has no price of its own.
+  // In the catalogue, 0 means that there is no separate price.
   const compare = (where: string, ours: Prices.Price, listed: Cost): void => {
     for (const price of prices) {
       if (Math.abs((ours[price] ?? 0) - listed[price]) > 1e-9) {
@@ -124,7 +124,7 @@ const unpriced: Array<string> = []
 let compared = 0
 for (const [listed, service] of Object.entries(services)) {
   for (const model of getBuiltinModels(listed)) {
-    // OpenRouter lists hundreds; those of which we say nothing are its own matter.
+    // OpenRouter lists hundreds of models. Those without rules of ours are ignored.
     const isOurs = Models.isKnown(Models.find(service, model.id))
     if (!isOurs && service !== "openrouter") missing.push(`${service} ${model.id}`)
     if (isOurs && service !== "openrouter" && Prices.find(service, model.id) === undefined) {

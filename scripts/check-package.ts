@@ -1,6 +1,6 @@
 /**
- * Checks the package as its users get it: builds and packs it, lets publint and attw look at the tarball, installs it
- * in a project of its own outside of this one, type-checks that project and runs it.
+ * Checks the package as users get it: builds and packs it, checks the tarball with publint and attw, installs it in a
+ * separate project, type-checks that project and runs it.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -16,7 +16,7 @@ const run = (cwd: string, command: string, ...args: ReadonlyArray<string>): void
   execFileSync(command, args, { cwd, stdio: ["ignore", "inherit", "inherit"] })
 }
 
-/** Shows what a long-winded command prints only when it fails. */
+/** Shows the output of a verbose command only when it fails. */
 const runQuietly = (cwd: string, command: string, ...args: ReadonlyArray<string>): void => {
   console.log(`\n$ ${[command, ...args].join(" ")}`)
   const { status, stderr, stdout } = spawnSync(command, args, { cwd, encoding: "utf8" })
@@ -36,7 +36,7 @@ interface Packed {
   readonly entryCount: number
 }
 
-/** Builds the package and packs it; gives the path of the tarball. */
+/** Builds and packs the package. Returns the path of the tarball. */
 const pack = (): string => {
   run(root, "npm", "run", "build", "--loglevel=error")
   const [packed] = JSON.parse(
@@ -47,10 +47,10 @@ const pack = (): string => {
   return join(folder, filename)
 }
 
-/** The comment that a module opens with; an editor shows it where the module is imported. */
+/** The comment at the beginning of a module, which an editor shows where the module is imported. */
 const opening = (text: string): string => /^\/\*\*[\s\S]*?\*\//.exec(text)?.[0] ?? ""
 
-/** Whether every public module's types still open with the comment of its source. */
+/** Checks that the types of every public module still begin with the comment of their source. */
 const checkComments = (): void => {
   const lost = modules.map((module) => module.slice(2)).filter((module) => {
     const source = opening(readFileSync(join(root, "src", `${module}.ts`), "utf8"))
@@ -61,9 +61,9 @@ const checkComments = (): void => {
   }
 }
 
-/** The entry points that the patterns of `exports` stand for, which attw does not find by itself. */
+/** The entry points that the patterns in `exports` match, which attw does not find. */
 const modules = readdirSync(join(root, "src"))
-  // Modules have names in capitals; the others are their insides.
+  // Public modules have capitalized names; the others are internal.
   .filter((file) => /^[A-Z].*\.ts$/.test(file))
   .map((file) => `./${file.slice(0, -".ts".length)}`)
 
@@ -86,7 +86,7 @@ const tsconfigs = {
   "tsconfig.bundler.json": { module: "esnext", moduleResolution: "bundler" }
 }
 
-/** Makes the project of a user, with the tarball and this project's own Effect installed. */
+/** Creates a user's project, with the tarball and this project's Effect installed. */
 const install = (tarball: string): void => {
   mkdirSync(consumer)
   const write = (name: string, content: object): void =>
@@ -103,7 +103,7 @@ const install = (tarball: string): void => {
   run(consumer, "npm", "install", "--install-links", "--ignore-scripts", "--no-package-lock", "--loglevel=error")
 }
 
-/** Milliseconds that a process of its own takes to import a module: the median of several. */
+/** The time that a new process needs to import a module, in milliseconds; the median of several runs. */
 const importTime = (specifier: string): string => {
   const code = `const t = performance.now(); await import("${specifier}"); console.log(performance.now() - t)`
   const times = Array.from(

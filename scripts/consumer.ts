@@ -1,6 +1,6 @@
 /**
- * What a user of the package writes: check-package copies this file into a project that has the package installed, type
- * checks it there and runs it.
+ * A user's program: check-package copies this file into a project with the package installed, type-checks it and runs
+ * it.
  */
 import { Config, Console, Effect, Layer, Redacted } from "effect"
 import { Completion, LLMClient, Retry } from "effect-llm"
@@ -12,7 +12,7 @@ import { Simulator } from "effect-llm/testing"
 // oxlint-disable-next-line typescript/consistent-type-imports
 export type Closed = typeof import("effect-llm/transport/completion")
 
-// Exported, so that the declarations of a user's own modules can name the types.
+// Exported, so that the compiler must be able to name the types in declarations.
 export const Claude = Retry.layer({ RateLimit: { base: "10 millis", cap: "1 second", attempts: 3 } }).pipe(
   Layer.provide(Anthropic.layerConfig({
     model: Config.succeed("claude-sonnet-4-6"),

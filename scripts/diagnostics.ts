@@ -1,4 +1,4 @@
-/** Runs Effect's own diagnostics over the project; fails on any, be it an error, a warning or a message. */
+/** Runs Effect's own diagnostics over the project. Any error, warning or message is a failure. */
 import { spawnSync } from "node:child_process"
 
 const { status, stdout } = spawnSync("effect-tsgo", ["diagnostics", "--project", "tsconfig.json", "--strict"], {

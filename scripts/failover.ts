@@ -1,13 +1,13 @@
 /**
- * What a caller sees of a provider that fails, as a table: the rows of `docs/failover.md`, against simulated
- * providers on ports of this machine, in real time. It takes about two minutes.
+ * Shows how a failing provider affects a caller, as a table: the rows of `docs/failover.md`, with simulated providers
+ * on local ports, in real time. It takes about two minutes.
  *
  *     npm run failover
  *     npm run failover -- ./my-stack.ts
  *
- * A stack of your own is the default export of a module: a function from the base URLs of both members, and the deadline
- * of row 9, to a layer of `LLMClient` that needs no more than an `HttpClient`. Each base URL is that of a server which
- * speaks all four protocols; `stack` below is the one that is used unless you give one.
+ * Your own stack is the default export of a module: a function from the base URLs of both members, and the deadline of
+ * row 9, to a layer of `LLMClient` that requires only an `HttpClient`. Each base URL belongs to a server that speaks
+ * all protocols. Without a module, `stack` below is used.
  */
 import { NodeHttpClient, NodeHttpServer } from "@effect/platform-node"
 import {
@@ -64,20 +64,20 @@ const stack: Stack = ({ deadline, first, second }) =>
 type Way = "completion" | "stream"
 
 interface Row {
-  /** The row of the guide that this belongs to: the next one unless given. */
+  /** The row in the guide that this one belongs to; the next one unless given. */
   readonly number?: number
   readonly title: string
   readonly must: string
-  /** What every request to the first member meets. */
+  /** The failures of the first member. */
   readonly failures?: ReadonlyArray<Simulator.Failure | Simulator.FaultName>
   /** How long the first member is silent before each answer. */
   readonly silence?: number
-  /** For how long it fails, from the first call on. */
+  /** How long it fails, from the first call on. */
   readonly downFor?: number
   /** Whether the second member fails in the same way. */
   readonly both?: boolean
   readonly deadline?: Duration.Input
-  /** How the calls are made, and what of them is shown; one call unless given. */
+  /** How the calls are made, and which of them are shown; one call unless given. */
   readonly calls?: "every four seconds" | "until the circuit is open"
 }
 
@@ -121,7 +121,7 @@ const rows: ReadonlyArray<Row> = [
   }
 ]
 
-/** No call is waited for longer. */
+/** The longest wait for a call. */
 const longest = Duration.minutes(2)
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ const simulator = (failures: Row["failures"] = []) =>
     (context) => Context.get(context, Simulator.Server)
   )
 
-/** A server before others, which counts its requests and passes each on to the one that `target` names. */
+/** A server in front of others, which counts its requests and forwards each to the one that `target` names. */
 const front = (target: () => string, silence: number) => {
   const seen = { calls: 0, lastEnd: 0 }
   const server = createServer((incoming, outgoing) => {
@@ -286,7 +286,7 @@ const program = Effect.gen(function*() {
     ? stack
     : yield* Effect.promise(async () => (await import(pathToFileURL(resolve(path)).href)).default)
   yield* print(["#", "the first member", "", "must be", "calls", "time", "the caller sees", "what went before"])
-  // What is loaded with the first call is not part of any row.
+  // Loads everything that the first call needs, so that it is not part of a row.
   yield* run(make, { title: "", must: "" }, "completion")
   const lines = yield* Effect.forEach(
     rows.flatMap((row, index) => (["completion", "stream"] as const).map((way) => ({ row, index, way }))),

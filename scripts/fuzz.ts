@@ -1,6 +1,6 @@
 /**
- * Fuzzes what is written to providers and read from them: `npm run fuzz -- --seconds 300 --seed 1`. Each test runs for
- * that long, from that seed on; without a seed it begins anywhere. A failure names the seed of its case.
+ * Fuzzes the encoders and decoders: `npm run fuzz -- --seconds 300 --seed 1`. Each test runs for this time, starting
+ * with this seed, or a random one. A failure names the seed of its case.
  */
 import { spawnSync } from "node:child_process"
 import { parseArgs } from "node:util"
@@ -13,7 +13,7 @@ numberOf("--seed", seed, 0)
 
 const { status } = spawnSync("vitest", ["run", "test/fuzz"], {
   stdio: "inherit",
-  // A seed alone repeats the cases that follow it for a moment.
+  // With only a seed, the cases from that seed on run for a short time.
   env: {
     ...process.env,
     FUZZ_SECONDS: seconds ?? (seed === undefined ? "20" : "1"),

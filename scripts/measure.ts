@@ -1,7 +1,7 @@
 /**
  * Measures the CPU time of one call: a completion is encoded, sent to an `HttpClient` in this process, and its answer
- * is decoded. The yardstick is what no client can do without: `JSON.stringify` of the same request body and
- * `JSON.parse` of the same response body. Prints a Markdown table; every number is the median of several rounds.
+ * is decoded. It is compared with `JSON.stringify` of the same request body and `JSON.parse` of the same response body,
+ * which no client can avoid. Prints a Markdown table with medians of several rounds.
  */
 import { Context, Effect, Layer, Redacted, Schema } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
@@ -14,7 +14,7 @@ const small = Completion.make({ prompt: "Why is the sky blue?" })
 
 const sentence = "The quick brown fox jumps over the lazy dog, and the dog does not even look up. "
 
-/** A turn of an agent's work: a question or an answer, every fifth time a tool call and its result. */
+/** One turn of an agent: a question or an answer, and every fifth time a tool call with its result. */
 const turn = (index: number): ReadonlyArray<Message.Message> =>
   index % 5 === 0
     ? [
@@ -45,7 +45,7 @@ const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b)
 
 const rounds = 15
 
-/** Microseconds of CPU that one run of `work` takes; it is told how often to run. */
+/** The CPU time of one run of `work`, in microseconds. `work` gets the number of runs. */
 const cpu = Effect.fnUntraced(function*(work: (times: number) => Effect.Effect<unknown>, times: number) {
   yield* work(times * 5) // until it is compiled
   const measured: Array<number> = []
@@ -58,7 +58,7 @@ const cpu = Effect.fnUntraced(function*(work: (times: number) => Effect.Effect<u
   return median(measured)
 })
 
-/** The client of a provider over an HTTP client of this process. */
+/** The client of a provider, over an HTTP client in this process. */
 const clientOf = (name: keyof typeof providers, http: HttpClient.HttpClient) =>
   Effect.map(
     Layer.build(
@@ -70,7 +70,7 @@ const clientOf = (name: keyof typeof providers, http: HttpClient.HttpClient) =>
     (context) => Context.get(context, LLMClient.LLMClient)
   )
 
-/** The bodies that go over the wire for a completion, by the simulated provider. */
+/** The request and response bodies of a completion, with the simulated provider. */
 const exchange = Effect.fnUntraced(function*(name: keyof typeof providers, completion: Completion.Completion) {
   const { client: http } = yield* Simulator.make()
   let requestBody = ""
@@ -92,7 +92,7 @@ const exchange = Effect.fnUntraced(function*(name: keyof typeof providers, compl
   return { requestBody, responseBody }
 })
 
-/** An HTTP client that gives the same answer at once, and costs next to nothing itself. */
+/** An HTTP client that returns the same answer immediately, at almost no cost. */
 const instant = (body: string): HttpClient.HttpClient => {
   const source = new Response(undefined, { headers: { "content-type": "application/json" } })
   return HttpClient.make((request) =>

@@ -217,7 +217,7 @@ const tokensOf = (answer: CompletionResponse, failed: boolean, inputTokens: numb
   if (usage.totalTokens === 0) {
     return TokenUsage.make({ inputTokens, outputTokens: output })
   }
-  return failed ? TokenUsage.make({ ...usage, outputTokens: Math.max(usage.outputTokens, output) }) : usage
+  return failed ? Estimate.ofBroken(usage, { inputTokens, outputTokens: output }) : usage
 }
 
 /**

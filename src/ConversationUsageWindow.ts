@@ -9,7 +9,7 @@
  *   const window = yield* ConversationUsageWindow.make({ contextThreshold: 100_000 })
  *   yield* window.record(yield* LLMClient.completion(Completion.make({ prompt: "Hello" })))
  *   if (yield* window.shouldCompact) {
- *     // summarise the history here, then count anew
+ *     // summarise the history here, then count from zero
  *     yield* window.reset
  *   }
  * })

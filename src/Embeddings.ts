@@ -1,6 +1,6 @@
 /**
- * Turns texts into vectors that can be compared: for search, clustering and classification. It runs over the
- * `LLMClient` of a provider, so that keys, retries, limits, budgets and the simulator are those of completions.
+ * Turns texts into vectors that can be compared, for search, clustering and classification. It uses the `LLMClient` of
+ * a provider, so that keys, retries, limits, budgets and the simulator work as for completions.
  *
  * ```ts
  * import { Effect, Layer } from "effect"
@@ -20,38 +20,41 @@
  * ```
  */
 
-import type * as AiError from "effect/ai/AiError"
 import * as Model from "effect/ai/EmbeddingModel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import * as RequestResolver from "effect/RequestResolver"
 import type { Completion } from "./Completion.ts"
-import { type Failure, fromAiError, toAiError } from "./embeddings/aiError.ts"
+import { failWith } from "./embeddings/aiError.ts"
 import * as Batches from "./embeddings/batches.ts"
 import { LLMClient, type Service } from "./LLMClient.ts"
 import type { LLMError } from "./LLMError.ts"
 import * as Check from "./middleware/options.ts"
 import type { Task } from "./vectors.ts"
 
+export {
+  type Failure,
+  /** What an `AiError` of an embedding was made of: a `TextRefused`, or an `LLMError`. */
+  failureOf
+} from "./embeddings/aiError.ts"
 export { type Embedded, TextRefused } from "./embeddings/batches.ts"
 export type { Task, Vector } from "./vectors.ts"
 
 export interface Options {
-  /** The provider's name of the embedding model; without it the client's own default is used. */
+  /** The provider's name of the embedding model. Without it, the client's default is used. */
   readonly model?: string | undefined
-  /** How many numbers a vector has, where the model lets one choose; its own number unless set. */
+  /** The number of dimensions, if the model supports several; its own number unless given. */
   readonly dimensions?: number | undefined
-  /** What the vectors are for. A model that knows no such task embeds the text as it is, and warns. */
+  /** The purpose of the vectors. A model without this task embeds the plain text, with a warning. */
   readonly task?: Task | undefined
-  /** The most that one call sends; the provider's own limits unless set. */
+  /** The limits of one call; the provider's own unless given. */
   readonly batch?: { readonly texts?: number | undefined; readonly tokens?: number | undefined } | undefined
-  /** Calls that run at the same time where one is not enough; 4 unless set. */
+  /** How many calls run at the same time, if one is not enough; 4 unless given. */
   readonly concurrency?: number | undefined
-  /** Merged over the provider's body, such as `user` or OpenRouter's `provider`. */
+  /** Merged over the provider's body, for example `user` or OpenRouter's `provider`. */
   readonly additionalParams?: Completion["additionalParams"] | undefined
-  /** Further HTTP headers. */
+  /** Additional HTTP headers. */
   readonly headers?: Completion["headers"] | undefined
 }
 
@@ -76,7 +79,7 @@ const check = (options: Options): void => {
   Check.wholeNumber(owner, "batch.tokens", options.batch?.tokens)
 }
 
-// What every provider takes.
+// Limits that every provider accepts.
 const fewest = { texts: 100, tokens: 12_000 }
 
 const settingsOf = ({ embeds = fewest }: Service, options: Options, task: Task | undefined): Batches.Settings => ({
@@ -92,8 +95,8 @@ const settingsOf = ({ embeds = fewest }: Service, options: Options, task: Task |
 const CurrentTask = Context.Reference<Task | undefined>("effect-llm/Embeddings/Task", { defaultValue: () => undefined })
 
 /**
- * Says what the vectors are for that an effect makes, in place of the layer's own `task`: where one model embeds the
- * documents, and later the questions.
+ * Sets the purpose of the vectors that an effect makes, instead of the layer's `task`: for example when one model
+ * embeds the documents, and later the questions.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -107,8 +110,8 @@ export const task = (task: Task) => <A, E, R>(self: Effect.Effect<A, E, R>): Eff
   Effect.provideService(self, CurrentTask, task)
 
 /**
- * Embeds texts with the `LLMClient` in the context, in as many calls as the provider's limits ask for. Fails with
- * `TextRefused`, which says which text is too long or empty, or as any call of a provider does.
+ * Embeds texts with the `LLMClient` in the context, in as many calls as the provider's limits require. Fails with
+ * `TextRefused`, which tells which text is too long or empty, or like any call to a provider.
  */
 export const embedMany = (
   texts: ReadonlyArray<string>,
@@ -120,10 +123,7 @@ export const embedMany = (
     return yield* Batches.embedMany(client, texts, settingsOf(client, options, yield* CurrentTask))
   })
 
-/** What an `AiError` of an embedding was made of: a `TextRefused`, or an `LLMError`. */
-export const failureOf: (error: AiError.AiError) => Option.Option<Failure> = fromAiError
-
-/** effect/ai's `EmbeddingModel` over a client. Options that cannot be kept are a defect that names them. */
+/** The `EmbeddingModel` of effect/ai over a client. An invalid option is a defect that names it. */
 export const make = (client: Service, options: Options = {}): Effect.Effect<Model.EmbeddingModel> =>
   Effect.gen(function*() {
     check(options)
@@ -135,10 +135,10 @@ export const make = (client: Service, options: Options = {}): Effect.Effect<Mode
               results: vectors.map((vector) => [...vector]),
               usage: { inputTokens: usage.totalTokens === 0 ? undefined : usage.inputTokens }
             })),
-            Effect.mapError(toAiError("embedMany"))
+            Effect.catch(failWith("embedMany"))
           )
     })
-    // Calls of `embed` that run at the same time are one request, and fail each for itself.
+    // Concurrent calls of `embed` are sent as one request, and fail separately.
     const resolver = RequestResolver.makeGrouped<Model.EmbeddingRequest, Task | undefined>({
       key: ({ context }) => Context.get(context, CurrentTask),
       resolver: (entries, task) =>
@@ -147,12 +147,11 @@ export const make = (client: Service, options: Options = {}): Effect.Effect<Mode
           entries.map(({ request }) => request.input),
           settingsOf(client, options, task),
           (index, result) =>
-            Effect.map(
-              Effect.exit(Effect.mapBoth(result, {
-                onSuccess: (vector) => new Model.EmbedResponse({ vector }),
-                onFailure: toAiError("embed")
-              })),
-              (exit) => entries[index]!.completeUnsafe(exit)
+            result.pipe(
+              Effect.map((vector) => new Model.EmbedResponse({ vector })),
+              Effect.catch(failWith("embed")),
+              Effect.exit,
+              Effect.map((exit) => entries[index]!.completeUnsafe(exit))
             )
         )
     }).pipe(RequestResolver.withSpan("EmbeddingModel.resolver"))
@@ -164,14 +163,14 @@ export const make = (client: Service, options: Options = {}): Effect.Effect<Mode
     }
   })
 
-/** What a layer gives: the number of dimensions too, where it is known. */
+/** The services of the layer: also the number of dimensions, if it is set. */
 export type Given<O extends Options> =
   | Model.EmbeddingModel
   | (O extends { readonly dimensions: number } ? Model.Dimensions : never)
 
 /**
- * effect/ai's `EmbeddingModel` over the `LLMClient` below, and its `Dimensions` where `dimensions` is set. Calls of
- * `embed` that run at the same time become one request.
+ * The `EmbeddingModel` of effect/ai over the `LLMClient` below, and its `Dimensions` if `dimensions` is set. Concurrent
+ * calls of `embed` are sent as one request.
  */
 export const layer = <const O extends Options>(
   options: O = {} as O

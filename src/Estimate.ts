@@ -21,6 +21,7 @@ import { type Completion, messages } from "./Completion.ts"
 import type { CompletionPart } from "./CompletionPart.ts"
 import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { Base64, Message } from "./Message.ts"
+import * as TokenUsage from "./TokenUsage.ts"
 
 // English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
 const perToken = 3.5
@@ -104,3 +105,20 @@ export const charactersOf = (part: CompletionPart): number => {
 /** An estimate of the tokens of an answer, as far as it came. */
 export const outputTokens = ({ choice }: CompletionResponse): number =>
   choice.reduce((sum, content) => sum + ofContent(content), 0)
+
+/**
+ * What an answer cost that broke off: as the provider had reported it by then, and as the estimates say where it had
+ * not. A count of output that is less than half of what came was told before it came: estimates are not as far off.
+ */
+export const ofBroken = (
+  reported: TokenUsage.TokenUsage,
+  estimate: { readonly inputTokens: number; readonly outputTokens: number }
+): TokenUsage.TokenUsage => {
+  const isInputKnown = reported.totalTokens > 0
+  const isOutputKnown = reported.outputTokens * 2 >= estimate.outputTokens
+  return isInputKnown && isOutputKnown ? reported : TokenUsage.make({
+    ...reported,
+    inputTokens: isInputKnown ? reported.inputTokens : estimate.inputTokens,
+    outputTokens: isOutputKnown ? reported.outputTokens : estimate.outputTokens
+  })
+}

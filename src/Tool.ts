@@ -139,7 +139,7 @@ export const failed = ({ id, name }: Message.ToolCall, error: unknown): Message.
 }
 
 /** The result of a call to a tool that does not exist. */
-export const unknown = (call: Message.ToolCall, names: Iterable<string>): Message.ToolResult =>
+export const missing = (call: Message.ToolCall, names: Iterable<string>): Message.ToolResult =>
   failed(call, `There is no tool ${call.name}. The tools are: ${[...names].join(", ")}`)
 
 const isContent = Schema.is(Message.ToolResultContent)
@@ -205,13 +205,13 @@ export const run = <H extends Handler<unknown, unknown>, const O extends RunOpti
   const { concurrency = "unbounded", failures = "fail" }: RunOptions = options ?? {}
   const one = (call: Message.ToolCall): Effect.Effect<Message.ToolResult, unknown, unknown> => {
     const found = handlers.find(({ tool }) => tool.name === call.name)
-    if (found === undefined) return Effect.succeed(unknown(call, handlers.map(({ tool }) => tool.name)))
+    if (found === undefined) return Effect.succeed(missing(call, handlers.map(({ tool }) => tool.name)))
     return failures === "return"
       ? Effect.catch(found.run(call), (error) => Effect.succeed(failed(call, error)))
       : found.run(call)
   }
   const results = calls.length === 0
-    ? Effect.die(new Error("Tool.run: give calls, there are none"))
+    ? Effect.die(new Error("Tool.run: give a response with tool calls"))
     : Effect.forEach(calls, one, { concurrency })
   return Effect.map(results, Message.user) as Effect.Effect<Message.User, Failure<H, O>, Services<H>>
 }

@@ -1,11 +1,11 @@
 /**
- * The vocabulary of embeddings. `Embeddings` is the module to import.
+ * The vocabulary of embeddings. Import it from `Embeddings`.
  */
 
 /** The numbers of one text. */
 export type Vector = ReadonlyArray<number>
 
-/** What vectors are for: some models make others for a question than for the texts that it is asked of. */
+/** The purpose of vectors. Some models embed a question differently from the documents to search. */
 export type Task =
   | "query"
   | "document"

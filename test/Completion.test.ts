@@ -239,7 +239,7 @@ describe("JSON", () => {
     assert.strictEqual(JSON.stringify(encode(make())), JSON.stringify(encode(make())))
   })
 
-  it("the order in which fields were set makes no difference to it", () => {
+  it("it does not depend on the order in which fields were set", () => {
     const one = Completion.make({ prompt: "Hello" }).pipe(Completion.model("m"), Completion.maxTokens(5))
     const other = Completion.make({ prompt: "Hello" }).pipe(Completion.maxTokens(5), Completion.model("m"))
     assert.strictEqual(JSON.stringify(encode(one)), JSON.stringify(encode(other)))

@@ -138,7 +138,7 @@ describe("withAttempts", () => {
     assertSame(response.attempts, [a, b, c])
   })
 
-  it("of none is the answer itself", () => {
+  it("without any, is the answer itself", () => {
     const response = make([])
     assert.strictEqual(Attempts.ofResponse(response, []), response)
   })
@@ -195,7 +195,7 @@ describe("JSON", () => {
     assertNothingUndefined(encode(response))
   })
 
-  it("refuses what is no answer", () => {
+  it("refuses a value that is not an answer", () => {
     const good = encode(make([Message.text("Hello")]))
     assert.instanceOf(decode(good), CompletionResponse.CompletionResponse)
     for (

@@ -97,7 +97,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
             maxTokens === undefined ? completion : Completion.maxTokens(maxTokens)(completion))
         const bridged = EffectAi.makeClient(yield* EffectAi.makeLanguageModel(direct), {
           provider: direct.provider,
-          configure: limits as never
+          configure: limits
         })
         const requests: Readonly<Record<string, Completion.Completion>> = {
           text: Completion.make({ prompt: "Hello" }),

@@ -6,7 +6,9 @@ import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import { spawnSync } from "node:child_process"
 import * as EffectAi from "../src/EffectAi.ts"
+import * as Barrel from "../src/index.ts"
 import { Completion, LLMClient, Message, TokenUsage } from "../src/index.ts"
 import { TestLLM } from "../src/testing/index.ts"
 import { type Service, services, simulated } from "./testing/simulated.ts"
@@ -389,6 +391,22 @@ describe("a client as the LanguageModel of effect/ai", () => {
       const [{ completion }] = (yield* TestLLM.requests) as [TestLLM.Request]
       assert.deepStrictEqual([completion.maxTokens, completion.model], [10, "other"])
     }).pipe(scripted(["ok"])))
+
+  it("is loaded only by who asks for it", () => {
+    assert.notProperty(Barrel, "EffectAi")
+    const loaded = spawnSync(process.execPath, [
+      "--input-type=module",
+      "--eval",
+      `import { registerHooks } from "node:module"
+       registerHooks({ load: (url, context, next) => {
+         if (url.includes("/effect/dist/ai/")) console.log(url)
+         return next(url, context)
+       } })
+       await import(${JSON.stringify(new URL("../src/index.ts", import.meta.url).href)})
+       console.log("done")`
+    ], { encoding: "utf8" })
+    assert.strictEqual(loaded.stdout, "done\n", loaded.stderr)
+  })
 
   it.effect("is a model for each of two clients in one graph", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Completion, Estimate, Message } from "../src/index.ts"
+import { Completion, Estimate, Message, TokenUsage } from "../src/index.ts"
 import { answer } from "./clients.ts"
 
 const base64 = (bytes: number, mediaType: string) => Message.base64("A".repeat(bytes * 4 / 3), mediaType)
@@ -43,5 +43,18 @@ describe("an estimate of what a request makes a model read", () => {
   it("counts an answer as far as it came", () => {
     const choice = [Message.text("x".repeat(70)), Message.toolCall({ id: "1", name: "look", arguments: {} })]
     assert.isAbove(Estimate.outputTokens(answer({}, { choice })), 20)
+  })
+})
+
+describe("what broke off", () => {
+  const usage = (inputTokens: number, outputTokens: number) => TokenUsage.make({ inputTokens, outputTokens })
+
+  it.each([
+    ["all is estimated where nothing was reported", usage(0, 0), usage(10, 20)],
+    ["what was reported before it came is not the count of it", usage(70, 1), usage(70, 20)],
+    ["a count that is near the estimate is right", usage(70, 15), usage(70, 15)],
+    ["as is one that is above it", usage(70, 50), usage(70, 50)]
+  ])("%s", (_, reported, expected) => {
+    assert.deepStrictEqual(Estimate.ofBroken(reported, { inputTokens: 10, outputTokens: 20 }), expected)
   })
 })

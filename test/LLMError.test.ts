@@ -133,7 +133,7 @@ describe("isFallbackable", () => {
 })
 
 describe("isLLMError", () => {
-  it("tells the four tags from everything else", () => {
+  it("distinguishes the four tags from everything else", () => {
     for (const [tag, reason] of signals) assert.isTrue(LLMError.isLLMError(make(tag, reason)))
     const fields = { _tag: "Transient", reason: "Server", provider: "a", model: "m", description: "" }
     for (const other of [undefined, null, "Transient", new Error("Transient"), fields, {}, partial]) {
@@ -192,11 +192,11 @@ describe("withAttempts", () => {
     assertSame(error.attempts, [third])
   })
 
-  it("of none is the error itself", () => {
+  it("without any, is the error itself", () => {
     assert.isTrue(Attempts.ofError(first, []) === first)
   })
 
-  it("of the error itself makes no cycle", () => {
+  it("of the error itself does not make a cycle", () => {
     const error = Attempts.ofError(first, [first, first])
     assert.isFalse(error === first)
     assert.isUndefined(error.attempts?.[0]?.attempts)
@@ -275,7 +275,7 @@ describe("JSON", () => {
     assertSame(Schema.decodeUnknownSync(codec)(JSON.parse(text)), error)
   })
 
-  it("refuses what is no failure, and a reason of another tag", () => {
+  it("refuses a value that is not a failure, and a reason of another tag", () => {
     const good = encode(make("RateLimit", "Tokens")) as object
     assert.instanceOf(decode(good), LLMError.RateLimit)
     for (

@@ -135,7 +135,7 @@ describe("toolResult", () => {
 })
 
 describe("minted ids", () => {
-  it("are told from a provider's", () => {
+  it("are distinguished from a provider's", () => {
     assert.isTrue(Message.isMintedId(Message.mintId("answer", 0)))
     for (const id of ["", "toolu_01", "call_1", "answer_0"]) assert.isFalse(Message.isMintedId(id))
   })
@@ -173,7 +173,7 @@ describe("JSON", () => {
     assert.deepStrictEqual(throughJson(turn), turn)
   })
 
-  it("refuses what is no message", () => {
+  it("refuses a value that is not a message", () => {
     for (const junk of [null, "Hello", {}, { _tag: "User" }, { _tag: "User", content: [] }, { _tag: "Robot" }]) {
       assert.throws(() => decode(junk))
     }

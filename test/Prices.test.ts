@@ -133,13 +133,13 @@ describe("find", () => {
     }
   })
 
-  it("tells the old model from the one that took its name", () => {
+  it("distinguishes the old model from the one that took its name", () => {
     assert.strictEqual(input("openai", "gpt-4o-2024-05-13"), 5)
     assert.strictEqual(input("openrouter", "openai/gpt-4o-2024-05-13"), 5)
     assert.strictEqual(input("openai", "gpt-4o-2024-08-06"), 2.5)
   })
 
-  it("tells services apart that serve the same model", () => {
+  it("distinguishes services that serve the same model", () => {
     assert.strictEqual(input("cerebras", "gpt-oss-120b"), 0.35)
     assert.isUndefined(input("cerebras", "claude-opus-5-5"))
     assert.isUndefined(input("my-vllm", "gpt-oss-120b"))
@@ -174,7 +174,7 @@ describe("of", () => {
     near(Prices.of(tokens, "gpt-6-sol", "openai"), (2000 * 2 + 5000 * 0.2 + 3000 * 2.5 + 1000 * 10) / million)
   })
 
-  it("takes usage that knows no long writes", () => {
+  it("accepts usage without long writes", () => {
     const { longCacheWriteTokens: _, ...tokens } = usage({ inputTokens: million, cacheWriteTokens: million })
     near(Prices.of(tokens, "claude-haiku-4-5", "anthropic"), 1.25)
   })
@@ -234,14 +234,14 @@ describe("make", () => {
     assert.isUndefined(prices.find("constructor", "name"))
   })
 
-  it("counts a price that can be none as none", () => {
+  it("ignores a price that is not a valid number", () => {
     for (const input of [-1, NaN, Infinity]) {
       const prices = Prices.make({ openai: { x: { input, output: 0 } } })
       assert.isUndefined(prices.of(usage({ inputTokens: 10 }), "x", "openai"), `${input}`)
     }
   })
 
-  it("ignores a change on a day that is none", () => {
+  it("ignores a change on an invalid day", () => {
     const prices = Prices.make({ openai: { x: { ...own, planned: [{ from: "soon", input: 9 }] } } })
     assert.strictEqual(prices.find("openai", "x")?.input, 1)
   })

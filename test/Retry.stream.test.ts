@@ -123,7 +123,7 @@ type Broken = Extract<Simulator.Failure, { readonly afterEvents: number }>["_tag
 const streamErrors: Record<Service, string> = {
   anthropic: "Transient Overloaded: Overloaded",
   openai: "Transient Server: The server had an error while processing your request. Sorry about that!",
-  responses: "Transient Server: The server had an error while processing your request. Sorry about that!",
+  responses: "Transient Server: An error occurred while processing your request.",
   openrouter: "Transient Server: Provider disconnected unexpectedly",
   gemini: "Transient Overloaded: The model is overloaded. Please try again later."
 }

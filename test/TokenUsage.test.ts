@@ -73,7 +73,7 @@ describe("make", () => {
     assert.strictEqual(TokenUsage.make({ outputTokens: Infinity }).outputTokens, most)
   })
 
-  it("cuts parts at what is left of their whole", () => {
+  it("limits parts to the remainder of their whole", () => {
     const usage = TokenUsage.make({
       inputTokens: 10,
       outputTokens: 3,

@@ -112,7 +112,7 @@ describe("make", () => {
     assert.deepStrictEqual(dereference(parameters, from["$ref"]), city)
   })
 
-  it("has an object without properties where there are no arguments", () => {
+  it("is an object without properties if there are no arguments", () => {
     const none = { type: "object", properties: {}, additionalProperties: false }
     class Nothing extends Schema.Class<Nothing>("app/Nothing")({}) {}
     assert.deepStrictEqual(parametersOf(Schema.Struct({})), none)

@@ -180,7 +180,7 @@ describe("a stream that is asked for without one", () => {
   }
 })
 
-describe("is no reason to refuse:", () => {
+describe("is accepted:", () => {
   const fine: { readonly [what: string]: Completion.Completion } = {
     "an empty preamble": Completion.preamble("")(question),
     "empty texts in the history": Completion.history([Message.user(""), Message.assistant("")])(question),

@@ -491,7 +491,7 @@ const speaking = (
   const provider = protocol === "anthropic"
     ? Anthropic.layer({ apiKey, model: "claude-sonnet-4-6", whole: options.whole })
     : options.silent === true
-    ? OpenAi.layer({ apiKey, api: "chat", model: "gpt-6-luna" })
+    ? OpenAi.layer({ apiKey, model: "gpt-6-luna", api: "chat" })
     : OpenAi.layer({
       apiKey,
       model: "m",
@@ -648,16 +648,30 @@ describe("failover over the transport", () => {
       })
   )
 
-  row("12: a call of arguments that was cut cost them, too", ({ way }) =>
+  spokenRow("12: a call of arguments that was cut cost them, too", ({ protocol, way }) =>
     Effect.gen(function*() {
-      const begun = event({
-        choices: [{
-          delta: {
-            tool_calls: [{ index: 0, id: "t", function: { name: "f", arguments: `{"a":"${"x".repeat(345)}` } }]
-          }
-        }]
-      })
-      const { answer, error } = yield* seen(yield* before(speaking("chat", () => [spoken.chat.head, begun])), way)
+      const { head } = spoken[protocol]
+      const begun = protocol === "anthropic"
+        ? [
+          event({
+            type: "content_block_start",
+            index: 0,
+            content_block: { type: "tool_use", id: "t", name: "f", input: {} }
+          }),
+          event({
+            type: "content_block_delta",
+            index: 0,
+            delta: { type: "input_json_delta", partial_json: `{"a":"${"x".repeat(345)}` }
+          })
+        ]
+        : [event({
+          choices: [{
+            delta: {
+              tool_calls: [{ index: 0, id: "t", function: { name: "f", arguments: `{"a":"${"x".repeat(345)}` } }]
+            }
+          }]
+        })]
+      const { answer, error } = yield* seen(yield* before(speaking(protocol, () => [head, ...begun])), way)
       const partial = way === "stream" ? error?.partial : answer?.attempts?.[0]?.partial
       assert.isAtLeast(partial?.usage.outputTokens ?? 0, 100)
     }))

@@ -73,13 +73,13 @@ describe("what was recorded", () => {
       folders.has(entry.name) ? [] : entry.isDirectory() ? filesIn(join(folder, entry.name)) : [entry.name]
     )
 
-  it("is no part of the project", () => {
+  it("is not part of the project", () => {
     const settings = /^(?:package|package-lock|dprint|\.oxlintrc|tsconfig(?:\.\w+)?)\.json$/
     const recorded = filesIn(root).filter((name) => /\.(?:jsonl?|ndjson|har|sse)$/.test(name) && !settings.test(name))
     assert.deepStrictEqual(recorded, [])
   })
 
-  it("is no part of the package, which is its sources and what is said of it", () => {
+  it("is not part of the package, which contains the sources and the documentation", () => {
     const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: unknown }
     assert.deepStrictEqual(files, [
       "bench/RESULTS.md",
@@ -199,7 +199,7 @@ const calling = (args: string) =>
   + `"STOP"}]}`
 
 describe.each(names)("arguments of %s", (name) => {
-  it.effect("that JSON cannot keep make no call that can be run", () =>
+  it.effect("that JSON cannot represent are not returned as a call", () =>
     Effect.gen(function*() {
       for (const value of ["1e999", "[-1e999]", `${"[".repeat(1000)}1${"]".repeat(1000)}`]) {
         const layer = answering(name, calling(`{"a":${value}}`))
@@ -212,7 +212,7 @@ describe.each(names)("arguments of %s", (name) => {
       }
     }))
 
-  it.effect("with a key __proto__ changes no prototype", () =>
+  it.effect("with a key __proto__ does not change a prototype", () =>
     Effect.gen(function*() {
       const layer = answering(name, calling(`{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`))
       const answer = yield* Effect.provide(LLMClient.completion(question), layer)

@@ -99,7 +99,7 @@ describe("examples/tenants", () => {
     Effect.gen(function*() {
       const { context } = yield* tenants
       yield* Effect.gen(function*() {
-        assert.strictEqual((yield* Effect.flip(ask("bern", "Hello"))).message, "there is no tenant bern")
+        assert.strictEqual((yield* Effect.flip(ask("bern", "Hello"))).message, "the tenant bern does not exist")
         yield* rotate("bern", Redacted.make("key-of-bern"))
         yield* ask("bern", "Hello")
       }).pipe(Effect.provideContext(context))

@@ -1,7 +1,6 @@
 /**
- * A server for the soak, on a port of this machine: it speaks as the simulated providers do, and meets so many requests
- * with a fault, those of real outages and those that would hang or kill a careless client. It keeps count of what it was
- * asked, by the call.
+ * A server for the soak on a local port. It answers like the simulated providers, but a share of the requests fails: as
+ * in real outages, or with responses that would hang or kill a careless client. It counts its requests by call.
  */
 import { Effect } from "effect"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
@@ -9,25 +8,25 @@ import { gzipSync } from "node:zlib"
 import { Simulator } from "../../src/testing/index.ts"
 
 export interface Options {
-  /** The share of requests that meet a fault. */
+  /** The share of requests with a fault. */
   readonly rate: number
-  /** How many times as fast as usual time goes. */
+  /** How much faster than real time the clock runs. */
   readonly speed: number
-  /** A number from 0 to 1, another one each time. */
+  /** A random number from 0 to 1. */
   readonly random: () => number
-  /** The call that a request is for; undefined where nobody is told of it. */
+  /** The call that a request belongs to; undefined if nobody will see its result. */
   readonly callOf: (body: string) => string | undefined
 }
 
 type Request = Simulator.SimulatedRequest
 
-/** What a request meets, in the words of its provider. */
+/** The response to a request, in the provider's words. */
 type Fault = (request: Request) => Partial<Simulator.SimulatedResponse> & { readonly pings?: true }
 
 const failing = (failure: Simulator.Failure | Simulator.FaultName): Fault => (request) =>
   Simulator.respond(request, { failure })
 
-/** A whole answer with something else in it. */
+/** A whole answer with a replaced text. */
 const changed = (pattern: RegExp, text: string): Fault => (request) => {
   const answer = Simulator.respond(request)
   return { ...answer, body: answer.body.map((event) => event.replaceAll(pattern, text)) }
@@ -50,7 +49,7 @@ const providerOf = ({ url: { pathname } }: Request): Simulator.Provider =>
     ? "openai"
     : "gemini"
 
-/** Whatever the provider can have. */
+/** Any fault that the provider can have. */
 const any = (random: () => number): Fault => (request) => {
   const names = Simulator.faultsOf(providerOf(request))
   return Simulator.respond(request, { failure: names[Math.floor(random() * names.length)] })
@@ -69,11 +68,11 @@ const outages: ReadonlyArray<Fault> = [
   refusing(503, { error: { type: "server_error", code: null, message: "sorry" } }),
   // The first token comes late.
   (request) => ({ ...Simulator.respond(request), delay: 20_000 }),
-  // The connection is kept alive, and nothing else.
+  // Only keep-alive comments arrive.
   () => ({ status: 200, headers: { "content-type": "text/event-stream" }, body: [], pings: true })
 ]
 
-// More values than a client may take in; a few kilobytes on the wire.
+// More values than a client may read, in a few compressed kilobytes.
 const flood = `{"choices":[${"{},".repeat(1_100_000)}{}]}`
 const floodZipped = gzipSync(flood)
 
@@ -98,7 +97,7 @@ const hostile: ReadonlyArray<Fault> = [
   refusing(200, [])
 ]
 
-/** A server that listens, what it saw, and how many of that met a fault. */
+/** A running server, with its requests and the number of faults. */
 export const listen = ({ callOf, random, rate, speed }: Options) =>
   Effect.acquireRelease(
     Effect.callback<{
@@ -113,7 +112,7 @@ export const listen = ({ callOf, random, rate, speed }: Options) =>
       const choose = (): Fault => {
         if (random() >= rate) return (request) => Simulator.respond(request)
         faults++
-        // What a hostile server says is rarer than an outage, and takes longer to read.
+        // Hostile responses are rarer than outages, and take longer to read.
         const kind = random()
         if (kind < 0.5) return any(random)
         const among = kind < 0.95 ? outages : hostile
@@ -145,7 +144,7 @@ export const listen = ({ callOf, random, rate, speed }: Options) =>
             const timer = setInterval(() => outgoing.write(": ping\n\n"), 5_000 / speed)
             outgoing.on("close", () => clearInterval(timer))
           } else if (ending === "End") outgoing.end()
-          // What was written leaves before the connection breaks.
+          // Sends what was written before it breaks the connection.
           else if (ending === "Reset") setTimeout(() => outgoing.destroy(), 5)
           else outgoing.flushHeaders()
         }

@@ -26,7 +26,7 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
         if (partial.usage.totalTokens === 0) return estimate
         // What a stream that broke off had reported may leave out what it wrote.
         return _tag === "Transient"
-          ? { ...partial.usage, outputTokens: Math.max(partial.usage.outputTokens, Estimate.outputTokens(partial)) }
+          ? Estimate.ofBroken(partial.usage, { ...estimate, outputTokens: Estimate.outputTokens(partial) })
           : partial.usage
       }
       // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.

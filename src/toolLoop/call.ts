@@ -149,7 +149,7 @@ const handle = (
 ): Effect.Effect<Message.ToolResult, unknown, unknown> => {
   const { id, name } = call
   const tool = Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
-  if (tool === undefined) return Effect.succeed(Tool.unknown(call, Object.keys(toolkit.tools)))
+  if (tool === undefined) return Effect.succeed(Tool.missing(call, Object.keys(toolkit.tools)))
   const run: Effect.Effect<Message.ToolResult, unknown, unknown> = Effect.flatMap(
     encodedArguments(tool, call),
     (args) => toolkit.handle(name, args as never, id)

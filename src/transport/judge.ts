@@ -5,7 +5,6 @@ import type { Completion } from "../Completion.ts"
 import * as CompletionResponse from "../CompletionResponse.ts"
 import * as Estimate from "../Estimate.ts"
 import * as LLMError from "../LLMError.ts"
-import * as TokenUsage from "../TokenUsage.ts"
 import { type Classified, classify, client, type Received, type Signal } from "../wire/failure.ts"
 import { array, type JsonRecord, object, string } from "../wire/json.ts"
 import type { Answer, Failures, Verdict } from "../wire/Wire.ts"
@@ -109,14 +108,16 @@ export const brokenOff = (
 ): CompletionResponse.CompletionResponse | undefined => {
   if (partial === undefined) return undefined
   const { passes: _, usage, warnings = [], ...rest } = partial
-  const inputTokens = usage.inputTokens || Estimate.inputTokens(completion)
-  const outputTokens = usage.outputTokens || Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
-  if (inputTokens === usage.inputTokens && outputTokens === usage.outputTokens) return partial
+  const known = Estimate.ofBroken(usage, {
+    inputTokens: Estimate.inputTokens(completion),
+    outputTokens: Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
+  })
+  if (known === usage) return partial
   const description = "estimated from what had come: the provider had not reported it yet"
   return CompletionResponse.make({
     ...rest,
     // Passes that do not add up to it are left out.
-    usage: TokenUsage.make({ ...usage, inputTokens, outputTokens }),
+    usage: known,
     warnings: [...warnings, { field: "usage", description }]
   })
 }

@@ -216,9 +216,9 @@ export interface Failures {
 
 /** How a provider counts the tokens of a request before it is sent. */
 export interface CountTokens {
-  /** The request that asks for the count, made of the one that would be sent. */
+  /** The request for the count, made from the request to send. */
   readonly request: (sent: WireRequest, model: string) => WireRequest
-  /** The count that a body says; undefined when it says none. */
+  /** The count in a body; undefined if it is not there. */
   readonly response: (body: JsonRecord) => number | undefined
 }
 
@@ -257,9 +257,9 @@ export interface Wire {
   ) => JsonRecord | undefined
   /** A decoder for one stream. */
   readonly stream: (mintId: (index: number) => string) => StreamDecoder
-  /** Absent where the provider does not count. */
+  /** Missing if the provider cannot count. */
   readonly countTokens?: CountTokens
-  /** Absent where the provider has no embeddings. */
+  /** Missing if the provider has no embeddings. */
   readonly embeddings?: Embeddings
 }
 

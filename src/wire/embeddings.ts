@@ -1,6 +1,6 @@
 /**
- * Embeddings, as far as all wires have them in common: what is asked, what is read, and which refusals are about the
- * texts. Pure, like the rest of the wires.
+ * What the embeddings of all wires share: the request, the result, and the refusals that concern the texts. Pure, like
+ * all wires.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Result from "effect/Result"
@@ -10,7 +10,7 @@ import { client } from "./failure.ts"
 import { type JsonRecord, number } from "./json.ts"
 import type { Failures, WireRequest } from "./Wire.ts"
 
-/** What is to be embedded. */
+/** A request for embeddings. */
 export interface AskedVectors {
   readonly texts: ReadonlyArray<string>
   readonly model: string
@@ -18,7 +18,7 @@ export interface AskedVectors {
   readonly task: Task | undefined
 }
 
-/** What a body says: one vector for each text, in their order. */
+/** The result: one vector for each text, in order. */
 export interface Embedded {
   readonly vectors: ReadonlyArray<Vector>
   readonly inputTokens?: number | undefined
@@ -29,10 +29,10 @@ export interface Embedded {
 
 /** How a provider embeds texts. */
 export interface Embeddings {
-  /** The most that one request takes: how many texts, and how many tokens by estimate. */
+  /** The limits of one request: the number of texts, and the estimated number of tokens. */
   readonly most: { readonly texts: number; readonly tokens: number }
   readonly request: (asked: AskedVectors) => WireRequest
-  /** What a body says; undefined when it lacks what every answer has. */
+  /** Reads a body; undefined when it lacks a field that every answer has. */
   readonly response: (body: JsonRecord, asked: AskedVectors) => Embedded | undefined
 }
 
@@ -42,7 +42,7 @@ export interface Embeddings {
 
 const bytesPerNumber = 4
 
-// 32-bit numbers, the lowest byte first.
+// Little-endian 32-bit floats.
 const ofBase64 = (text: string): Vector | undefined => {
   const bytes = Result.getOrUndefined(Base64.decode(text))
   if (bytes === undefined || bytes.byteLength === 0 || bytes.byteLength % bytesPerNumber !== 0) return undefined
@@ -54,7 +54,7 @@ const ofBase64 = (text: string): Vector | undefined => {
   return vector.every(Number.isFinite) ? vector : undefined
 }
 
-/** A vector as JSON has it: a list of finite numbers, or their bytes in base64; undefined when it is neither. */
+/** A vector from JSON: a list of finite numbers, or base64; undefined for anything else. */
 export const vectorOf = (value: unknown): Vector | undefined =>
   typeof value === "string"
     ? ofBase64(value)
@@ -62,7 +62,7 @@ export const vectorOf = (value: unknown): Vector | undefined =>
     ? value as Array<number>
     : undefined
 
-/** The vectors of a list of values; undefined when one of them is none, or their lengths differ. */
+/** The vectors in a list; undefined when one is invalid, or their lengths differ. */
 export const vectorsOf = (values: ReadonlyArray<unknown>): ReadonlyArray<Vector> | undefined => {
   const vectors: Array<Vector> = []
   for (const value of values) {
@@ -73,13 +73,13 @@ export const vectorsOf = (values: ReadonlyArray<unknown>): ReadonlyArray<Vector>
   return vectors
 }
 
-/** The vector of the same direction whose length is 1. */
+/** The vector scaled to length 1. */
 export const normalized = (vector: Vector): Vector => {
   const length = Math.hypot(...vector)
   return length === 0 ? vector : vector.map((value) => value / length)
 }
 
-/** What an answer says of a task that this provider does not know. */
+/** A warning for a task that the provider does not support. */
 export const taskIgnored = (task: Task | undefined): { readonly warnings?: ReadonlyArray<Warning> } =>
   task === undefined
     ? {}
@@ -91,7 +91,7 @@ export const taskIgnored = (task: Task | undefined): { readonly warnings?: Reado
 
 const anyOf = (...patterns: ReadonlyArray<string>): RegExp => new RegExp(patterns.join("|"), "i")
 
-// Words of OpenAI, Mistral, Google, vLLM, llama.cpp, Ollama and Hugging Face's server, none of which has a code for it.
+// Messages of OpenAI, Mistral, Google, vLLM, llama.cpp, Ollama and Hugging Face's server, which have no code for it.
 const textTooLong = anyOf(
   "maximum input length is",
   "maximum context length",
@@ -111,7 +111,7 @@ const tooMuchAtOnce = anyOf(
   "payload size exceeds"
 )
 
-/** The failures of a wire for requests of embeddings: a text that is too long is told from too many at once. */
+/** The failures of a wire for embeddings, which distinguish a text that is too long from too many texts. */
 export const embeddingFailures = (failures: Failures): Failures => ({
   ...failures,
   decide: (error, reading) => {
@@ -124,7 +124,7 @@ export const embeddingFailures = (failures: Failures): Failures => ({
 
 const places = /\binput\[(\d{1,6})\]|\binput id (\d{1,6})\b|\brequests\[(\d{1,6})\]/i
 
-/** Which text a refusal is about, where the provider says it. */
+/** The index of the refused text, if the provider reports it. */
 export const placeIn = (description: string): number | undefined => {
   const found = places.exec(description.slice(0, 8192))?.slice(1).find((place) => place !== undefined)
   return found === undefined ? undefined : Number(found)

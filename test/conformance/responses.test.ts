@@ -280,7 +280,7 @@ describe("recorded Responses", () => {
       assert.deepStrictEqual(found, [])
     })
 
-    it("a stream that breaks off is Truncated with what had come, unless its end was told", () => {
+    it("a stream that breaks off is Truncated with the partial answer, unless its end was received", () => {
       let truncated = 0
       let ended = 0
       const found = exchanges.filter(isStream).flatMap((one) => {

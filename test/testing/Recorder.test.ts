@@ -1148,7 +1148,7 @@ describe("A recording that cannot be used", () => {
       request,
       response: { ...response, headers: { "x-a": "1\r\nx-b: 2" } }
     }],
-    ["a name that no header has", ["response", "headers", "x a", "this is no name of a header"], {
+    ["a name that no header has", ["response", "headers", "x a", "this is not the name of a header"], {
       request,
       response: { ...response, headers: { "x a": "1" } }
     }],

@@ -188,7 +188,7 @@ describe.each(services)("Simulator: answers that a test gives, as %s", (provider
 })
 
 describe("Simulator.serve: defects", () => {
-  it.live("are told to the client, and fail the end of the layer", () =>
+  it.live("are reported to the client, and fail the end of the layer", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const { baseUrls } = yield* Scope.provide(served({ failures: ["RetryInfo"] }), scope)

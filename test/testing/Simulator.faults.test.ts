@@ -67,7 +67,7 @@ describe("Simulator: faults by chance", () => {
       assert.notDeepEqual(yield* run({ rate: 0.5, seed: "tuesday" }), first)
     }))
 
-  it.effect("asks Random where there is no seed", () =>
+  it.effect("uses Random without a seed", () =>
     Effect.gen(function*() {
       const seeded = Random.withSeed(run({ rate: 0.5 }), "monday")
       assert.deepStrictEqual(yield* seeded, yield* seeded)

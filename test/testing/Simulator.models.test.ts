@@ -220,7 +220,7 @@ const clocks = { bytes: "1 hour", progress: "1 hour", firstPart: "1 hour", total
 describe.each(services)("Simulator: models that think, as %s", (provider) => {
   const model = thinkers[provider]
 
-  it.effect("are silent for as long as they are told to, whole and streamed", () =>
+  it.effect("are silent for the configured time, whole and streamed", () =>
     Effect.gen(function*() {
       const { client } = yield* simulated(provider, { think: "8 minutes", model, timeouts: clocks })
       for (const call of [client.completion(hello), Effect.map(hear(client, hello), ({ parts }) => parts.at(-1))]) {

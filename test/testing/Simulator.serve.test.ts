@@ -74,7 +74,7 @@ describe("Simulator.serve", () => {
       { concurrency: 16, discard: true }
     ))
 
-  it.live("listens on a free port, and tells where and what it was asked", () =>
+  it.live("listens on a free port, and reports its address and its requests", () =>
     Effect.gen(function*() {
       const server = yield* served()
       assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/)
@@ -110,7 +110,7 @@ describe("Simulator.serve", () => {
       assert.isTrue(Buffer.concat(chunks).toString().endsWith("data: [DONE]\n\n"))
     }))
 
-  it.live("sends its headers before a body that never comes, and none when it breaks before", () =>
+  it.live("sends its headers before a body that never comes, but not when it breaks before", () =>
     Effect.gen(function*() {
       const { baseUrls } = yield* served({
         failures: [{ _tag: "Stall", afterEvents: 0 }, { _tag: "Reset", afterEvents: 0 }, "ConnectionReset"]

@@ -258,7 +258,7 @@ describe.each(providers)("Simulator: %s", (provider) => {
       })
   )
 
-  it.effect("calls no tool that nobody asked for", () =>
+  it.effect("does not call a tool that nobody asked for", () =>
     Effect.gen(function*() {
       const { json } = yield* ask(provider, { ...question("Why is the sky blue?"), ...offers[provider] })
       assert.strictEqual(texts[provider](json), whole)
@@ -286,7 +286,7 @@ describe.each(providers)("Simulator: %s", (provider) => {
       assert.strictEqual(finishes[provider](json), finish.cut)
     }))
 
-  it.effect("hands over no whole call when the limit cuts it", () =>
+  it.effect("does not return a complete call when the limit cuts it", () =>
     Effect.gen(function*() {
       // Responses does not go below 16 tokens.
       const long = provider === "responses" ? '"type":"string","minLength":70}' : '"type":"string"}'
@@ -372,7 +372,7 @@ describe.each(providers)("Simulator: %s", (provider) => {
     { arbitrary: { runs: 20 } }
   )
 
-  it.effect("fails first as it is told, in order, and then answers", () =>
+  it.effect("fails as scripted, in order, and then answers", () =>
     Effect.gen(function*() {
       const { client } = yield* Simulator.make({
         failures: [
@@ -621,7 +621,7 @@ describe("Simulator: what each provider sends along", () => {
       assert.strictEqual((yield* sent("openai", HttpBody.raw(raw()))).status, 200)
     }))
 
-  it.effect("counts failures anew in each build of the layer", () =>
+  it.effect("starts the failures again in each build of the layer", () =>
     Effect.gen(function*() {
       const simulator = Simulator.layer({ failures: [{ _tag: "ServerError" }] })
       const build = Layer.build(simulator).pipe(
@@ -1072,7 +1072,7 @@ describe("Simulator: what the providers refuse", () => {
       assert.strictEqual((yield* ask("openai", questions.openai("Hello"), place, { requireKey: true })).status, 401)
     }))
 
-  it.effect("passes over unknown fields when it is told to", () =>
+  it.effect("ignores unknown fields on request", () =>
     Effect.gen(function*() {
       for (const provider of providers) {
         const body = { ...questions[provider]("Hello"), surprise: true }

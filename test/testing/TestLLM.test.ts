@@ -236,7 +236,7 @@ describe("TestLLM", () => {
       ])
     }))
 
-  it.effect("hands over no call that was cut, and no end of what broke off", () =>
+  it.effect("does not return a call that was cut, and does not end a content that broke off", () =>
     provided(
       [
         TestLLM.parts(
@@ -381,7 +381,7 @@ describe("TestLLM", () => {
       assert.include(yield* outcome(Effect.andThen(answered, ask("c")), script), "call 3 is one too many")
     }))
 
-  it.effect("begins anew with every build of the layer", () =>
+  it.effect("starts again with every build of the layer", () =>
     Effect.gen(function*() {
       const Scripted = TestLLM.layer(["once"])
       for (const _ of [1, 2]) {
@@ -389,7 +389,7 @@ describe("TestLLM", () => {
       }
     }))
 
-  it.effect("lets a retry of 60 seconds take none", () =>
+  it.effect("lets a retry of 60 seconds take no time", () =>
     Effect.gen(function*() {
       const fiber = yield* Effect.forkChild(LLMClient.completion(hello))
       yield* TestClock.adjust("66 seconds")
@@ -579,7 +579,7 @@ describe("A test with TestLLM", () => {
       }
     }))
 
-  it.effect("tells numbers apart that JSON does not", () =>
+  it.effect("distinguishes numbers that JSON does not", () =>
     Effect.gen(function*() {
       const differs = (expected: unknown, got: unknown) =>
         outcome(
@@ -595,7 +595,7 @@ describe("A test with TestLLM", () => {
       }
     }))
 
-  it.effect("says how it differs from the next reply when none is for it", () =>
+  it.effect("shows the difference to the next reply when none matches", () =>
     Effect.gen(function*() {
       const list = [TestLLM.when({ prompt: "Hello" }, "Hi"), TestLLM.when({ maxTokens: 5 }, "Hi")]
       const differs = "\nFrom the next one it differs by\n--- expected\n+++ got"

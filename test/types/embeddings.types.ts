@@ -7,11 +7,11 @@ import type { EmbeddingCreateParams } from "openai/resources/embeddings"
 import type { InputTokenCountParams } from "openai/resources/responses/input-tokens"
 import * as Embeddings from "../../src/Embeddings.ts"
 import type { LLMClient } from "../../src/index.ts"
-import { countedFields as anthropicFields } from "../../src/wire/anthropic/countTokens.ts"
+import type { countedFields as anthropicFields } from "../../src/wire/anthropic/countTokens.ts"
 import { encode as encodeChat } from "../../src/wire/chat/embeddings.ts"
 import type { AskedVectors } from "../../src/wire/embeddings.ts"
 import { encode as encodeGemini } from "../../src/wire/gemini/embeddings.ts"
-import { countedFields as responsesFields } from "../../src/wire/responses/countTokens.ts"
+import type { countedFields as responsesFields } from "../../src/wire/responses/countTokens.ts"
 import { none, type Plain, type Unknown } from "./exact.ts"
 
 export const openai = (asked: AskedVectors): Plain<EmbeddingCreateParams> => encodeChat(asked, "base64")

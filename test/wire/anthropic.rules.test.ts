@@ -139,7 +139,7 @@ describe("sampling", () => {
     assert.deepStrictEqual(sent("claude-sonnet-4-5", { topP: 0.5 }).body["top_p"], 0.5)
   })
 
-  it("is left out for every model where the version of the API knows none", () => {
+  it("is left out for every model if the version of the API does not support it", () => {
     for (const model of ["m", "claude-sonnet-4-6"]) {
       const { body, fields } = sent(model, { temperature: 0.2, topP: 1 }, { version: "2026-10-21" })
       assert.notProperty(body, "temperature")
@@ -222,7 +222,7 @@ describe("reasoning", () => {
     })
   }
 
-  it("within a limit that leaves no room for it is left out", () => {
+  it("is left out if the limit leaves no room for it", () => {
     const { body, fields } = sent("claude-haiku-4-5", { reasoning: { effort: "high" }, maxTokens: 1000 })
     assert.notProperty(body, "thinking")
     assert.deepStrictEqual(fields, ["reasoning.effort"])
@@ -308,7 +308,7 @@ describe("thinking that is bound to its conversation", () => {
     ({ prompt: undefined, messages: [Message.user("a"), thought(provider), Message.user("c")] }) as never
 
   for (const model of unforced) {
-    it(`is dropped by ${model} where that was changed, unless it shall be refused`, () => {
+    it(`is dropped by ${model} if that was changed, unless it is to be refused`, () => {
       const { body, headers } = sent(model, fields("anthropic"))
       assert.deepStrictEqual(body["thinking"], {
         type: "adaptive",
@@ -466,7 +466,7 @@ describe("the schema of an answer", () => {
     })
   }
 
-  it("may be used twice, and is refused where the model has no structured output", () => {
+  it("may be used twice, and is refused if the model does not support structured output", () => {
     const schema = object({ a: { $ref: "#/$defs/A" }, b: { $ref: "#/$defs/A" }, c: true }, { $defs: { A: object({}) } })
     assert.isUndefined(problemOf(schema))
     assert.match(refused("claude-3-opus-20240229", { outputSchema: schema as never }).description, /^outputSchema: /)

@@ -128,7 +128,7 @@ describe("parts", () => {
     assert.deepStrictEqual(cut.parts.map(({ _tag }) => _tag), ["ToolCallStart"])
   })
 
-  it("of a call that was cut have no end", () => {
+  it("of a call that was cut have no ContentEnd", () => {
     for (const reason of ["max_tokens", "model_context_window_exceeded", "refusal"]) {
       const cut = read([
         start(),
@@ -152,7 +152,7 @@ describe("parts", () => {
     holds(whole)
   })
 
-  it("arguments that are no JSON object are a malformed call, and never an empty one", () => {
+  it("arguments that are not a JSON object are a malformed call, and never an empty one", () => {
     for (const json of ['{"x":', "5", "[1]", "null"]) {
       const { answer, parts } = read([start(), call(0, "a"), input(0, json), stop(0), end("tool_use")])
       assert.deepStrictEqual(answer.choice, [], json)
@@ -379,7 +379,7 @@ describe("what else an answer says", () => {
     assert.strictEqual(answer.filter, "cyber")
   })
 
-  it("thinking that the provider dropped is a warning; thinking that it let pass is none", () => {
+  it("thinking that the provider dropped is a warning; thinking that it accepted is not", () => {
     const input_transformations = [
       { type: "thinking_dropped", path: "messages.1.content.0", reason: "prefix_binding_mismatch" },
       { type: "thinking_mismatch_allowed", path: "messages.3.content.0", reason: "prefix_binding_mismatch" },

@@ -403,7 +403,7 @@ describe("request", () => {
       }))
   }
 
-  it.effect("sends no tool choice where there are no tools", () =>
+  it.effect("does not send a tool choice without tools", () =>
     Effect.gen(function*() {
       assert.notProperty(yield* body(Completion.toolChoice(Tool.none)(question)), "tool_choice")
       const others = question.pipe(
@@ -444,7 +444,7 @@ describe("request", () => {
       assert.include(String(at(schema, "properties", "age", "description")), "minimum: 0")
     }))
 
-  describe("max_tokens, where the request sets none", () => {
+  describe("max_tokens, if the request does not set it", () => {
     it.effect("goes by the model of the request, not by the layer's default", () =>
       Effect.gen(function*() {
         const layer = Anthropic.layer({ baseUrl: "http://localhost:1", model: "claude-opus-4-6" })
@@ -613,7 +613,7 @@ describe("answer", () => {
       assert.lengthOf(sent as ReadonlyArray<unknown>, 3)
     }))
 
-  it.effect("that is cut gives no call that may be cut with it", () =>
+  it.effect("that is cut does not return a call that may be cut, too", () =>
     Effect.gen(function*() {
       const whole = { type: "tool_use", id: "1", name: "weather", input: { city: "Rome" } }
       const half = { type: "tool_use", id: "2", name: "weather", input: {} }
@@ -661,7 +661,7 @@ describe("answer", () => {
       }
     }))
 
-  it.effect("without content is no answer", () =>
+  it.effect("without content is not an answer", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(read({ id: "1" }))
       assert.deepStrictEqual([error._tag, error.reason], ["Transient", "Malformed"])

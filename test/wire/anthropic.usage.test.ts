@@ -46,7 +46,7 @@ describe("usage", () => {
     )
   })
 
-  it("of one pass of the model alone is that of the whole, and names no passes", () => {
+  it("of a single pass is that of the whole, without passes", () => {
     const usage = { input_tokens: 3, output_tokens: 4, iterations: [pass("message", 3, 4)] }
     assert.deepStrictEqual(Object.keys(billed(usage, "m")), ["usage"])
     assert.strictEqual(total(usage), 7)

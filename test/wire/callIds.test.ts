@@ -36,7 +36,7 @@ describe("fitIds", () => {
     assert.strictEqual(calls![1], "fits")
   })
 
-  it("gives the same messages the same ids, and more messages behind them change none", () => {
+  it("gives the same messages the same ids, which later messages do not change", () => {
     const messages = [asks("other", "a.1", "a.2"), answers("a.1", "a.2")]
     const first = idsOf(fitIds(messages, "test", word))
     assert.deepStrictEqual(idsOf(fitIds(messages, "test", word)), first)
@@ -70,7 +70,7 @@ describe("fitIds", () => {
     assert.notStrictEqual(b, "b")
   })
 
-  it("tells calls of one turn apart that have one id", () => {
+  it("distinguishes calls of one turn with the same id", () => {
     const messages = [asks("other", "call_0", "call_0"), answers("call_0", "call_0")]
     const [calls, results] = idsOf(fitIds(messages, "test", word))
     assert.strictEqual(calls![0], "call_0")
@@ -78,7 +78,7 @@ describe("fitIds", () => {
     assert.deepStrictEqual(results, calls)
   })
 
-  it("tells calls of all turns apart that have one id, where ids must be unique", () => {
+  it("distinguishes calls of all turns with the same id, if ids must be unique", () => {
     const messages = [
       asks("other", "call_0"),
       answers("call_0"),

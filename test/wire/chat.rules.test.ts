@@ -51,7 +51,7 @@ const refused = (request: WireRequest | Refused): string =>
 
 describe("tools beside reasoning", () => {
   for (const model of ["gpt-5.5", "gpt-5.6-terra", "gpt-6-sol", "gpt-6-luna", "gpt-6.1-terra", "gpt-9-luna"]) {
-    it(`of ${model}: effort none is sent, and said, where the caller set none`, () => {
+    it(`of ${model}: effort none is sent, with a warning, if the caller set no effort`, () => {
       const request = sent("openai", model, { tools: [weather] })
       assert.strictEqual(request.body["reasoning_effort"], "none")
       assert.deepStrictEqual(warned(request), ["reasoning.effort"])
@@ -77,7 +77,7 @@ describe("tools beside reasoning", () => {
   }
 
   for (const model of ["gpt-6-astra", "gpt-6.1-sol"]) {
-    it(`of ${model} are refused, since it takes none over Chat Completions`, () => {
+    it(`of ${model} are refused, because it does not support them over Chat Completions`, () => {
       assert.match(refused(ask("openai", model, { tools: [weather] })), /^tools: .*api: "responses"/)
       sent("openai", model)
     })
@@ -177,7 +177,7 @@ describe("reasoning", () => {
 describe("sampling", () => {
   const sampling = { temperature: 0.2, topP: 0.9 }
 
-  it("is left out, and said, where the model takes none", () => {
+  it("is left out, with a warning, if the model does not support it", () => {
     for (
       const [name, model] of [["openai", "gpt-5"], ["openai", "gpt-6-astra"], [
         "openrouter",
@@ -355,7 +355,7 @@ describe("presets", () => {
   })
 })
 
-it("what an instance is told of its models holds instead of what is known", () => {
+it("an instance's overrides replace the rules of models", () => {
   const wire = openAi("openai", { models: { "my-*": { like: "gpt-6-luna" }, "gpt-6-luna": { sampling: "all" } } })
   const of = (model: string, fields: Fields) => {
     const request = wire.request(Completion.make({ prompt: "Hi", ...fields as object }), model, false)

@@ -388,7 +388,7 @@ describe("an answer", () => {
     assert.deepInclude(openRouterServer.encode({ response: answerOf([]) }, asked, stamp), { id: "gen-seed" })
   })
 
-  it("streams arguments of a call that has none as an object, since clients parse them", () => {
+  it("streams missing arguments as an empty object, because clients parse them", () => {
     const encoder = openAiServer.stream(asked, stamp)
     const events = [
       ...encoder.part({ _tag: "ToolCallStart", index: 4, id: "1", name: "now" }),

@@ -239,7 +239,7 @@ describe("calls", () => {
     )
   })
 
-  it("that were cut have no end, and the whole ones do", () => {
+  it("that were cut have no ContentEnd, and complete ones do", () => {
     for (const reason of ["length", "model_context_window_exceeded"]) {
       const heard = hear([fragment(0, "a", "rm", ta), fragment(1, "b", "rm", '{"pa'), finish(reason), "[DONE]"])
       assert.deepStrictEqual(callsOf(heard), [["a", "rm", a]])
@@ -248,7 +248,7 @@ describe("calls", () => {
     }
   })
 
-  it("hold no number that nobody wrote", () => {
+  it("do not contain a number that the model did not write", () => {
     const heard = hear([fragment(0, "a", "rm", '{"n":1e999}'), fragment(1, "b", "rm", tb), finish(), "[DONE]"])
     assert.lengthOf(ends(heard), 1)
   })
@@ -339,7 +339,7 @@ describe("a refusal", () => {
   })
 })
 
-describe("what the vocabulary has no place for is kept", () => {
+describe("fields without a counterpart in the vocabulary are kept", () => {
   const logprob = (token: string) => ({ token, logprob: -1 })
 
   it("streamed as in a whole answer", () => {

@@ -266,14 +266,14 @@ describe("request", () => {
     }
 
     for (const name of ["compatible", "openrouter"] as const) {
-      it.effect(`alone is no message for ${name}`, () =>
+      it.effect(`alone is not a message for ${name}`, () =>
         Effect.gen(function*() {
           const turn = Message.assistant([reasoning()], { provider: instances[name] })
           assert.lengthOf(yield* sentMessages(name, [Message.user("a"), turn], "b"), 2)
         }))
     }
 
-    it.effect("is not sent to OpenAI itself, which takes none", () =>
+    it.effect("is not sent to OpenAI itself, which does not support it", () =>
       Effect.gen(function*() {
         const turn = Message.assistant([reasoning("reasoning_content"), "yes"], { provider: "openai" })
         assert.deepStrictEqual((yield* sentMessages("openai", [Message.user("a"), turn], "b"))[1], {
@@ -398,7 +398,7 @@ describe("request", () => {
         }))
     }
 
-    it.effect(`sends ${name} no tool choice where there are no tools`, () =>
+    it.effect(`does not send ${name} a tool choice without tools`, () =>
       Effect.gen(function*() {
         assert.notProperty(yield* bodyTo(name)(Completion.toolChoice(Tool.none)(question)), "tool_choice")
       }))
@@ -605,7 +605,7 @@ describe("answer", () => {
       }]])
     }))
 
-  it.effect("with arguments that are no JSON is a malformed call, with what it cost", () =>
+  it.effect("with arguments that are not JSON is a malformed call, with its usage", () =>
     Effect.gen(function*() {
       const tool_calls = [toolCall("1", '{"city":'), toolCall("2", "{}")]
       const error = yield* Effect.flip(read(answer({ tool_calls }, { finish_reason: "tool_calls" })))

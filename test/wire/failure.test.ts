@@ -807,7 +807,7 @@ describe("13: the network", () => {
       assert.include(failure.description, "other side closed")
     }))
 
-  it.effect("a cause that is no error still gives a description", () =>
+  it.effect("a cause that is not an error still gives a description", () =>
     Effect.gen(function*() {
       const failure = yield* askOver("openai", failing("gone"))
       assert.strictEqual(verdictOf(failure), "Transient · Network")
@@ -2434,7 +2434,7 @@ describe("a model's own words are an answer", () => {
           assert.strictEqual(response.finishReason._tag, "Stop")
         }))
     }
-    it.effect(`${provider}: an error that is null is none`, () =>
+    it.effect(`${provider}: an error that is null is ignored`, () =>
       Effect.gen(function*() {
         const response = yield* ask(provider, { body: { ...textAnswer(provider, "Hello"), error: null } })
         assert.strictEqual(response.text, "Hello")
@@ -2556,7 +2556,7 @@ describe("an error", () => {
       assert.strictEqual(error.partial?.finishReason._tag, "Stop")
     }))
 
-  it("is told from other values", () => {
+  it("is distinguished from other values", () => {
     assert.isFalse(LLMError.isLLMError(new Error("no")))
     assert.isFalse(LLMError.isLLMError({ _tag: "RateLimit" }))
     assert.isFalse(LLMError.isLLMError(undefined))

@@ -232,7 +232,7 @@ describe("request", () => {
         }
       }))
 
-    it.effect("signs the first call of every step that has no signature of its own, for Gemini 3", () =>
+    it.effect("signs the first call of every step without a signature, for Gemini 3", () =>
       Effect.gen(function*() {
         const older = Message.assistant([call("1"), call("2")], { provider: "gemini" })
         const signed = Message.assistant([{ ...call("3"), signature: "s" }, call("4")], { provider: "gemini" })
@@ -345,7 +345,7 @@ describe("request", () => {
       }))
   }
 
-  it.effect("sends no tool choice where there are no tools", () =>
+  it.effect("does not send a tool choice without tools", () =>
     Effect.gen(function*() {
       assert.notProperty(yield* body(Completion.toolChoice(Tool.none)(question)), "toolConfig")
     }))
@@ -424,7 +424,7 @@ describe("request", () => {
       })
     }))
 
-  it.effect("sends no cache marks, which the provider does not know", () =>
+  it.effect("does not send cache marks, which the provider does not support", () =>
     Effect.gen(function*() {
       const asked = question.pipe(
         Completion.tools([{ ...weather, cache: {} }]),
@@ -577,7 +577,7 @@ describe("answer", () => {
       }))
   }
 
-  it.effect("keeps what has no place of its own", () =>
+  it.effect("keeps fields without a counterpart in the vocabulary", () =>
     Effect.gen(function*() {
       const response = yield* read(answer(
         [{ text: "x" }],

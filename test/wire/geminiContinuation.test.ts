@@ -331,7 +331,7 @@ describe("a further request that fails", () => {
         }))
     }
 
-    it.effect(`with a body that is none gives what had come (${mode})`, () =>
+    it.effect(`with an invalid body, returns the partial answer (${mode})`, () =>
       Effect.gen(function*() {
         const broken = mode === "stream"
           ? { events: [piece({ text: " and" })], breaks: true } as const

@@ -98,7 +98,7 @@ describe("thinking", () => {
     assert.notProperty(ask("gemini-4-argon").config, "thinkingConfig")
   })
 
-  it("goes by what an instance is told of its models", () => {
+  it("uses an instance's overrides", () => {
     const mine = gemini("gemini", {
       models: { "tunedModels/*": { like: "gemini-2.5-flash" }, "gemini-4-argon": { thinking: [] } }
     })
@@ -137,7 +137,7 @@ describe("sampling", () => {
     })
   }
 
-  it("that says what the model does anyway is left out without a word", () => {
+  it("that equals the model's default is left out without a warning", () => {
     assert.deepStrictEqual(ask("gemini-4-argon", { temperature: 1 }).warned, [])
   })
 })

@@ -109,7 +109,7 @@ describe("a request", () => {
     assert.deepStrictEqual(outputSchema, { type: "object" })
   })
 
-  it("keeps what has no name here as parameters of the vendor", () => {
+  it("keeps fields without a counterpart as parameters of the vendor", () => {
     const { completion } = decode({
       contents: [user({ text: "Hi" })],
       cachedContent: "cachedContents/1",

@@ -164,7 +164,7 @@ describe("a stream", () => {
     })
   })
 
-  it("takes what is no event of an answer for none", () => {
+  it("ignores events that do not belong to an answer", () => {
     for (const event of [{ foo: 1 }, { candidates: 1 }, { candidates: [null, 1] }, { candidates: [{ content: 1 }] }]) {
       assert.deepStrictEqual(read([event]).parts, [])
     }

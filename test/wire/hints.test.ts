@@ -190,7 +190,7 @@ describe("precedence", () => {
   })
 
   for (const nonsense of ["NaN", "-1", "Infinity", "", "1e3", "0x10", "12 apples", "--"]) {
-    it(`${JSON.stringify(nonsense)} is no hint, and the next one counts`, () => {
+    it(`${JSON.stringify(nonsense)} is not a hint, and the next one counts`, () => {
       assert.isUndefined(millis({ "retry-after-ms": nonsense, "retry-after": nonsense }))
       assert.strictEqual(millis({ "retry-after-ms": nonsense, "retry-after": "2" }), 2000)
       assert.strictEqual(millis({ "retry-after": nonsense }, retryInfo("3s")), 3000)
@@ -204,7 +204,7 @@ describe("precedence", () => {
   }
 
   for (const nonsense of [Number.NaN, -4, Number.POSITIVE_INFINITY, null, [], {}, true]) {
-    it(`availability.retry_after ${String(nonsense)} is no hint`, () =>
+    it(`availability.retry_after ${String(nonsense)} is not a hint`, () =>
       assert.strictEqual(
         millis({ "x-ratelimit-reset": String(now + 8000) }, { availability: { retry_after: nonsense } }),
         8000
@@ -214,7 +214,7 @@ describe("precedence", () => {
   it("0 is a hint, and what follows it does not count", () =>
     assert.strictEqual(millis({ "retry-after-ms": "0", "retry-after": "30" }, retryInfo("3s")), 0))
 
-  it("nothing said is no hint", () => assert.isUndefined(millis({})))
+  it("nothing is not a hint", () => assert.isUndefined(millis({})))
 
   it.prop(
     "a hint is finite and not negative, whatever the headers say",
@@ -335,7 +335,7 @@ describe("rateLimits", () => {
       { requests: { limit: 20, remaining: 0, resetAfter: seconds(60) } }
     ))
 
-  it("leaves out what is absent or makes no sense", () =>
+  it("leaves out absent and invalid values", () =>
     assert.deepStrictEqual(
       rateLimits({
         "x-ratelimit-limit-requests": "many",

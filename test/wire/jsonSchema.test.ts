@@ -120,7 +120,7 @@ describe("structured output in strict mode", () => {
     })
   })
 
-  it("sends no definition that nothing refers to", () => {
+  it("does not send unused definitions", () => {
     const text = { type: "string" }
     const $defs = {
       Used: { type: "object", properties: { a: { $ref: "#/$defs/Inner" } }, required: ["a"] },
@@ -204,7 +204,7 @@ it.effect("the schema of a class is sent once to every provider", () =>
     }
   }))
 
-describe("an answer that is no object", () => {
+describe("an answer that is not an object", () => {
   const roots = [{ type: "array", items: { type: "string" } }, { type: "string" }, { anyOf: [{ type: "object" }] }]
   for (const outputSchema of roots) {
     it.effect(`of ${JSON.stringify(outputSchema)} is refused by those who refuse it, and left to others`, () =>
@@ -236,7 +236,7 @@ describe("a schema nested 20,000 deep", () => {
       return result.failure.reason
     })
 
-  it.effect("as the arguments of a tool is no defect of any provider", () =>
+  it.effect("as the arguments of a tool is not a defect of any provider", () =>
     Effect.gen(function*() {
       const asked = Completion.make({
         model: "m",

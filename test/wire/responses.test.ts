@@ -81,7 +81,7 @@ describe("request", () => {
     assert.deepStrictEqual(body["include"], ["reasoning.encrypted_content"])
   })
 
-  it("asks no model for encrypted reasoning that is known not to reason", () => {
+  it("does not ask for encrypted reasoning if the model is known not to reason", () => {
     const include = (model: string) => bodyOf({ model })["include"]
     for (const model of ["gpt-4.1", "gpt-4o-mini", "gpt-5-chat-latest"]) assert.isUndefined(include(model), model)
     for (const model of ["gpt-5", "o3", "gpt-6.1-sol", "my-deployment"]) assert.isDefined(include(model), model)
@@ -146,7 +146,7 @@ describe("request", () => {
     })
   })
 
-  it("asks for structured output, and refuses what is no object at its root", () => {
+  it("asks for structured output, and refuses a root that is not an object", () => {
     const outputSchema = Schema.Struct({ city: Schema.String })
     assert.deepStrictEqual(bodyOf({ outputSchema })["text"], {
       format: {
@@ -210,7 +210,7 @@ describe("the rules of a model", () => {
     assert.deepStrictEqual(warningsOf({ reasoning: { budgetTokens: 10_000 } }), ["reasoning.budgetTokens"])
   })
 
-  it("send no reasoning to a model that does not reason", () => {
+  it("does not send reasoning to a model that does not reason", () => {
     assert.isUndefined(reasoningOf("gpt-4.1", { effort: "high", summary: true }))
     assert.deepStrictEqual(warningsOf({ model: "gpt-4.1", reasoning: { effort: "high" } }), ["reasoning"])
     assert.deepStrictEqual(warningsOf({ model: "gpt-4.1", reasoning: { effort: "none" } }), [])
@@ -590,7 +590,7 @@ describe("response", () => {
     assert.strictEqual(answered({ output: [message(text("a"))], usage: null }).response?.usage.totalTokens, 0)
   })
 
-  it("loses nothing that the vocabulary has no place for", () => {
+  it("keeps everything without a counterpart in the vocabulary", () => {
     const { response } = answered({
       output: [message(text("a", { logprobs: [{ token: "a", logprob: -1 }] }))],
       service_tier: "priority",
@@ -613,7 +613,7 @@ describe("response", () => {
     }])
   })
 
-  it("has no call with arguments that nobody wrote", () => {
+  it("does not have a call with arguments that the model did not write", () => {
     assert.deepInclude(answered({ output: [callItem('{"city":')] }).error, {
       _tag: "EmptyResponse",
       reason: "MalformedToolCall"
@@ -713,7 +713,7 @@ describe("failure", () => {
     })
   })
 
-  it("says what is left of a limit, and how long to wait", () => {
+  it("reports the remainder of a limit, and how long to wait", () => {
     const headers = { "x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "1s" }
     assert.deepInclude(openai.failures.rateLimits(headers, 0)?.requests, { remaining: 0 })
     assert.deepStrictEqual(openai.failures.retryAfter?.(headers, {}, 0), Duration.seconds(1))
@@ -784,7 +784,7 @@ describe("stream", () => {
     }
   })
 
-  it("takes no notice of what keeps a connection alive, nor of what comes after its end", () => {
+  it("ignores keep-alive events, and everything after the end", () => {
     const { parts, response } = run(
       created,
       { type: "keepalive" },
@@ -798,7 +798,7 @@ describe("stream", () => {
     assert.strictEqual(response?.text, "Hello")
   })
 
-  it("tells items apart by their index, whatever their ids are", () => {
+  it("identifies items by index, whatever their ids are", () => {
     const { response } = run(
       created,
       added({ ...message(), id: "a" }),
@@ -865,7 +865,7 @@ describe("stream", () => {
     assert.deepStrictEqual(response?.toolCalls.map(({ id }) => id), ["call_1", "call_2"])
   })
 
-  it("has no call whose arguments came in two versions", () => {
+  it("does not return a call whose arguments came in two versions", () => {
     const { error } = run(created, added(callItem("")), argument('{"a":1}'), done(callItem('{"a":2}')), completed())
     assert.deepInclude(error, { _tag: "EmptyResponse", reason: "MalformedToolCall" })
     const same = run(created, added(callItem("")), argument('{"a": 1}'), done(callItem('{"a":1}')), completed())

@@ -182,7 +182,7 @@ describe("a request", () => {
     )
   })
 
-  it("says to OpenAI what the vocabulary has no words for", () => {
+  it("passes on to OpenAI what the vocabulary cannot express", () => {
     const search = { type: "web_search" }
     const { providerParams } = completionOf({
       tools: [search],
@@ -299,7 +299,7 @@ describe("an answer", () => {
     })
   })
 
-  it("leaves out what clients of this API have no place for", () => {
+  it("leaves out what clients of this API cannot read", () => {
     const body = server.encode(
       {
         response: answer([

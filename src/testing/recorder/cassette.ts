@@ -33,7 +33,7 @@ const Headers = Schema.Record(
   Schema.makeFilter((headers) =>
     Object.keys(headers).filter((name) => !/^[!#$%&'*+.^_`|~\w-]+$/.test(name)).map((name) => ({
       path: [name],
-      issue: "this is no name of a header"
+      issue: "this is not the name of a header"
     }))
   )
 )

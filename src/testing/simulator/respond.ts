@@ -264,7 +264,7 @@ const after = (thought: Message.Reasoning | undefined, answer: Outgoing): Outgoi
   })
 }
 
-/** The answer to what no model answers: of a model's faults it has those of the way to it. */
+/** The response to a request without a model. It can only have faults of the connection, not of an answer. */
 const replied = (
   service: Service,
   seed: string,

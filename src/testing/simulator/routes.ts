@@ -16,7 +16,7 @@ import * as Responses from "./responses/countTokens.ts"
 import { responses } from "./responses/service.ts"
 import type { Service } from "./service.ts"
 
-/** What answers without a model: a count of tokens, or vectors. */
+/** An endpoint without a model: a token count, or embeddings. */
 export type Reply = (call: Call) => Result.Result<JsonObject, Rejection>
 
 interface Route {
@@ -25,7 +25,7 @@ interface Route {
   readonly path: RegExp
   /** A host of the service, whatever the path. */
   readonly host: RegExp
-  /** Absent where the model answers. */
+  /** Missing if the model answers. */
   readonly reply?: Reply
 }
 
@@ -73,7 +73,7 @@ const byHost = ({ url }: SimulatedRequest): Service =>
 /** The service for a request. */
 export const serviceFor = (request: SimulatedRequest): Service => routeOf(request)?.service ?? byHost(request)
 
-/** What answers a request without a model, where something does. */
+/** The endpoint without a model for a request, if there is one. */
 export const replyOf = (request: SimulatedRequest): Reply | undefined => routeOf(request)?.reply
 
 /** The service whose protocol a request speaks. */

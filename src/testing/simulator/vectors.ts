@@ -1,11 +1,11 @@
 /**
- * Vectors of texts without a model: those of texts that share words are near each other, and the same text always has
- * the same.
+ * Vectors of texts without a model. Texts with common words have similar vectors, and the same text always has the same
+ * vector.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Hash from "effect/Hash"
 
-// Numbers from -1 to 1 that follow from a word alone.
+// Numbers from -1 to 1 that depend only on the word.
 const ofWord = (word: string, sum: Array<number>): void => {
   let state = Hash.string(word) | 1
   for (let index = 0; index < sum.length; index++) {
@@ -14,7 +14,7 @@ const ofWord = (word: string, sum: Array<number>): void => {
   }
 }
 
-/** The vector of a text: its length is 1. */
+/** The vector of a text, with length 1. */
 export const vectorOf = (text: string, dimensions: number): ReadonlyArray<number> => {
   const sum = Array.from({ length: dimensions }, () => 0)
   const words = text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [text]
@@ -23,7 +23,7 @@ export const vectorOf = (text: string, dimensions: number): ReadonlyArray<number
   return sum.map((value) => Math.fround(value / length))
 }
 
-/** The same as bytes in base64: numbers of 32 bits, the lowest byte first. */
+/** The vector as base64 of little-endian 32-bit floats. */
 export const inBase64 = (vector: ReadonlyArray<number>): string => {
   const view = new DataView(new ArrayBuffer(vector.length * 4))
   vector.forEach((value, index) => view.setFloat32(index * 4, value, true))

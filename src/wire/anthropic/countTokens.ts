@@ -1,11 +1,11 @@
 /**
- * How many tokens a request has, as Anthropic counts them. Source: Anthropic API reference, "Count Message tokens".
+ * Asks Anthropic for the number of tokens in a request. Source: Anthropic API reference, "Count Message tokens".
  */
 import { integer, pick } from "../json.ts"
 import type { CountTokens } from "../Wire.ts"
 import { path } from "./shape.ts"
 
-/** The fields of a request that are counted; any other is refused. */
+/** The fields of a request that the endpoint accepts. */
 export const countedFields = [
   "model",
   "messages",

@@ -1,6 +1,6 @@
 /**
- * Embeddings as OpenAI has them, and those that are compatible with it. Sources: OpenAI API reference, "Create
- * embeddings"; OpenRouter API reference, "Create embeddings"; Mistral AI, "Embeddings".
+ * Embeddings of OpenAI and compatible servers. Sources: OpenAI API reference, "Create embeddings"; OpenRouter API
+ * reference, "Create embeddings"; Mistral AI, "Embeddings".
  */
 import type { Task } from "../../vectors.ts"
 import { type AskedVectors, type Embeddings, taskIgnored, vectorsOf } from "../embeddings.ts"
@@ -10,7 +10,7 @@ import { array, number, object, string } from "../json.ts"
 
 const path = "/embeddings"
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = ({ dimensions, model, texts }: AskedVectors, format: "base64" | "float") => ({
   model,
   input: texts,
@@ -21,7 +21,7 @@ export const encode = ({ dimensions, model, texts }: AskedVectors, format: "base
 const response: Embeddings["response"] = (body) => {
   const items = objects(body["data"])
   const usage = object(body["usage"])
-  // Some servers leave the places out, and then keep to the order.
+  // Some servers leave out the indices, and then return the vectors in order.
   const sorted = items.map(({ embedding, index }, at) => ({ embedding, at: number(index) ?? at }))
     .sort((one, other) => one.at - other.at)
   const vectors = array(body["data"]).length === 0 || sorted.some(({ at }, place) => at !== place)
@@ -36,8 +36,8 @@ const response: Embeddings["response"] = (body) => {
 }
 
 /**
- * OpenAI itself, or a server that is compatible with it. Of OpenAI the numbers are asked for as bytes, which take a
- * quarter of the room; not every other server can write those. An answer of numbers holds no more than are taken in.
+ * OpenAI itself, or a compatible server. OpenAI is asked for base64, which is a quarter of the size; not all other
+ * servers support it. With JSON numbers, the size limits allow fewer texts.
  */
 export const openAiEmbeddings = (native: boolean): Embeddings => ({
   most: native ? { texts: 2048, tokens: 200_000 } : { texts: 128, tokens: 100_000 },
@@ -65,7 +65,7 @@ export const openRouterEmbeddings: Embeddings = {
   response
 }
 
-// A request takes 16,384 tokens in all.
+// A request has at most 16,384 tokens.
 export const mistralEmbeddings: Embeddings = {
   most: { texts: 256, tokens: 12_000 },
   request: (asked) => ({

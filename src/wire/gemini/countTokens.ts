@@ -1,12 +1,12 @@
 /**
- * How many tokens a request has, as Gemini counts them. Source: Gemini API reference, "Counting tokens".
+ * Asks Gemini for the number of tokens in a request. Source: Gemini API reference, "Counting tokens".
  */
 import { integer } from "../json.ts"
 import type { CountTokens } from "../Wire.ts"
 import { modelName, modelPath } from "./shape.ts"
 
 export const countTokens: CountTokens = {
-  // `contents` alone would leave out what the system says, and the tools.
+  // `contents` alone would not count the system instruction and the tools.
   request: ({ body }, model) => ({
     path: `${modelPath(model)}:countTokens`,
     body: { generateContentRequest: { model: modelName(model), ...body } }

@@ -1,5 +1,5 @@
 /**
- * Embeddings as Gemini has them. Source: Gemini API documentation, "Embeddings", and its reference, "Embeddings".
+ * Embeddings of Gemini. Source: Gemini API documentation, "Embeddings", and its reference, "Embeddings".
  */
 import type { Task } from "../../vectors.ts"
 import { type AskedVectors, type Embeddings, normalized, vectorsOf } from "../embeddings.ts"
@@ -21,7 +21,7 @@ const taskTypes = {
 
 const query = (task: string) => (text: string): string => `task: ${task} | query: ${text}`
 
-// Since Gemini Embedding 2 the task stands before the text; a field for it is refused.
+// From Gemini Embedding 2 on, the task is a prefix of the text; the field for it is refused.
 const written: Record<Task, (text: string) => string> = {
   query: query("search result"),
   document: (text) => `title: none | text: ${text}`,
@@ -35,7 +35,7 @@ const written: Record<Task, (text: string) => string> = {
 
 const hasTaskTypes = (model: string): boolean => !/(^|\/)gemini-embedding-[1-9]\d*(?!\d)/.test(model)
 
-/** The body of a request. Its type is inferred, so that it can be held against the provider's own. */
+/** The body of a request. Its type is inferred, so that tests can compare it with the SDK's type. */
 export const encode = ({ dimensions, model, task, texts }: AskedVectors) => ({
   requests: texts.map((text) => ({
     model: modelName(model),
@@ -52,7 +52,7 @@ export const embeddings: Embeddings = {
     const vectors = vectorsOf(objects(body["embeddings"]).map(({ values }) => values))
     return vectors && vectors.length > 0
       ? {
-        // Of vectors that are cut short the length is no longer 1 with every model, which those who compare them rely on.
+        // With fewer dimensions, some models return vectors that are not of length 1, which comparisons rely on.
         vectors: dimensions === undefined ? vectors : vectors.map(normalized),
         inputTokens: number(object(body["usageMetadata"])["promptTokenCount"])
       }

@@ -1,10 +1,10 @@
 /**
- * How many tokens a request has, as OpenAI counts them. Source: OpenAI API reference, "Get input token counts".
+ * Asks OpenAI for the number of tokens in a request. Source: OpenAI API reference, "Get input token counts".
  */
 import { integer, pick } from "../json.ts"
 import type { CountTokens } from "../Wire.ts"
 
-/** The fields of a request that are counted; any other is refused. */
+/** The fields of a request that the endpoint accepts. */
 export const countedFields = [
   "model",
   "input",

@@ -135,7 +135,7 @@ describe("pattern", () => {
     assert.match(Pattern.sample(pattern) ?? "no sample", new RegExp(pattern, "u"))
   })
 
-  it("has no sample for what it does not read", () => {
+  it("has no sample for unsupported syntax", () => {
     assert.isUndefined(Pattern.sample("^(?=a)b$"))
     assert.isUndefined(Pattern.sample("(a)\\1"))
   })

@@ -1,4 +1,6 @@
-/** Counts of Anthropic, `POST …/v1/messages/count_tokens`. Source: Anthropic API reference, "Count Message tokens". */
+/**
+ * Anthropic's token counts, `POST …/v1/messages/count_tokens`. Source: Anthropic API reference, "Count Message tokens".
+ */
 import * as Result from "effect/Result"
 import type { Call, Rejection } from "../exchange.ts"
 import { isObject, type JsonObject, tokensOf } from "../json.ts"
@@ -20,7 +22,7 @@ const fields: ReadonlySet<string> = new Set([
   "workspace_id"
 ])
 
-/** The tokens of a request. */
+/** The number of tokens in a request. */
 export const countTokens = ({ body, request, unknownFields }: Call): Result.Result<JsonObject, Rejection> => {
   if (request.headers["anthropic-version"] === undefined) {
     return Result.fail(Rules.invalid("anthropic-version: header is required"))
@@ -29,7 +31,7 @@ export const countTokens = ({ body, request, unknownFields }: Call): Result.Resu
   if (unknown !== undefined && unknownFields === "reject") {
     return Result.fail(Rules.invalid(`${unknown}: Extra inputs are not permitted`))
   }
-  // It is no limit of theirs that a count has none.
+  // A count has no `max_tokens`, which the rules of a message require.
   const thinking = isObject(body.thinking) ? Number(body.thinking.budget_tokens ?? 0) : 0
   return Result.map(Rules.read({ ...body, max_tokens: thinking + 1 }, unknownFields, request.headers), (body) => ({
     input_tokens: tokensOf(body.messages) + tokensOf(body.system) + tokensOf(body.tools)

@@ -1,6 +1,6 @@
 /**
- * Embeddings of OpenAI, OpenRouter and Mistral, `POST …/embeddings`. Sources: OpenAI API reference, "Create embeddings";
- * Mistral AI, "Embeddings".
+ * Embeddings of OpenAI, OpenRouter and Mistral, `POST …/embeddings`. Sources: OpenAI API reference, "Create
+ * embeddings"; Mistral AI, "Embeddings".
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -112,7 +112,7 @@ const serverOf = ({ request: { url } }: Call): Server =>
     ? "openrouter"
     : "openai"
 
-/** The vectors of the texts that a request has. */
+/** The vectors of the texts in a request. */
 export const embeddings = (call: Call): Result.Result<JsonObject, Rejection> =>
   Result.gen(function*() {
     const server = serverOf(call)

@@ -1,10 +1,12 @@
-/** Counts of Gemini, `POST …/v1beta/models/{model}:countTokens`. Source: Gemini API reference, "Counting tokens". */
+/**
+ * Gemini's token counts, `POST …/v1beta/models/{model}:countTokens`. Source: Gemini API reference, "Counting tokens".
+ */
 import * as Result from "effect/Result"
 import { type Call, isUnknownModel, type Rejection } from "../exchange.ts"
 import { isObject, type JsonObject, tokensOf } from "../json.ts"
 import * as Rules from "./rules.ts"
 
-/** The tokens of a request. */
+/** The number of tokens in a request. */
 export const countTokens = ({ body, pathModel, unknownFields }: Call): Result.Result<JsonObject, Rejection> => {
   if (isUnknownModel(pathModel)) {
     return Result.fail({

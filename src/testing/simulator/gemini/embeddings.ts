@@ -40,7 +40,7 @@ const several = Shape.decoder(Schema.Struct({ requests: Schema.Array(Request) })
 
 const most = 100
 const size = 3072
-// What is beyond it is left out without a word.
+// Longer texts are cut without an error.
 const longest = 8192 * 4
 
 const misshapen = (flaw: Shape.Flaw): Rejection => invalid(`Invalid value at '${Shape.indexed(flaw.path)}'`)
@@ -66,11 +66,11 @@ const rejected = (requests: ReadonlyArray<Request>, model: string): Rejection | 
   return undefined
 }
 
-// Vectors that are cut short are those of this model as they are: their length is below 1.
+// A vector with fewer dimensions is the beginning of the full one, so its length is below 1.
 const valuesOf = ({ content, outputDimensionality = size }: Request): ReadonlyArray<number> =>
   vectorOf(content.parts.map(({ text }) => text).join("\n").slice(0, longest), size).slice(0, outputDimensionality)
 
-/** The vectors of the texts that a request has. */
+/** The vectors of the texts in a request. */
 export const embeddings = (call: Call): Result.Result<JsonObject, Rejection> =>
   Result.gen(function*() {
     const { body, pathModel, request: { url }, unknownFields } = call

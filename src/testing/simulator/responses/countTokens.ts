@@ -1,4 +1,4 @@
-/** Counts of OpenAI, `POST …/responses/input_tokens`. Source: OpenAI API reference, "Get input token counts". */
+/** OpenAI's token counts, `POST …/responses/input_tokens`. Source: OpenAI API reference, "Get input token counts". */
 import * as Result from "effect/Result"
 import type { Call, Rejection } from "../exchange.ts"
 import { type JsonObject, tokensOf } from "../json.ts"
@@ -20,7 +20,7 @@ const fields: ReadonlySet<string> = new Set([
   "truncation"
 ])
 
-/** The tokens of a request. */
+/** The number of tokens in a request. */
 export const countTokens = ({ body, unknownFields }: Call): Result.Result<JsonObject, Rejection> => {
   const unknown = Object.keys(body).find((name) => !fields.has(name))
   if (unknown !== undefined && unknownFields === "reject") {
