@@ -34,6 +34,10 @@ export const Reasoning = Schema.Struct({
 })
 export interface Reasoning extends Schema.Schema.Type<typeof Reasoning> {}
 
+// By their names, so that an editor shows these and not what they stand for.
+const Definition: Schema.Codec<Tool.ToolDefinition> = Tool.ToolDefinition
+const HowToReason: Schema.Codec<Reasoning> = Reasoning
+
 /** Parameters by vendor, or by the name of an instance. */
 export interface ProviderParams {
   readonly anthropic?: Schema.JsonObject
@@ -54,7 +58,7 @@ export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/C
   preamble: Schema.optionalKey(Schema.String),
   /** The turns before the prompt, oldest first. */
   history: Schema.Array(Message.Message),
-  tools: Schema.Array(Tool.ToolDefinition),
+  tools: Schema.Array(Definition),
   toolChoice: Schema.optionalKey(Tool.ToolChoice),
   /** The maximum number of tokens in the answer, including reasoning. */
   maxTokens: Schema.optionalKey(Schema.Finite),
@@ -68,7 +72,7 @@ export class Completion extends Schema.Class<Completion, Pipeable>("effect-llm/C
   stopSequences: Schema.optionalKey(Schema.Array(Schema.String)),
   /** The JSON Schema (draft 2020-12) for the text of the answer. */
   outputSchema: Schema.optionalKey(Schema.JsonObject),
-  reasoning: Schema.optionalKey(Reasoning),
+  reasoning: Schema.optionalKey(HowToReason),
   /** Deeply merged over the provider's body; these values win, and `tools` are appended. */
   additionalParams: Schema.optionalKey(Schema.JsonObject),
   /** The same by vendor, then by the name of an instance, merged after `additionalParams`. */

@@ -25,7 +25,10 @@ export const CacheHint = Schema.Struct({
 })
 export interface CacheHint extends Schema.Schema.Type<typeof CacheHint> {}
 
-const cache = Schema.optionalKey(CacheHint)
+// By its name, so that an editor shows it and not what it stands for.
+const Hint: Schema.Codec<CacheHint> = CacheHint
+
+const cache = Schema.optionalKey(Hint)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Sources

@@ -389,7 +389,7 @@ export const layers = <Options extends CommonOptions>(
   layerConfig: (options, variables = {}) =>
     Layer.effect(
       LLMClient,
-      Config.unwrap((options ?? {}) as Config.Wrap<Partial<Options>>).pipe(
+      Effect.suspend(() => Check.configured<Partial<Options>>(`${definition.vendor} layerConfig`, options)).pipe(
         Effect.tap((given) => Effect.sync(() => checkNames(definition, given))),
         Effect.flatMap((given) => fromEnvironment(definition, given, keyVariables(variables))),
         Effect.flatMap(transport.make)

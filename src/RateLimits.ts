@@ -12,11 +12,14 @@ export const Window = Schema.Struct({
 })
 export interface Window extends Schema.Schema.Type<typeof Window> {}
 
+// By its name, so that an editor shows it and not what it stands for.
+const Named: Schema.Codec<Window, typeof Window.Encoded> = Window
+
 export const RateLimits = Schema.Struct({
-  requests: Schema.optionalKey(Window),
+  requests: Schema.optionalKey(Named),
   /** Input and output tokens together. */
-  tokens: Schema.optionalKey(Window),
-  inputTokens: Schema.optionalKey(Window),
-  outputTokens: Schema.optionalKey(Window)
+  tokens: Schema.optionalKey(Named),
+  inputTokens: Schema.optionalKey(Named),
+  outputTokens: Schema.optionalKey(Named)
 })
 export interface RateLimits extends Schema.Schema.Type<typeof RateLimits> {}

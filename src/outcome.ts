@@ -6,8 +6,12 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import * as Message from "./Message.ts"
-import { RateLimits } from "./RateLimits.ts"
-import { TokenUsage } from "./TokenUsage.ts"
+import * as Limits from "./RateLimits.ts"
+import * as Usage from "./TokenUsage.ts"
+
+// By their names, so that an editor shows these and not what they stand for.
+const RateLimits: Schema.Codec<Limits.RateLimits, unknown> = Limits.RateLimits
+const TokenUsage: Schema.Codec<Usage.TokenUsage> = Usage.TokenUsage
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
@@ -64,6 +68,9 @@ export const Warning = Schema.Struct({
 })
 export interface Warning extends Schema.Schema.Type<typeof Warning> {}
 
+const Passes: Schema.Codec<ReadonlyArray<Pass>> = Schema.Array(Pass)
+const Warnings: Schema.Codec<ReadonlyArray<Warning>> = Schema.Array(Warning)
+
 /** The answer of a language model. */
 export class CompletionResponse extends Schema.Class<CompletionResponse>("effect-llm/CompletionResponse")({
   /** The contents of the answer, in order. */
@@ -72,7 +79,7 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   /** The tokens of this answer, all passes together. Those of failed attempts are in `attempts`. */
   usage: TokenUsage,
   /** The passes of an answer that took several, oldest first. `usage` is their sum. */
-  passes: Schema.optionalKey(Schema.Array(Pass)),
+  passes: Schema.optionalKey(Passes),
   /** The name of the provider's instance: "anthropic", "openai", "my-vllm". */
   provider: Schema.String,
   /** The model that answered, by the provider's name for it. */
@@ -89,7 +96,7 @@ export class CompletionResponse extends Schema.Class<CompletionResponse>("effect
   /** Whether the answer came from a response cache. */
   cached: Schema.optionalKey(Schema.Boolean),
   /** The parts of the request that were left out or changed for the model. */
-  warnings: Schema.optionalKey(Schema.Array(Warning)),
+  warnings: Schema.optionalKey(Warnings),
   /** The provider's other fields, by provider: log probabilities, other choices, grounding, service tier. */
   metadata: Schema.optionalKey(Schema.Record(Schema.String, Schema.JsonObject)),
   /** The failed attempts before this answer, oldest first. */

@@ -63,7 +63,7 @@ const typeCheck = (all: ReadonlyArray<Snippet>): Array<string> => {
     encoding: "utf8"
   })
   const problems = stdout.split("\n").filter((line) => line !== "").map((line) =>
-    line.replace(/^(\d+)\.ts\((\d+),\d+\)/, (_, index: string, at: string) => {
+    line.replace(/^(?:.*\/)?(\d+)\.ts\((\d+),\d+\)/, (_, index: string, at: string) => {
       const { line, source } = all[Number(index)]!
       return `${source}:${line + Number(at) - 1}`
     })
@@ -80,7 +80,7 @@ describe("documentation", () => {
         const target = path === "" ? guide : relative(root, join(root, dirname(guide), path!))
         assert.isTrue(existsSync(join(root, target)), `${guide} links to ${target}`)
         assert.isTrue(
-          files.some((file) => target === file || target.startsWith(`${file}/`)) || target.startsWith("bench/"),
+          files.some((file) => target === file || target.startsWith(`${file}/`)),
           `${guide} links to ${target}, which is not in the package`
         )
         if (anchor === undefined) continue

@@ -425,6 +425,18 @@ describe("options", () => {
       assert.strictEqual(request.headers["x-one"], "1")
     }))
 
+  it.effect("of configuration are Configs, or absent: anything else is a defect that names it", () =>
+    Effect.gen(function*() {
+      const given = { apiKey: Config.succeed(Redacted.make("secret")) }
+      const absent = { ...given, model: undefined } as unknown as typeof given
+      assert.strictEqual((yield* sentWith(OpenAi.layerConfig(absent), {})).body["model"], "m")
+      const plain = { ...given, model: "gpt-6-luna" } as unknown as typeof given
+      assert.include(
+        yield* defectOf(Layer.orDie(OpenAi.layerConfig(plain))),
+        'openai layerConfig model: give a Config, not "gpt-6-luna"'
+      )
+    }))
+
   it.effect("of configuration that cannot be read fail the layer", () =>
     Effect.gen(function*() {
       const layer = OpenAi.layerConfig({ model: Config.String("MODEL") })

@@ -82,6 +82,7 @@ describe("what was recorded", () => {
   it("is not part of the package, which contains the sources and the documentation", () => {
     const { files } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly files: unknown }
     assert.deepStrictEqual(files, [
+      "bench/RESULTS.md",
       "dist",
       "docs",
       "examples",

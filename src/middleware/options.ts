@@ -2,6 +2,7 @@
  * Checks of the options that middleware takes. What cannot be kept is refused when the layer is built, as a defect that
  * names the option: a limit of 0 is a mistake in the program, not a failure to be handled.
  */
+import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
@@ -71,4 +72,14 @@ export const known = (owner: string, options: object, names: ReadonlyArray<strin
   for (const name of Object.keys(options)) {
     if (!names.includes(name)) refuse(owner, name, `one of ${names.join(", ")}`)
   }
+}
+
+/** Options as one Config; undefined options are left out. What is no Config is refused, or it would be read without end. */
+export const configured = <A extends object>(owner: string, options: Config.Wrap<A> | undefined): Config.Config<A> => {
+  if (Config.isConfig(options)) return options as Config.Config<A>
+  const given = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
+  for (const [name, value] of given) {
+    if (typeof value !== "object" || value === null) refuseValue(owner, name, value, "a Config")
+  }
+  return Config.unwrap(Object.fromEntries(given) as unknown as Config.Wrap<A>)
 }

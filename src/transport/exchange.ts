@@ -87,20 +87,27 @@ export const unfit = (name: string): string => `the header ${name} cannot be sen
 const always = () => true
 
 // The caller's own settings of the HTTP client are kept. To them it is added that providers are told nothing of the
-// caller's traces, that no redirect carries a key to another place, and that no key is shown.
-const httpContext = (context: Context.Context<never>): Context.Context<never> => {
-  const init = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
-  return Context.mergeAll(
+// caller's traces, and that no key is shown.
+const httpContext = (context: Context.Context<never>): Context.Context<never> =>
+  Context.mergeAll(
     context,
     Context.make(HttpClient.TracerDisabledWhen, always),
     Context.make(Headers.CurrentRedactedNames, [
       ...Context.get(context, Headers.CurrentRedactedNames),
       secrets.secretName
     ]),
-    Context.make(UrlParams.CurrentRedactedNames, [/./]),
-    Context.make(FetchHttpClient.RequestInit, { ...init, redirect: "manual" })
+    Context.make(UrlParams.CurrentRedactedNames, [/./])
   ) as Context.Context<never>
-}
+
+// No redirect carries a key to another place. The other settings of fetch may be known to the client alone, such as those
+// that its layer was built with: a request is where they are in the context. `send` sets back what is set here.
+const withoutRedirects = HttpClient.mapRequestEffect((request) =>
+  Effect.withFiber((fiber) => {
+    const init = Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit)
+    fiber.setContext(Context.add(fiber.context, FetchHttpClient.RequestInit, { ...init, redirect: "manual" }))
+    return Effect.succeed(request)
+  })
+)
 
 type Send = (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<HttpClientResponse, LLMError>
 
@@ -129,6 +136,7 @@ const added = (
 export const make = (endpoint: Endpoint, http: HttpClient.HttpClient): Exchange => {
   const { baseUrl, wire: { failures, name } } = endpoint
   const base = baseOf(baseUrl)
+  const client = withoutRedirects(http)
   const url = (path: string): string =>
     `${base}${path}${path.includes("?") ? baseUrl.search.replace("?", "&") : baseUrl.search}`
 
@@ -173,7 +181,7 @@ export const make = (endpoint: Endpoint, http: HttpClient.HttpClient): Exchange 
         const request = yield* endpoint.auth(bare)
         const attempt = { ...before, redact: attemptWith(before.model, userHeaders, added(bare, request)).redact }
         const onNetworkFailure = networkFailure(attempt)
-        const execute: Send = (request) => Effect.catch(http.execute(request), onNetworkFailure)
+        const execute: Send = (request) => Effect.catch(client.execute(request), onNetworkFailure)
         const response = yield* (endpoint.tracePropagation ? traced(execute, baseUrl) : execute)(request)
         const received: Attempt = { ...attempt, status: response.status, headers: response.headers }
         if (response.status >= 200 && response.status < 300) return { response, received }

@@ -6,8 +6,8 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hex from "effect/encoding/Hex"
 import { isObject } from "../wire/json.ts"
 
-/** The names of headers that hold secrets. */
-export const secretName = /auth|key|token|secret|cookie|password|credential|signature/i
+/** The names of headers that hold secrets; not those of authors, of counts of tokens, or of a gateway named Portkey. */
+export const secretName = /auth(?!or(?!i))|(?<!port)key|token(?!s)|secret|cookie|password|credential|signature/i
 
 // Shorter texts are no secrets, and taking them out would only garble the rest.
 const shortest = 4
@@ -23,11 +23,17 @@ export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<stri
 // Some gateways have the key in the path; what is shorter there is a name.
 const shortestInPath = 16
 
-/** The secrets in a URL: the values of its query, and what is long in its path. */
+// Parameters that are no secrets, such as `api-version=preview`.
+const plainParameter = /version$/i
+
+/** The secrets in a URL: the values of its query, but for versions, and what is long in its path. */
 export const ofUrl = (url: URL): Array<string> => [
   ...url.pathname.split("/").filter((segment) => segment.length >= shortestInPath),
-  ...url.searchParams.values(),
-  ...url.search.slice(1).split("&").map((pair) => pair.slice(pair.indexOf("=") + 1))
+  ...[...url.searchParams].flatMap(([name, value]) => plainParameter.test(name) ? [] : [value]),
+  ...url.search.slice(1).split("&").flatMap((pair) => {
+    const at = pair.indexOf("=")
+    return plainParameter.test(pair.slice(0, Math.max(0, at))) ? [] : [pair.slice(at + 1)]
+  })
 ]
 
 const entities: Readonly<Record<string, string>> = { '"': "quot", "&": "amp", "'": "apos", "<": "lt", ">": "gt" }

@@ -517,6 +517,25 @@ describe("the caller's own HTTP context", () => {
     return context
   })
 
+  it.effect("is kept, also where only the client's own layer was given it", () =>
+    Effect.gen(function*() {
+      let sent: RequestInit | undefined
+      const fetch: typeof globalThis.fetch = (_, init) => {
+        sent = init
+        return Promise.resolve(new Response("{}"))
+      }
+      const http = FetchHttpClient.layer.pipe(Layer.provide([
+        Layer.succeed(FetchHttpClient.Fetch, fetch),
+        Layer.succeed(FetchHttpClient.RequestInit, { credentials: "include", redirect: "follow" })
+      ]))
+      yield* LLMClient.completion(Completion.make({ prompt: "Hello", model: "m" })).pipe(
+        Effect.exit,
+        Effect.provide(Layer.provide(Anthropic.layer({ apiKey: Redacted.make("sk-0123456789") }), http))
+      )
+      assert.strictEqual(sent?.credentials, "include")
+      assert.strictEqual(sent?.redirect, "manual")
+    }))
+
   it.effect("is kept, but for redirects, which are not followed", () =>
     Effect.gen(function*() {
       const context = yield* seen.pipe(
@@ -700,17 +719,22 @@ describe("the secrets of a request", () => {
           "X-Api-Key": "sk-1",
           "Authorization": "Bearer sk-2",
           "X-Session-Token": "Key  sk-3 ",
+          "X-Portkey-Api-Key": "sk-4",
+          "X-Author-Token": "sk-5",
           "X-Env": "prod",
+          "X-Author": "Anna",
+          "X-Max-Tokens": "4096",
+          "X-Portkey-Provider": "openai",
           "Anthropic-Version": "2023-06-01",
           "User-Agent": "test"
         }))
       ],
-      ["sk-1", "Bearer sk-2", "sk-2", "Key  sk-3", "sk-3"]
+      ["sk-1", "Bearer sk-2", "sk-2", "Key  sk-3", "sk-3", "sk-4", "sk-5"]
     ))
 
-  it("are the values of a URL's query, decoded and as written", () =>
+  it("are the values of a URL's query, decoded and as written, but for versions", () =>
     assert.sameMembers(
-      [...new Set(ofUrl(new URL("https://gateway.example/v1?a=sk%2D1&b=sk-2&sk-3")))],
+      [...new Set(ofUrl(new URL("https://gateway.example/v1?a=sk%2D1&b=sk-2&sk-3&api-version=preview")))],
       ["sk-1", "sk%2D1", "sk-2", "sk-3", ""]
     ))
 })
