@@ -279,7 +279,7 @@ const make = (steps: Steps, { figures, when, within }: Settings): Service => {
   const counted = Arr.isReadonlyArrayNonEmpty(counting)
     ? (completion: Completion.Completion) =>
       counting.slice(1).reduce(
-        (asked, next) => Effect.catch(asked, (error) => when(error) ? next(completion) : Effect.fail(error)),
+        (asked, next) => Effect.catchIf(asked, when, () => next(completion)),
         counting[0](completion)
       )
     : undefined

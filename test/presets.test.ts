@@ -59,10 +59,10 @@ describe("presets", () => {
           [presets[name].baseUrlVariable]: "https://me.test/v1"
         }
         yield* LLMClient.completion(ask).pipe(
-          Effect.provide(Layer.provide(LLMProvider.layer({ _tag: "OpenAi", preset: name }), http.layer)),
-          Effect.provide(
+          Effect.provide(Layer.provide(LLMProvider.layer({ _tag: "OpenAi", preset: name }), [
+            http.layer,
             ConfigProvider.layer(ConfigProvider.fromEnv({ env: { ...variables, OPENAI_API_KEY: "wrong" } }))
-          )
+          ]))
         )
         assert.include(Object.values(http.sent[0]!.headers).join(" "), "k1")
         assert.strictEqual(http.sent[0]!.url.host, "me.test")
