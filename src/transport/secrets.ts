@@ -150,6 +150,9 @@ const withoutRuns = (text: string, scan: (text: string) => string): string => {
   return pieces.join("") + scan(text.slice(rest))
 }
 
+// No error that a provider means is nested more deeply, and what is may not even be walked through.
+const deepest = 100
+
 /** Redacts every text of a JSON value, its keys included, and leaves out what is nested too deeply. */
 export const redactJson = (value: unknown, redact: (text: string) => string, depth = 0): unknown =>
   typeof value === "string"
