@@ -139,15 +139,21 @@ export const redactor = (secrets: Iterable<string>): (text: string) => string =>
 // No escape has as many backslashes, of which each would be held against every secret.
 const run = 32
 
-// Scans a text without what of its long runs of backslashes cannot belong to a secret.
+// Scans a text without what of its long runs of backslashes cannot belong to a secret. A regular expression would
+// overflow its stack at a run of some megabytes.
 const withoutRuns = (text: string, scan: (text: string) => string): string => {
-  if (!text.includes("\\".repeat(run))) return scan(text)
-  const pieces = text.split(/(\\{32,})/)
-  return pieces.map((piece, index) => {
-    if (index % 2 === 1) return piece.slice(0, -run / 2)
-    const before = pieces[index - 1]
-    return scan(before === undefined ? piece : before.slice(-run / 2) + piece)
-  }).join("")
+  const long = "\\".repeat(run)
+  const pieces: Array<string> = []
+  let rest = 0
+  for (let start = text.indexOf(long); start !== -1; start = text.indexOf(long, rest)) {
+    let end = start + run
+    while (text[end] === "\\") end++
+    pieces.push(scan(text.slice(rest, start)))
+    // The end of the run may belong to the secret after it.
+    rest = end - run / 2
+    pieces.push(text.slice(start, rest))
+  }
+  return pieces.join("") + scan(text.slice(rest))
 }
 
 // No error that a provider means is nested more deeply, and what is may not even be walked through.

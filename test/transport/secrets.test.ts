@@ -694,6 +694,14 @@ describe("redactor", () => {
     assert.strictEqual(redactor([secret])(`<${json(secret)}>`), "<<redacted>>")
   })
 
+  it("reads runs of backslashes of any length, and finds the secret at either end", () => {
+    const key = "sk-0123456789abcdef"
+    const run = "\\".repeat(9_000_000)
+    const redacted = redactor([key])(`${key}${run}${key}${run}`)
+    assert.isAbove(redacted.length, run.length)
+    assert.notInclude(redacted, "0123456789")
+    assert.strictEqual(redacted.split("<redacted>").length, 3)
+  })
   it("does not stumble over long texts that are nearly a secret", () => {
     const text = "\\".repeat(20_000)
     assert.strictEqual(redactor(["\\\\\\\\a\\\\b"])(text), text)

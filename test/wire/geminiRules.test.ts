@@ -163,6 +163,17 @@ describe("several candidates", () => {
   })
 })
 
+describe("a schema together with tools", () => {
+  it("is refused where the model does not support both, so that a fallback can answer", () => {
+    const tool = Tool.make("f", { description: "", parameters: { type: "object", properties: {} } })
+    const both = { outputSchema: { type: "object", properties: {} }, tools: [tool] }
+    const refused = wire.request(question("gemini-2.5-flash", both), "gemini-2.5-flash", false)
+    assert("_tag" in refused)
+    assert.strictEqual(refused.reason, "Unsupported")
+    assert.include(refused.description, "outputSchema")
+  })
+})
+
 describe("what every model takes", () => {
   it("is sent as it is: forced tools, structured output beside tools, an answer that is begun", () => {
     const tool = Tool.make("f", {

@@ -174,6 +174,15 @@ export const fit = (
         `generationConfig.candidateCount: ${model} returns only one candidate; leave it out, and send several requests`
     }
   }
+  if (
+    completion.outputSchema !== undefined && completion.tools.length > 0 && rules.structuredOutputWithTools === false
+  ) {
+    return {
+      _tag: "Refused",
+      reason: "Unsupported",
+      description: `outputSchema: ${model} does not support it together with tools; leave out one of them`
+    }
+  }
   if (completion.parallelToolCalls === false && completion.tools.length > 0) {
     warn("parallelToolCalls", "left out: Gemini cannot be limited to one call")
   }
