@@ -6,6 +6,7 @@ import type { CompletionPart } from "../src/CompletionPart.ts"
 import type { LLMError } from "../src/LLMError.ts"
 import * as Simulator from "../src/testing/Simulator.ts"
 import * as Tool from "../src/Tool.ts"
+import { sample } from "./effort.ts"
 import { hear, type Heard, passing, retried, type Service, services, simulated } from "./testing/simulated.ts"
 
 type Json = { readonly [key: string]: Json } | ReadonlyArray<Json> | string | number | boolean | null | undefined
@@ -175,7 +176,7 @@ describe("Retry.stream", () => {
       Effect.gen(function*() {
         const { parts, said } = yield* reference(provider, asked[answer])
         const text = textOf(parts)
-        for (let afterEvents = 0; afterEvents <= said.length; afterEvents++) {
+        for (const afterEvents of sample(2, [...said.keys(), said.length], failure.length)) {
           const { client, simulator } = yield* retried(provider, { failures: [{ _tag: failure, afterEvents }] })
           const heard = yield* passing(hear(client, asked[answer]))
           const before = said.slice(0, afterEvents)

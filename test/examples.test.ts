@@ -1,11 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { compiled } from "./compiled.ts"
 
 /** Runs an example as a reader does, with nothing in the environment. */
 const run = (name: string, ...args: ReadonlyArray<string>) => {
   const program = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url))
-  const { status, stderr, stdout } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", env: {} })
+  const { status, stderr, stdout } = spawnSync(process.execPath, [program, ...args], {
+    encoding: "utf8",
+    env: compiled
+  })
   assert.deepStrictEqual([status, stderr], [0, ""])
   return stdout.trimEnd().split("\n")
 }

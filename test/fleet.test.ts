@@ -11,6 +11,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { CircuitBreaker, Completion, type LLMClient, Throttle } from "../src/index.ts"
 import { answer, failure, noting, through } from "./clients.ts"
+import { compiled } from "./compiled.ts"
 import * as R from "./redis.ts"
 
 const request = Completion.make({ prompt: "Hello", model: "m" })
@@ -26,7 +27,8 @@ const member = (server: R.Server) =>
     Effect.acquireRelease(
       Effect.promise(async () => {
         const child = spawn(process.execPath, [join(import.meta.dirname, "fleet.ts"), String(server.port)], {
-          stdio: ["pipe", "pipe", "inherit"]
+          stdio: ["pipe", "pipe", "inherit"],
+          env: { ...process.env, ...compiled }
         })
         const lines = createInterface(child.stdout)
         await once(lines, "line")

@@ -11,6 +11,7 @@ import * as ChildProcess from "effect/process/ChildProcess"
 import * as Stream from "effect/Stream"
 import { fileURLToPath } from "node:url"
 import { Simulator } from "../src/testing/index.ts"
+import { compiled } from "./compiled.ts"
 
 const program = fileURLToPath(new URL("../examples/start.ts", import.meta.url))
 
@@ -23,7 +24,10 @@ const start = Effect.fnUntraced(function*(
   env: Record<string, string> = {},
   onOutput: (printed: string) => Effect.Effect<unknown> = () => Effect.void
 ) {
-  const handle = yield* ChildProcess.make(process.execPath, [program, ...args], { env, extendEnv: false })
+  const handle = yield* ChildProcess.make(process.execPath, [program, ...args], {
+    env: { ...compiled, ...env },
+    extendEnv: false
+  })
   const [stdout, stderr, code] = yield* Effect.all([
     Stream.decodeText(handle.stdout).pipe(
       Stream.scan(() => "", (printed, text) => printed + text),

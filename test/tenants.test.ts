@@ -10,6 +10,7 @@ import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { ask, Budgets, Keys, rotate, Tenants } from "../examples/tenants.ts"
 import * as Simulator from "../src/testing/Simulator.ts"
+import { compiled } from "./compiled.ts"
 
 /** The tenants of the example; what keys were looked up and sent, and a gate that requests wait at. */
 const tenants = Effect.gen(function*() {
@@ -120,7 +121,10 @@ describe("examples/tenants", () => {
 
   it("runs", { timeout: 30_000 }, () => {
     const program = fileURLToPath(new URL("../examples/tenants.ts", import.meta.url))
-    const { status, stderr, stdout } = spawnSync(process.execPath, [program], { encoding: "utf8" })
+    const { status, stderr, stdout } = spawnSync(process.execPath, [program], {
+      encoding: "utf8",
+      env: { ...process.env, ...compiled }
+    })
     assert.strictEqual(stderr, "")
     assert.strictEqual(status, 0)
     for (

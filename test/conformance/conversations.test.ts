@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type CompletionResponse, Message } from "../../src/index.ts"
+import { full, sample } from "../effort.ts"
 import {
   type Api,
   apis,
@@ -244,7 +245,7 @@ describe("recorded conversations", () => {
           let turns = 0
           let results = 0
           let others = 0
-          for (const recording of recordings(api).filter(({ exchanges }) => exchanges.some(counts))) {
+          for (const recording of sample(3, recordings(api).filter(({ exchanges }) => exchanges.some(counts)))) {
             for (const one of yield* replay(recording, run)) {
               const { conversation: { reused: all }, exchange, sent } = one
               const reused = all.filter((reuse) => counts(recording.exchanges[reuse.exchange]!))
@@ -259,6 +260,7 @@ describe("recorded conversations", () => {
             }
           }
           assert.deepStrictEqual(found, [])
+          if (!full) return assert.isAbove(turns, 0)
           assert.deepStrictEqual(
             [...used].toSorted(),
             allowed.filter((exception) => exception.api === api && exception.modes.includes(mode)).map(({ why }) => why)
@@ -272,8 +274,7 @@ describe("recorded conversations", () => {
         Effect.gen(function*() {
           const found: Array<string> = []
           let compared = 0
-          for (const recording of recordings(api)) {
-            if (!recording.exchanges.some(counts)) continue
+          for (const recording of sample(3, recordings(api).filter(({ exchanges }) => exchanges.some(counts)), 1)) {
             for (const { exchange, index, result } of yield* replay(recording, run)) {
               if (Result.isFailure(result) || !counts(exchange)) continue
               const message = JSON.parse(JSON.stringify(result.success.message)) as Message.Assistant
@@ -302,7 +303,8 @@ describe("recorded conversations", () => {
             }
           }
           assert.deepStrictEqual(found, [])
-          assert.strictEqual(compared, answers[mode][api])
+          if (full) assert.strictEqual(compared, answers[mode][api])
+          else assert.isAbove(compared, 15)
         }))
     }
 
@@ -311,7 +313,7 @@ describe("recorded conversations", () => {
         Effect.gen(function*() {
           const found: Array<string> = []
           let compared = 0
-          for (const recording of recordings(api)) {
+          for (const recording of sample(3, recordings(api), 2)) {
             for (const [index, exchange] of recording.exchanges.entries()) {
               const expected = rounds(api, exchange.request.body).map(({ results }) => results)
               if (expected.flat().length === 0) continue
@@ -324,7 +326,8 @@ describe("recorded conversations", () => {
             }
           }
           assert.deepStrictEqual(found, [])
-          assert.strictEqual(compared, resultsHeld[api])
+          if (full) assert.strictEqual(compared, resultsHeld[api])
+          else assert.isAbove(compared, 5)
         }))
     }
   }

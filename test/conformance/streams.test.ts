@@ -4,6 +4,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { Completion, type CompletionPart, CompletionResponse, type LLMError, Message } from "../../src/index.ts"
+import { full, sample } from "../effort.ts"
 import { answerDifferences, outcomeDifferences } from "./compared.ts"
 import {
   type Api,
@@ -217,7 +218,7 @@ const boundaries = (events: number): ReadonlyArray<number> =>
     ? Array.from({ length: events + 1 }, (_, index) => index)
     : Array.from({ length: 25 }, (_, index) => Math.round(index * events / 24))
 
-/** How many streams of a file come byte by byte. */
+/** How many streams of a file come byte by byte, when all do that are short. */
 const inBytes: { readonly [A in Api]: number } = {
   "anthropic-messages": 8,
   "openai-chat": 2,
@@ -226,7 +227,7 @@ const inBytes: { readonly [A in Api]: number } = {
   "openai-compatible-chat": 37
 }
 
-/** At how many events the streams of a file are broken off: before their end was told, and after. */
+/** At how many events the streams of a file are broken off, at all boundaries: before their end was told, and after. */
 const cutOff: { readonly [A in Api]: Json } = {
   "anthropic-messages": { truncated: 1049, ended: 226 },
   "openai-chat": { truncated: 624, ended: 198 },
@@ -296,6 +297,7 @@ describe("recorded streams", () => {
       it.effect(`${api}: a stream says the same in whatever pieces it comes`, () =>
         Effect.gen(function*() {
           const random = numbers(1)
+          let shorts = 0
           let bytewise = 0
           const found = yield* eachStreamOf(api, ({ exchange, name, run }) =>
             Effect.gen(function*() {
@@ -303,10 +305,12 @@ describe("recorded streams", () => {
               const bytes = new TextEncoder().encode(text)
               const whole = yield* run(text)
               const lines: Array<string> = []
-              const pieces = [1 + random(3), 4 + random(20)].map((cuts) =>
-                Array.from({ length: cuts }, () => random(bytes.length))
-              )
-              if (bytes.length <= short) {
+              const pieces = sample(
+                2,
+                [1 + random(3), 4 + random(20)].map((cuts) => Array.from({ length: cuts }, () => random(bytes.length))),
+                random(2)
+              ).slice()
+              if (bytes.length <= short && (full || shorts++ % 4 === 0)) {
                 bytewise++
                 pieces.push(Array.from(bytes.keys()))
               }
@@ -320,11 +324,12 @@ describe("recorded streams", () => {
               return lines.map((line) => `${name} ${line}`)
             }))
           assert.deepStrictEqual(found.flat(), [])
-          assert.strictEqual(bytewise, inBytes[api])
+          assert.strictEqual(bytewise, full ? inBytes[api] : Math.ceil(inBytes[api] / 4))
         }))
 
       it.effect(`${api}: a stream that breaks off is Truncated with the partial answer, unless its end was received`, () =>
         Effect.gen(function*() {
+          let streams = 0
           let truncated = 0
           let ended = 0
           const found = yield* eachStreamOf(api, ({ afterToolResult, exchange, name, run }) =>
@@ -332,7 +337,8 @@ describe("recorded streams", () => {
               const lines: Array<string> = []
               const text = exchange.response.body
               const all = frames(text)
-              for (const boundary of boundaries(all.length)) {
+              // A sample takes other boundaries of each stream.
+              for (const boundary of sample(8, boundaries(all.length), streams++)) {
                 const begun = heard(api, all.slice(0, boundary))
                 const cut = yield* run(text.slice(0, all[boundary - 1]?.end ?? 0))
                 const answer = cut.parts.at(-1)
@@ -357,7 +363,8 @@ describe("recorded streams", () => {
               return lines.map((line) => `${name} ${line}`)
             }))
           assert.deepStrictEqual(found.flat(), [])
-          assert.deepStrictEqual({ truncated, ended }, cutOff[api])
+          if (full) assert.deepStrictEqual({ truncated, ended }, cutOff[api])
+          else assert(truncated > 15 && ended > 5, `${truncated} truncated, ${ended} ended`)
         }))
     }
   }

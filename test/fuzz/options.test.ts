@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { join } from "node:path"
+import { compiled } from "../compiled.ts"
 import { numberOf } from "./options.ts"
 
 describe("the options of a fuzz run", () => {
@@ -19,7 +20,10 @@ describe("the options of a fuzz run", () => {
   it("are refused by the command as well", () => {
     const script = join(import.meta.dirname, "../../scripts/fuzz.ts")
     for (const [option, value] of [["--seconds", "5m"], ["--seed", "abc"]] as const) {
-      const { status, stderr } = spawnSync(process.execPath, [script, option, value], { encoding: "utf8" })
+      const { status, stderr } = spawnSync(process.execPath, [script, option, value], {
+        encoding: "utf8",
+        env: { ...process.env, ...compiled }
+      })
       assert.notStrictEqual(status, 0)
       assert.include(stderr, `${option} is no number`)
     }

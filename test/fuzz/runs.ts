@@ -4,6 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { runs as runsOf } from "../effort.ts"
 import { numberOf } from "./options.ts"
 import { make, type Random } from "./random.ts"
 
@@ -15,15 +16,16 @@ const first = Math.floor(seed ?? (seconds === undefined ? 1 : Date.now() % 2 ** 
 /** How long a test may take. */
 export const timeout: number = ((seconds ?? 0) + 60) * 1000
 
-/** Runs cases until the time is up, or as many as are given where there is no time. */
+/** Runs cases until the time is up; where there is no time, as many as are given, or half of them in `npm test`. */
 export const cases = (
   runs: number,
   one: (random: Random, seed: number) => Effect.Effect<void>
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
+    const most = runsOf(Math.ceil(runs / 2), runs)
     const end = performance.now() + (seconds ?? 0) * 1000
     let index = 0
-    for (; seconds === undefined ? index < runs : performance.now() < end; index++) {
+    for (; seconds === undefined ? index < most : performance.now() < end; index++) {
       yield* Effect.suspend(() => one(make(first + index), first + index)).pipe(
         Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error("it hangs")) }),
         Effect.catchDefect((defect) =>

@@ -30,6 +30,7 @@ import {
   Retry
 } from "../../src/index.ts"
 import { ofHeaders, ofUrl, redactJson, redactor } from "../../src/transport/secrets.ts"
+import { runs } from "../effort.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Keys, and the ways to write them
@@ -98,7 +99,11 @@ const readings = (text: string): ReadonlyArray<string> => {
   const found = new Set([text])
   for (const unescape of unescapes) {
     let reading = text
-    for (let round = 0; round < 3; round++) found.add(reading = unescape(reading))
+    for (let round = 0; round < 3; round++) {
+      const next = unescape(reading)
+      if (next === reading) break
+      found.add(reading = next)
+    }
   }
   return [...found]
 }
@@ -399,7 +404,7 @@ describe("no rendering of a failure shows a key", () => {
               assertNoKey(keys, name, { ...renderings(error), ...seen() })
             }
           }),
-        { arbitrary: { seed: `${provider} ${tracePropagation}`, runs: 6 } }
+        { arbitrary: { seed: `${provider} ${tracePropagation}`, runs: runs(1, 12) } }
       )
     }
   }
@@ -430,7 +435,7 @@ describe("no rendering of a failure shows a key", () => {
           assertNoKey(keys, provider, { ...renderings(error), ...seen() })
         }
       }),
-    { arbitrary: { seed: "attempts", runs: 6 } }
+    { arbitrary: { seed: "attempts", runs: runs(1, 12) } }
   )
 
   it.effect("not even of a header that cannot be sent, or of a key that is no key", () =>
@@ -642,7 +647,7 @@ describe("redactor", () => {
   for (const [name, write] of Object.entries(spellings)) {
     it.prop(`finds a key ${name}, and leaves the rest alone`, [Key], ([key]) => {
       assert.strictEqual(redactor([key])(`before [${write(key)}] after`), "before [<redacted>] after")
-    }, { arbitrary: { seed: name } })
+    }, { arbitrary: { seed: name, runs: runs(25, 200) } })
   }
 
   const encodings = {
@@ -664,7 +669,7 @@ describe("redactor", () => {
           assert.isAtMost(left.length, 2 * (before.length + after.length) + 2)
         }
       }
-    }, { arbitrary: { seed: name } })
+    }, { arbitrary: { seed: name, runs: runs(25, 200) } })
   }
 
   it("does not take a few letters for an encoded key", () =>
@@ -672,13 +677,13 @@ describe("redactor", () => {
 
   it.prop("takes the longer of two keys first", [Key, Key], ([key, more]) => {
     assert.strictEqual(redactor([key, key + more])(`${key}${more}`), "<redacted>")
-  }, { arbitrary: { seed: "longer" } })
+  }, { arbitrary: { seed: "longer", runs: runs(25, 200) } })
 
   it.prop("leaves a text without a key as it is", [Key, Schema.String], ([key, text]) => {
     if (!readings(text).some((reading) => reading.toLowerCase().includes(key.toLowerCase()))) {
       assert.strictEqual(redactor([key])(text), text)
     }
-  }, { arbitrary: { seed: "without" } })
+  }, { arbitrary: { seed: "without", runs: runs(25, 200) } })
 
   it("finds every occurrence", () =>
     assert.strictEqual(redactor(["abcdefgh"])("abcdefgh, abcdefghabcdefgh"), "<redacted>, <redacted><redacted>"))
@@ -712,11 +717,11 @@ describe("redactJson", () => {
   it.prop("leaves no key in any value or name", [Key, Schema.Json], ([key, value]) => {
     const holder = { [key]: [key, { [`x${key}`]: value, y: `${key}${key}` }] }
     assert.notInclude(readings(JSON.stringify(redactJson(holder, redactor([key])))), key)
-  }, { arbitrary: { seed: "json" } })
+  }, { arbitrary: { seed: "json", runs: runs(25, 200) } })
 
   it.prop("leaves what holds none as it is", [Schema.Json], ([value]) => {
     assert.deepStrictEqual(redactJson(value, redactor(["a key that is nowhere"])), value)
-  }, { arbitrary: { seed: "json" } })
+  }, { arbitrary: { seed: "json", runs: runs(25, 200) } })
 })
 
 describe("the secrets of a request", () => {

@@ -20,6 +20,8 @@ import { gzipSync } from "node:zlib"
 import { Anthropic, Completion, Gemini, LLMClient, type LLMError, OpenAi, OpenRouter } from "../../src/index.ts"
 import type { LimitOptions } from "../../src/Provider.ts"
 import { readText } from "../../src/transport/sizes.ts"
+import { compiled } from "../compiled.ts"
+import { sample } from "../effort.ts"
 
 const baseUrl = "http://127.0.0.1:1"
 const providers = {
@@ -262,17 +264,18 @@ describe("limits that are not set", () => {
 })
 
 describe("a heap of 512 MB survives a body of as much as the limits allow", () => {
-  for (
-    const [what, is] of [
-      ["keys", "answered 1"],
-      ["objects", "answered 1"],
-      ["more objects", "the answer holds more than 1,000,000 JSON values"]
-    ] as const
-  ) {
+  // That of keys takes ten seconds.
+  const all = [
+    ["objects", "answered 1"],
+    ["keys", "answered 1"],
+    ["more objects", "the answer holds more than 1,000,000 JSON values"]
+  ] as const
+  for (const [what, is] of sample(2, all)) {
     it(`of ${what}`, () => {
       const script = fileURLToPath(new URL("memory.ts", import.meta.url))
       const { status, stderr, stdout } = spawnSync(process.execPath, ["--max-old-space-size=512", script, what], {
-        encoding: "utf8"
+        encoding: "utf8",
+        env: { ...process.env, ...compiled }
       })
       assert.strictEqual(status, 0, stderr)
       assert.include(stdout, is)

@@ -13,6 +13,7 @@ import {
   type LLMError,
   type Message
 } from "../../src/index.ts"
+import { sample } from "../effort.ts"
 import { answers, type Json, layers, type Name, names, providerOf } from "./exchange.ts"
 
 type Parts = ReadonlyArray<CompletionPart.CompletionPart>
@@ -242,7 +243,7 @@ describe("the same events, written in another way, make the same answer", () => 
         const expected = yield* streamText(name, hello[name])
         for (const write of [spellings["with CRLF"]!, spellings["behind a byte order mark"]!]) {
           const body = bytes(write(hello[name]))
-          for (let at = 1; at < body.length; at++) {
+          for (const at of sample(5, [...body.keys()].slice(1))) {
             assert.deepStrictEqual(yield* stream(name, [body.slice(0, at), body.slice(at)]), expected, `at byte ${at}`)
           }
         }
@@ -253,7 +254,7 @@ describe("the same events, written in another way, make the same answer", () => 
         const expected = yield* streamText(name, hello[name])
         const body = bytes(hello[name])
         // Before the first field has its colon, it could be the beginning of anything.
-        for (let at = 6; at < body.length; at++) {
+        for (const at of sample(5, [...body.keys()].slice(6))) {
           const streamed = yield* stream(name, [body.slice(0, at)])
           const { answer, error } = streamed
           if (answer === undefined) assert.deepInclude(error, { _tag: "Transient", reason: "Truncated" }, `at ${at}`)

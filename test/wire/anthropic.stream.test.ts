@@ -6,6 +6,7 @@ import { stream } from "../../src/wire/anthropic/stream.ts"
 import type { Answer } from "../../src/wire/Wire.ts"
 import { available, isStream, recordings, skipped } from "../conformance/corpus.ts"
 import { frames } from "../conformance/events.ts"
+import { runs } from "../effort.ts"
 
 type Json = { readonly [key: string]: unknown }
 type Parts = Array<CompletionPart.CompletionPart>
@@ -446,7 +447,7 @@ describe("any stream", () => {
     ({ events, reason }) => {
       holds(read([start(), ...events, end(reason)]))
     },
-    { arbitrary: { runs: 2000, size: 8 } }
+    { arbitrary: { runs: runs(400, 2000), size: 8 } }
   )
 
   it("of 40,000 events is read in a time that grows with their number", () => {

@@ -24,6 +24,7 @@ import {
   OpenRouter,
   Retry
 } from "../../src/index.ts"
+import { runs } from "../effort.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The providers, their answers and their errors
@@ -2752,14 +2753,14 @@ describe("whatever a provider sends is an answer or one of the four errors, whic
       `${provider}, with any answer`,
       [answersOf[provider], AnyHeaders],
       ([body, headers]) => holds(provider, { body, headers: Object.fromEntries(headers) }),
-      { arbitrary: { seed: provider, runs: 300 } }
+      { arbitrary: { seed: provider, runs: runs(60, 300) } }
     )
 
     it.effect.prop(
       `${provider}, with any error`,
       [some(common), AnyStatus, AnyHeaders],
       ([body, status, headers]) => holds(provider, { status, body, headers: Object.fromEntries(headers) }),
-      { arbitrary: { seed: provider, runs: 300 } }
+      { arbitrary: { seed: provider, runs: runs(60, 300) } }
     )
   }
 })

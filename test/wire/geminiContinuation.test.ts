@@ -21,6 +21,7 @@ import {
   type LLMError,
   Message
 } from "../../src/index.ts"
+import { runs } from "../effort.ts"
 
 type Json = { readonly [key: string]: unknown }
 
@@ -399,7 +400,7 @@ describe("whatever the cut", () => {
           assert.deepStrictEqual(success(unary).usage, success(many).usage)
         }
       }),
-    { arbitrary: { runs: 200 } }
+    { arbitrary: { runs: runs(60, 200) } }
   )
 })
 

@@ -7,6 +7,7 @@ import type { JsonRecord } from "../../src/wire/json.ts"
 import { type Answer, sound } from "../../src/wire/Wire.ts"
 import { apis, available, type Exchange, isStream, recordings, skipped } from "../conformance/corpus.ts"
 import { frames } from "../conformance/events.ts"
+import { runs } from "../effort.ts"
 
 const wire = gemini("gemini")
 const mintId = (index: number): string => Message.mintId("a", index)
@@ -353,14 +354,14 @@ const eventsOf = (cuts: typeof Events.Type, finishReason: string): ReadonlyArray
   { candidates: [{ finishReason }], usageMetadata: { promptTokenCount: 1 } }
 ]
 
-const runs = { arbitrary: { runs: 2000 } } as const
+const many = { arbitrary: { runs: runs(400, 2000) } }
 
 describe("every stream", () => {
   it.prop("ends each content of its answer once", { cuts: Events, finish: Finish }, ({ cuts, finish }) => {
     const whole = read(eventsOf(cuts, finish))
     assert.isTrue(whole.complete)
     lawful(whole)
-  }, runs)
+  }, many)
 
   it.prop(
     "says the same however its parts are cut into events",
@@ -370,7 +371,7 @@ describe("every stream", () => {
       const many = read(eventsOf(cuts.flat().map((part) => [part]), finish))
       assert.deepStrictEqual(many, one)
     },
-    runs
+    many
   )
 
   it.prop("says what a whole body of the same contents says", { cuts: Events, finish: Finish }, ({ cuts, finish }) => {
@@ -383,7 +384,7 @@ describe("every stream", () => {
       usageMetadata: { promptTokenCount: 1 }
     }, mintId)
     assert.deepStrictEqual(streamed, whole)
-  }, runs)
+  }, many)
 })
 
 describe("the recorded streams", () => {

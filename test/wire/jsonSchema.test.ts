@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { Completion, Tool } from "../../src/index.ts"
 import { structured } from "../../src/wire/jsonSchema.ts"
+import { runs } from "../effort.ts"
 import { answers, exchange, type Json, layers, type Name } from "../transport/exchange.ts"
 
 const nullable = (schema: Json): Json => ({ anyOf: [schema, { type: "null" }] })
@@ -223,9 +224,12 @@ describe("an answer that is not an object", () => {
   }
 })
 
-describe("a schema nested 20,000 deep", () => {
+describe("a schema that is nested deep", () => {
   const deep = (schema: Json): Json =>
-    Array.from({ length: 20_000 }).reduce<Json>((inner) => ({ type: "object", properties: { a: inner } }), schema)
+    Array.from({ length: runs(10_000, 20_000) }).reduce<Json>(
+      (inner) => ({ type: "object", properties: { a: inner } }),
+      schema
+    )
   const parameters = deep({ type: "string" }) as Schema.JsonObject
 
   const outcome = (name: Name, completion: Completion.Completion) =>
