@@ -20,6 +20,7 @@
  * )
  * ```
  */
+
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"

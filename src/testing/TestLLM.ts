@@ -23,6 +23,7 @@
  * A call that does not follow the script is a defect. If the code under test swallows it, the end of the layer fails
  * the test. `Simulator` is for tests that also run the real provider layers.
  */
+
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
