@@ -6,8 +6,8 @@ import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hex from "effect/encoding/Hex"
 import { isObject } from "../wire/json.ts"
 
-/** The names of headers that hold secrets. */
-export const secretName = /auth|key|token|secret|cookie|password|credential|signature/i
+/** The names of headers that hold secrets. Portkey, a gateway, has its name in headers that hold none. */
+export const secretName = /auth|(?<!port)key|token|secret|cookie|password|credential|signature/i
 
 // Shorter texts are no secrets, and taking them out would only garble the rest.
 const shortest = 4

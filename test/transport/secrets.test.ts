@@ -710,10 +710,12 @@ describe("the secrets of a request", () => {
           "X-Session-Token": "Key  sk-3 ",
           "X-Env": "prod",
           "Anthropic-Version": "2023-06-01",
-          "User-Agent": "test"
+          "User-Agent": "test",
+          "x-portkey-provider": "openai",
+          "x-portkey-api-key": "pk-4"
         }))
       ],
-      ["sk-1", "Bearer sk-2", "sk-2", "Key  sk-3", "sk-3"]
+      ["pk-4", "sk-1", "Bearer sk-2", "sk-2", "Key  sk-3", "sk-3"]
     ))
 
   it("are the values of a URL's query, decoded and as written", () =>
