@@ -236,7 +236,7 @@ describe("texts that are refused", () => {
       const error = yield* Effect.flip(
         Effect.provide(Embeddings.embedMany(["a"], { model: "m", dimensions: 2 }), client)
       )
-      assert.include(error.message, "2 dimensions were asked for, and the model gives 3")
+      assert.include(error.message, "2 dimensions were requested, but the model returns 3")
       assert.strictEqual(error._tag === "ClientError" && error.reason, "Unsupported")
     }))
 

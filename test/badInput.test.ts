@@ -32,7 +32,7 @@ const cases: {
   ],
   "a user message without contents in the history": [
     Completion.history([Message.user([])])(question),
-    "a user message holds nothing"
+    "a user message is empty"
   ],
   "only system messages": [
     Completion.make({
@@ -81,7 +81,7 @@ const cases: {
   ],
   "an empty stop sequence": [
     Completion.stopSequences(["end", ""])(question),
-    "stopSequences hold an empty text",
+    "stopSequences contains an empty text",
     "leave it out"
   ],
   "a stream where a whole answer was called for": [

@@ -1,5 +1,5 @@
 /**
- * Base URLs: what of one stands before the path of a request.
+ * Base URLs: the part of a URL that comes before the path of a request.
  */
 
 const withoutSlashes = (path: string): string => {
@@ -8,7 +8,7 @@ const withoutSlashes = (path: string): string => {
   return path.slice(0, end)
 }
 
-/** The path without the first of these endings that it has, and without slashes at its end. */
+/** The path without the first of these endings that matches, and without trailing slashes. */
 export const withoutEnding = (path: string, endings: ReadonlyArray<string>): string => {
   const trimmed = withoutSlashes(path)
   const ending = endings.find((ending) => trimmed.endsWith(ending))

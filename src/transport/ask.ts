@@ -1,5 +1,5 @@
 /**
- * Requests that are answered in one piece and are no completions: counts of tokens, and embeddings.
+ * Token counts and embeddings: requests with a JSON answer that are not completions.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -31,9 +31,9 @@ interface Replied {
 
 const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
 
-const lacking = (text: string): Signal => malformed(text, "the answer lacks what every answer has")
+const lacking = (text: string): Signal => malformed(text, "the answer lacks required fields")
 
-// Sends a request and reads its answer, which is a JSON object.
+// Sends a request and reads its answer as a JSON object.
 const ask = (
   endpoint: Exchange.Endpoint,
   { fail, networkFailure, send }: Exchange.Exchange,
@@ -65,16 +65,16 @@ const ask = (
     : asked
 }
 
-// What a reader throws is no answer either: a body may be nested more deeply than it can be walked through.
+// A reader may throw, for example when the body is nested too deeply for recursion.
 const read = <A>(reader: () => A | undefined): A | undefined => Result.getOrUndefined(Result.try(reader))
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Counts of tokens
+// Token counts
 // ---------------------------------------------------------------------------------------------------------------------
 
 const notThere: ReadonlySet<number | undefined> = new Set([404, 405, 501])
 
-/** Counts the input tokens of requests; undefined where the wire does not. */
+/** Counts the input tokens of requests; undefined if the wire cannot. */
 export const counting = (
   endpoint: Exchange.Endpoint,
   http: HttpClient.HttpClient
@@ -94,7 +94,7 @@ export const counting = (
     const asked = countTokens.request(fields.success, model)
     const { body, received, text } = yield* Effect.catchIf(
       ask(endpoint, exchange, asked, completion.headers, attempt),
-      // Not every server of the protocol counts.
+      // Compatible servers may not count tokens.
       ({ status }) => !own && notThere.has(status),
       ({ status }) =>
         fail(
@@ -116,22 +116,22 @@ const noEmbeddings: Signal = {
   description: "this provider has no embeddings: use one of OpenAI, Gemini, OpenRouter, Mistral or a compatible server"
 }
 
-const otherwise = (asked: number, given: number): Signal => ({
+const otherDimensions = (requested: number, returned: number): Signal => ({
   _tag: "Unanswered",
   verdict: client("Unsupported"),
   description:
-    `${asked} dimensions were asked for, and the model gives ${given}: leave dimensions out, or take another model`
+    `${requested} dimensions were requested, but the model returns ${returned}: leave dimensions out or change the model`
 })
 
-/** Embeds texts; the completion is that of which they are the prompt. */
+/** Embeds texts; `completion` is the completion that has them as its prompt. */
 export const embedding = (
   endpoint: Exchange.Endpoint,
   http: HttpClient.HttpClient
 ): (completion: Completion, embedding: Embedding) => Effect.Effect<CompletionResponse.CompletionResponse, LLMError> => {
   const { embeddings, failures } = endpoint.wire
   const wire = { ...endpoint.wire, failures: embeddingFailures(failures) }
-  const told = { ...endpoint, wire }
-  const exchange = Exchange.make(told, http)
+  const embeddingEndpoint = { ...endpoint, wire }
+  const exchange = Exchange.make(embeddingEndpoint, http)
   const { fail } = exchange
   return Effect.fnUntraced(function*(completion, embedding) {
     const { dimensions, task, texts } = embedding
@@ -142,18 +142,26 @@ export const embedding = (
     const asked: AskedVectors = { texts, model, dimensions, task }
     const { body, warnings, ...rest } = embeddings.request(asked)
     const request = { ...rest, body: Request.withParams(wire, completion, body) }
-    const { body: answer, received, text } = yield* ask(told, exchange, request, completion.headers, attempt)
+    const { body: answer, received, text } = yield* ask(
+      embeddingEndpoint,
+      exchange,
+      request,
+      completion.headers,
+      attempt
+    )
     const embedded = read(() => embeddings.response(answer, asked))
     if (embedded === undefined) return yield* fail(lacking(text), received)
     const { cost, inputTokens, vectors } = embedded
     if (vectors.length !== texts.length) {
       return yield* fail(
-        malformed(text, `${texts.length} texts were sent, and ${vectors.length} vectors came`),
+        malformed(text, `${texts.length} texts were sent, but ${vectors.length} vectors were returned`),
         received
       )
     }
     const length = vectors[0]?.length ?? 0
-    if (dimensions !== undefined && length !== dimensions) return yield* fail(otherwise(dimensions, length), received)
+    if (dimensions !== undefined && length !== dimensions) {
+      return yield* fail(otherDimensions(dimensions, length), received)
+    }
     embedding.vectors = vectors
     const { headers = {} } = received
     return CompletionResponse.make({

@@ -31,16 +31,16 @@ import { type Further, mintWith, type Parts, pull } from "./stream.ts"
 import { resolve } from "./timeouts.ts"
 import { validate } from "./validate.ts"
 
-// Shorter answers come soon enough to be waited for in one piece.
+// Shorter answers arrive soon enough without streaming.
 const shortAnswer = 1024
 
-// Whether a failure says that the server does not stream.
+// Whether a failure means that the server does not stream.
 const refusesStream = ({ description, status }: LLMError): boolean =>
   (status === 400 || status === 422) && /\bstream/i.test(description.slice(0, 2048))
 
 const minting = Effect.map(Random.Random, mintWith)
 
-/** The answer as far as it came, where it takes several requests. */
+/** The partial answer, if it takes several requests. */
 interface Progress {
   partial: CompletionResponse | undefined
 }
@@ -54,7 +54,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
     const { fail, networkFailure } = exchange
     const modelOf = (completion: Completion): string => completion.model ?? endpoint.model ?? ""
     const attemptOf = (completion: Completion): Attempt => exchange.attempt(modelOf(completion), completion.headers)
-    // What the server said once it need not be asked again.
+    // Set to false once the server has refused to stream.
     let streams = true
 
     const open = Effect.fnUntraced(
@@ -77,7 +77,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       }
     )
 
-    // Who would not move on after a timeout gains nothing by an early one.
+    // An early timeout is useless to a Fallback that would not move on after it.
     const movesOn = (patience: Patience, completion: Completion): boolean => {
       if (!Number.isFinite(patience.firstByte) || patience.when === undefined) return true
       const signal = { _tag: "Timeout", clock: "firstByte", after: Duration.millis(patience.firstByte) } as const
@@ -94,7 +94,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
       })
     }
 
-    // One channel for a whole stream: every layer of operators would cost each delta its share.
+    // One channel for a whole stream: each further operator would slow down every delta.
     const pullOf = (completion: Completion, whole: boolean): Channel.Channel<Parts, LLMError> =>
       Channel.fromTransform((_, scope) =>
         Effect.contextWith((services: Context.Context<never>) =>
@@ -118,16 +118,16 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
     const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError> =>
       Stream.fromChannel(pullOf(completion, false))
 
-    // The answer at the end of a stream that nobody else sees.
+    // The answer at the end of an internal stream.
     const collected = (completion: Completion): Effect.Effect<CompletionResponse, LLMError> =>
       Effect.scopedWith((scope) =>
         Effect.flatMap(Channel.toPullScoped(pullOf(completion, true), scope), (next) => {
           const loop: Pull.Pull<CompletionResponse, LLMError> = Effect.flatMap(next, (parts) => {
             const last = parts[parts.length - 1]!
-            // What follows is read too, so that the connection can be used again.
+            // Reads the rest too, so that the connection can be reused.
             return last._tag === "Finish" ? Effect.as(Effect.exit(next), last.response) : loop
           })
-          // A stream that ends without its last part has failed, so that this is never seen.
+          // Not reached: a stream that ends without its last part has already failed.
           return Effect.catchIf(loop, Cause.isDone, () => fail({ _tag: "Truncated" }, attemptOf(completion)))
         })
       )
@@ -150,14 +150,14 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
           return fail({ _tag: "Failed", text, body }, { ...attempt, partial: response ?? attempt.partial })
         }
         if (answer === undefined || response === undefined) {
-          return fail({ _tag: "Malformed", text, description: "the answer lacks what every answer has" }, attempt)
+          return fail({ _tag: "Malformed", text, description: "the answer lacks required fields" }, attempt)
         }
         const signal = judge(failures, answer, completion)
         return signal === undefined ? Effect.succeed(response) : fail(signal, { ...attempt, partial: response })
       })
     }
 
-    // Asks once, or as often as the answer takes; `progress` holds what came of it until then.
+    // Sends as many requests as the answer takes; `progress` holds the partial answer.
     const exchanged = Effect.fnUntraced(
       function*(completion: Completion, progress: Progress): Effect.fn.Return<CompletionResponse, LLMError> {
         const bodies: Array<JsonRecord> = []
@@ -240,7 +240,7 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
     }
   })
 
-/** A client that refuses every call, such as for want of a key. */
+/** A client that refuses every call, for example because the key is missing. */
 export const refusing = (wire: Wire, signal: Signal): Service => {
   const refuse = (completion: Completion): Effect.Effect<never, LLMError> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>

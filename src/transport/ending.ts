@@ -1,5 +1,5 @@
 /**
- * Warns of models that end soon: once for each, since a program calls the same ones over and over.
+ * Warns of models that will be shut down soon: once for each model.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -8,16 +8,16 @@ import type { Endpoint } from "./exchange.ts"
 
 const soon = 30
 
-// Of the whole process, since layers come and go. Names that users choose do not fill it: it has no room for more.
+// Shared by the whole process, because layers come and go. Bounded, because users may choose the names.
 const warned = new Set<string>()
-const most = 1000
+const mostWarned = 1000
 
-/** Warns when the model is gone, or will be within 30 days. */
+/** Warns if the model has been shut down, or will be within 30 days. */
 export const warn = ({ models, wire: { name, vendor } }: Endpoint, model: string): Effect.Effect<void> =>
   Effect.suspend(() => {
     const rules = Models.find(vendor, model, models)
     const key = JSON.stringify([name, model])
-    if (rules.shutdown === undefined || warned.size >= most || warned.has(key)) return Effect.void
+    if (rules.shutdown === undefined || warned.size >= mostWarned || warned.has(key)) return Effect.void
     return Effect.flatMap(Clock.currentTimeMillis, (now) => {
       if (!Models.endsWithin(rules, now, soon)) return Effect.void
       warned.add(key)

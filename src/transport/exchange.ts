@@ -1,5 +1,5 @@
 /**
- * Sends a request to a provider and tells an answer from a failure: for completions, embeddings and batches alike.
+ * Sends a request to a provider, and distinguishes an answer from a failure: for completions, embeddings and batches.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -30,19 +30,19 @@ export type Auth = (
   request: HttpClientRequest.HttpClientRequest
 ) => Effect.Effect<HttpClientRequest.HttpClientRequest, LLMError>
 
-/** Where a wire is spoken, and with which credentials. */
+/** A provider's address, protocol, credentials and settings. */
 export interface Endpoint {
   readonly wire: Wire
   readonly baseUrl: URL
-  /** The model of completions that name none. */
+  /** The default model. */
   readonly model: string | undefined
-  /** What holds of models instead of what is known of them. */
+  /** The caller's facts about models, which replace the built-in ones. */
   readonly models: Models.Overrides | undefined
   readonly headers: Readonly<Record<string, string>>
   readonly auth: Auth
-  /** The secrets that `auth` is known to put on requests. */
+  /** The secrets that `auth` adds to requests, as far as they are known before. */
   readonly secrets: ReadonlyArray<string>
-  /** The clocks that are set. */
+  /** The timeouts that the caller set. */
   readonly timeouts: Given
   readonly limits: Limits
   /** Whether `completion` reads a stream underneath. */
@@ -52,7 +52,7 @@ export interface Endpoint {
   readonly tracePropagation: boolean
 }
 
-/** What is sent. */
+/** A request to send. */
 export interface Outgoing {
   readonly path: string
   /** The wire's own headers. */
@@ -64,30 +64,30 @@ export interface Outgoing {
   readonly text: string
 }
 
-/** A response whose status says that an answer follows. */
+/** A response whose status announces an answer. */
 export interface Opened {
   readonly response: HttpClientResponse
   readonly received: Attempt
 }
 
 export interface Exchange {
-  /** What is known of an attempt before anything came back. */
+  /** An attempt before its response. */
   readonly attempt: (model: string, userHeaders: Readonly<Record<string, string>> | undefined) => Attempt
   readonly fail: (signal: Signal, attempt: Attempt) => Effect.Effect<never, LLMError>
   readonly networkFailure: (attempt: Attempt) => (cause: HttpClientError) => Effect.Effect<never, LLMError>
-  /** Sends a request, and gives the response once its status says that an answer follows. */
+  /** Sends a request, and returns the response if its status announces an answer. */
   readonly send: (outgoing: Outgoing, attempt: Attempt) => Effect.Effect<Opened, LLMError>
 }
 
 export const invalid = (description: string): Signal => ({ _tag: "Refused", reason: "InvalidRequest", description })
 
-/** Why headers cannot be sent. */
+/** The error text for a header that cannot be sent. */
 export const unfit = (name: string): string => `the header ${name} cannot be sent: HTTP does not allow its characters`
 
 const always = () => true
 
-// The caller's own settings of the HTTP client are kept. To them it is added that providers are told nothing of the
-// caller's traces, and that no key is shown.
+// Keeps the caller's settings of the HTTP client, and adds: providers do not see the caller's traces, and keys are not
+// shown.
 const httpContext = (context: Context.Context<never>): Context.Context<never> =>
   Context.mergeAll(
     context,
@@ -111,7 +111,7 @@ const withoutRedirects = HttpClient.mapRequestEffect((request) =>
 
 type Send = (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<HttpClientResponse, LLMError>
 
-// The span of a request. The HTTP client's own would end with errors that hold the request, and with it the key.
+// The span of a request. The HTTP client's own span would end with errors that contain the request, and so the key.
 const traced = (send: Send, { hostname }: URL): Send => (request) =>
   Effect.useSpan(
     `http.client ${request.method}`,
@@ -123,7 +123,7 @@ const traced = (send: Send, { hostname }: URL): Send => (request) =>
       )
   )
 
-// What `auth` put on a request, which is a secret whatever it is.
+// The headers that `auth` added to a request: all of them count as secrets.
 const added = (
   before: HttpClientRequest.HttpClientRequest,
   after: HttpClientRequest.HttpClientRequest
@@ -145,7 +145,7 @@ export const make = (endpoint: Endpoint, http: HttpClient.HttpClient): Exchange 
     userHeaders: Readonly<Record<string, string>> | undefined,
     more: ReadonlyArray<string> = []
   ): Attempt => {
-    // Secrets are collected when there is something to take them out of.
+    // Secrets are collected when the first text is redacted.
     let redact: Attempt["redact"] | undefined
     const collect = () =>
       secrets.redactor([

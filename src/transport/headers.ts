@@ -4,15 +4,15 @@
 
 type HeaderMap = Readonly<Record<string, string>>
 
-// What HTTP allows (RFC 9110, section 5): HTTP clients fail in ways of their own on anything else.
+// What HTTP allows (RFC 9110, section 5): on anything else, HTTP clients fail with untyped errors.
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 
-/** The name of a header that cannot be sent, if there is one. */
+/** The name of the first header that cannot be sent. */
 export const unsendable = (headers: HeaderMap): string | undefined =>
   Object.keys(headers).find((name) => !headerName.test(name) || !headerValue.test(headers[name]!))
 
-// Headers that hold a list; those of a request are added to those of the provider's options.
+// Headers that hold a list: the values of a request are added to those of the provider's options.
 const lists = new Set(["anthropic-beta"])
 
 /** All headers under lower-cased names; later ones win. */

@@ -1,5 +1,5 @@
 /**
- * Decides whether an answer is one, and makes answers and errors of what a wire says.
+ * Decides whether an answer is a failure, and builds answers and errors from what a wire reports.
  */
 import type { Completion } from "../Completion.ts"
 import * as CompletionResponse from "../CompletionResponse.ts"
@@ -10,11 +10,11 @@ import { array, type JsonRecord, object, string } from "../wire/json.ts"
 import type { Answer, Failures, Verdict } from "../wire/Wire.ts"
 import { redactAnswer, redactJson } from "./secrets.ts"
 
-/** What is known of an attempt besides the signal. */
+/** An attempt, apart from the signal that ended it. */
 export interface Attempt extends Omit<Received, "now"> {
-  /** The name of the instance. */
+  /** The name of the provider's instance. */
   readonly provider: string
-  /** The model that was asked for; empty when none was. */
+  /** The requested model; empty if there was none. */
   readonly model: string
   readonly redact: (text: string) => string
   readonly warnings?: ReadonlyArray<CompletionResponse.Warning> | undefined
@@ -31,7 +31,7 @@ const hasOutput = (answer: Answer): boolean =>
 const answersTool = ({ prompt }: Completion): boolean =>
   prompt._tag === "User" && prompt.content.some((content) => content._tag === "ToolResult")
 
-/** Why an answer is a failure, or undefined when it is an answer. */
+/** Why an answer counts as a failure, or undefined if it does not. */
 export const judge = ({ finishes = {} }: Failures, answer: Answer, completion: Completion): Signal | undefined => {
   const unanswered = (verdict: Verdict, description: string): Signal => ({ _tag: "Unanswered", verdict, description })
   const { filter, finish = "", finishReason } = answer
@@ -46,7 +46,7 @@ export const judge = ({ finishes = {} }: Failures, answer: Answer, completion: C
     return unanswered(client("ContextWindow"), "the conversation fills the model's context window: shorten it")
   }
   if (finishReason._tag === "ContentFilter") {
-    return unanswered(client("ContentFilter"), `the provider's filter took the answer: ${filter ?? finish}`)
+    return unanswered(client("ContentFilter"), `the provider's filter blocked the answer: ${filter ?? finish}`)
   }
   if (finishReason._tag === "MaxTokens") {
     return unanswered(
@@ -64,13 +64,13 @@ export const judge = ({ finishes = {} }: Failures, answer: Answer, completion: C
   )
 }
 
-// A complete tool call is what an answer ended for, unless it was cut.
+// An answer with a complete tool call ended for it, whatever the provider reported, unless it was cut.
 const finishOf = ({ choice, finishReason }: Answer): CompletionResponse.FinishReason =>
   ["Stop", "None", "Other"].includes(finishReason._tag) && choice.some((content) => content._tag === "ToolCall")
     ? { _tag: "ToolUse" }
     : finishReason
 
-/** The answer as the caller gets it. */
+/** The answer that the caller receives. */
 export const toResponse = (
   failures: Failures,
   answer: Answer,
@@ -98,8 +98,8 @@ export const toResponse = (
 type CompletionMetadata = NonNullable<CompletionResponse.CompletionResponse["metadata"]>[string]
 
 /**
- * The beginning of an answer that broke off after so many characters. What the provider had not reported, of what it read
- * or of what it wrote, is estimated, and a warning says so.
+ * An answer that broke off after this many characters. Input or output tokens that the provider had not reported are
+ * estimated, with a warning.
  */
 export const brokenOff = (
   partial: CompletionResponse.CompletionResponse | undefined,
@@ -108,16 +108,16 @@ export const brokenOff = (
 ): CompletionResponse.CompletionResponse | undefined => {
   if (partial === undefined) return undefined
   const { passes: _, usage, warnings = [], ...rest } = partial
-  const known = Estimate.ofBroken(usage, {
+  const estimated = Estimate.ofBroken(usage, {
     inputTokens: Estimate.inputTokens(completion),
     outputTokens: Math.max(Estimate.ofCharacters(characters), Estimate.outputTokens(partial))
   })
-  if (known === usage) return partial
-  const description = "estimated from what had come: the provider had not reported it yet"
+  if (estimated === usage) return partial
+  const description = "estimated from the partial answer: the provider had not reported it yet"
   return CompletionResponse.make({
     ...rest,
-    // Passes that do not add up to it are left out.
-    usage: known,
+    // The passes are left out: they would not add up to the estimate.
+    usage: estimated,
     warnings: [...warnings, { field: "usage", description }]
   })
 }
@@ -128,17 +128,17 @@ export const brokenOff = (
 
 const bodyLimit = 8192
 
-// Longer bodies are not walked through for the few of their texts that an error keeps.
+// Longer bodies are not redacted as JSON: an error keeps only a little of them.
 const walkLimit = 8 * bodyLimit
 
-// Room for a secret that stands where a text is cut, so that no part of one is left over.
+// Room for a secret at the place where a text is cut, so that no part of it remains.
 const margin = 4096
 
-// The beginning of a long text, which does not keep the rest of it in memory, as a mere slice does.
+// The beginning of a long text. A plain slice would keep the whole text in memory.
 const beginning = (text: string, length: number): string =>
   new TextDecoder().decode(new TextEncoder().encode(text.slice(0, length)))
 
-// As much of a text as an error keeps, without secrets.
+// The part of a text that an error keeps, without secrets.
 const excerpt = (text: string, redact: Attempt["redact"]): string => {
   if (text.length <= bodyLimit + margin) return redact(text).slice(0, bodyLimit)
   const redacted = redact(beginning(text, bodyLimit + margin))
@@ -150,14 +150,14 @@ const excerptOf = (body: unknown, text: string, redact: Attempt["redact"]): stri
     ? excerpt(text, redact)
     : JSON.stringify(redactJson(body, redact)).slice(0, bodyLimit)
 
-// What the provider said may repeat a secret; what we counted does not.
+// What the provider wrote may repeat a secret; numbers cannot.
 const withoutSecrets = (
-  { passes, rateLimits, usage, ...said }: CompletionResponse.CompletionResponse,
+  { passes, rateLimits, usage, ...written }: CompletionResponse.CompletionResponse,
   redact: Attempt["redact"]
 ): CompletionResponse.CompletionResponse =>
-  CompletionResponse.make({ ...redactAnswer(said, redact), usage, rateLimits, passes })
+  CompletionResponse.make({ ...redactAnswer(written, redact), usage, rateLimits, passes })
 
-// The causes of a cause, outermost first: what failed says least in its first message.
+// The causes of a cause, outermost first: the outermost message often says little.
 const chain = (cause: unknown, depth = 0): ReadonlyArray<JsonRecord> => {
   if (typeof cause === "string") return [{ message: cause }]
   if (typeof cause !== "object" || cause === null || depth > 8) return []
@@ -171,7 +171,7 @@ const chain = (cause: unknown, depth = 0): ReadonlyArray<JsonRecord> => {
 const isHttpClientError = (item: JsonRecord): boolean =>
   ["HttpClientError", "TransportError", "DecodeError", "EncodeError"].includes(String(item["_tag"]))
 
-// A cause without the request it belonged to: that holds the key.
+// A cause without its request, which contains the key.
 const ofNetwork = (
   cause: unknown,
   redact: Attempt["redact"]
@@ -183,7 +183,7 @@ const ofNetwork = (
       : string(item["message"]) ?? string(item["code"]) ?? []
   )
   const codes = causes.flatMap((item) => string(item["code"]) ?? [])
-  const description = redact([...new Set(texts)].join(": ") || "the request failed on its way")
+  const description = redact([...new Set(texts)].join(": ") || "the request failed in the network")
   return {
     verdict: ["Transient", isTimeout(causes) ? "Timeout" : "Network"],
     description,
@@ -192,7 +192,7 @@ const ofNetwork = (
   }
 }
 
-// The clocks of undici, which Node's fetch stands on.
+// The timeouts of undici, on which Node's fetch is built.
 const clientTimeouts: ReadonlySet<unknown> = new Set(["UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"])
 
 const isTimeout = (causes: ReadonlyArray<JsonRecord>): boolean => causes.some(({ code }) => clientTimeouts.has(code))

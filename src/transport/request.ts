@@ -1,5 +1,5 @@
 /**
- * Makes what is sent of a completion: the wire's request, with the caller's own parameters merged over it.
+ * Builds the request for a completion: the wire's request, with the caller's parameters merged over it.
  */
 import * as Result from "effect/Result"
 import type { Completion } from "../Completion.ts"
@@ -17,14 +17,14 @@ export interface Encoded {
   readonly warnings: ReadonlyArray<Warning> | undefined
 }
 
-// What the caller adds wins, except for tools, which are added to those of the completion.
+// The caller's parameters win, except for tools, which are added to those of the completion.
 const mergeParams = (body: JsonRecord, params: JsonRecord | undefined): JsonRecord => {
   if (params === undefined) return body
   const tools = [...array(body["tools"]), ...array(params["tools"])]
   return { ...merge(body, params), ...(tools.length > 0 && { tools }) }
 }
 
-/** The caller's own parameters for a wire, in the order in which they are merged. */
+/** The caller's parameters for a wire, in the order of merging. */
 const paramsOf = ({ name, vendor }: Wire, { additionalParams, providerParams = {} }: Completion) => [
   additionalParams,
   ...(name === vendor ? [vendor] : [vendor, name]).map((key) =>
@@ -32,22 +32,22 @@ const paramsOf = ({ name, vendor }: Wire, { additionalParams, providerParams = {
   )
 ]
 
-/** The body with the caller's own parameters over it. */
+/** The body with the caller's parameters merged over it. */
 export const withParams = (wire: Wire, completion: Completion, body: JsonRecord): JsonRecord =>
   paramsOf(wire, completion).reduce(mergeParams, body)
 
-/** Whether the caller asks by parameters for an answer that is not streamed. */
+/** Whether the caller's parameters turn streaming off. */
 export const asksWhole = (wire: Wire, completion: Completion): boolean =>
   paramsOf(wire, completion).some((params) => params?.["stream"] === false)
 
-/** Why something cannot be sent that is not JSON. */
+/** The failure of a completion that cannot be written as JSON. */
 export const unwritable = invalid(
   "the completion cannot be written as JSON: look for a cycle, a BigInt or too deep a nesting in its additionalParams,"
     + " providerParams, schemas, tool arguments and tool results"
 )
 
-const otherwise = invalid(
-  "stream in additionalParams or providerParams is not what was called: leave it out, and call LLMClient.stream for a"
+const streamMismatch = invalid(
+  "stream in additionalParams or providerParams contradicts the call: leave it out, and call LLMClient.stream for a"
     + " stream, LLMClient.completion for a whole answer"
 )
 
@@ -62,7 +62,7 @@ const merged = (
   if ("_tag" in request) return request
   const body = merge(withParams(wire, completion, request.body), further)
   const { stream } = body
-  return stream !== undefined && (stream ?? false) !== streamed ? otherwise : { ...request, body }
+  return stream !== undefined && (stream ?? false) !== streamed ? streamMismatch : { ...request, body }
 }
 
 const settled = <A extends object>(written: Result.Result<A | Signal, unknown>): Result.Result<A, Signal> =>
@@ -72,7 +72,7 @@ const settled = <A extends object>(written: Result.Result<A | Signal, unknown>):
     ? Result.fail(written.success)
     : Result.succeed(written.success)
 
-/** The request for a completion before it is written. */
+/** The request for a completion, before it is written as JSON. */
 export const fields = (
   wire: Wire,
   completion: Completion,
@@ -80,7 +80,7 @@ export const fields = (
   streamed: boolean
 ): Result.Result<WireRequest, Signal> => settled(Result.try(() => merged(wire, completion, model, streamed, {})))
 
-/** The request for a completion, or why it cannot be sent; `further` is what a further one has in its body besides. */
+/** The request for a completion, or why it cannot be sent; `further` holds the body fields of a further request. */
 export const encode = (
   wire: Wire,
   completion: Completion,
@@ -94,14 +94,14 @@ export const encode = (
     const { body, headers, path, warnings } = request
     return { path, headers, text: JSON.stringify(body), warnings }
   }))
-  // What has a `toJSON` of its own may be written as anything, even as nothing.
+  // A value with its own `toJSON` may be written as anything, or as nothing.
   return Result.isFailure(written) || String(written.success.text).startsWith("{") ? written : Result.fail(unwritable)
 }
 
-// A name that users choose goes into keys, logs and paths.
+// Users may choose the name, and it goes into keys, logs and paths.
 const longestModel = 512
 
-/** Why a model's name cannot be sent. */
+/** Why a model's name cannot be sent, or undefined if it can. */
 export const checkModel = (model: string): Signal | undefined =>
   model.trim() === ""
     ? invalid("no model: set it on the completion, or as the layer's default")

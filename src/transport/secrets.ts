@@ -1,5 +1,5 @@
 /**
- * Takes secrets out of texts before they become part of an error.
+ * Removes secrets from texts before they become part of an error.
  */
 import * as Base64 from "effect/encoding/Base64"
 import * as Base64Url from "effect/encoding/Base64Url"
@@ -9,24 +9,24 @@ import { isObject } from "../wire/json.ts"
 /** The names of headers that hold secrets; not those of authors, of counts of tokens, or of a gateway named Portkey. */
 export const secretName = /auth(?!or(?!i))|(?<!port)key|token(?!s)|secret|cookie|password|credential|signature/i
 
-// Shorter texts are no secrets, and taking them out would only garble the rest.
+// Shorter texts are not secrets, and removing them would only garble the rest.
 const shortest = 4
 
 /** The values of headers as secrets, with and without their scheme. */
 export const ofValues = (values: Iterable<string>): Array<string> =>
   [...values].flatMap((value) => [value.trim(), value.trim().replace(/^\S+\s+/, "")])
 
-/** The secrets among headers: the values of those whose names say so. */
+/** The secrets among headers, recognized by their names. */
 export const ofHeaders = (headers: Readonly<Record<string, string>>): Array<string> =>
   ofValues(Object.entries(headers).flatMap(([name, value]) => secretName.test(name) ? [value] : []))
 
-// Some gateways have the key in the path; what is shorter there is a name.
+// Some gateways have the key in the path. Shorter segments are names.
 const shortestInPath = 16
 
-// Parameters that are no secrets, such as `api-version=preview`.
+// Parameters that are not secrets, such as `api-version=preview`.
 const plainParameter = /version$/i
 
-/** The secrets in a URL: the values of its query, but for versions, and what is long in its path. */
+/** The secrets in a URL: the values of its query except for versions, and the long segments of its path. */
 export const ofUrl = (url: URL): Array<string> => [
   ...url.pathname.split("/").filter((segment) => segment.length >= shortestInPath),
   ...[...url.searchParams].flatMap(([name, value]) => plainParameter.test(name) ? [] : [value]),
@@ -40,8 +40,8 @@ const entities: Readonly<Record<string, string>> = { '"': "quot", "&": "amp", "'
 
 const hex = (code: number, digits = 2): string => code.toString(16).padStart(digits, "0")
 
-// The ways in which a text may write a character: as it is, or escaped by JSON, URLs or HTML, even more than once. Every
-// repetition is bounded, so that the time to look for a secret grows with the text alone.
+// The ways to write a character: as it is, or escaped for JSON, URLs or HTML, even repeatedly. Every repetition is
+// bounded, so that the time to search is linear in the length of the text.
 const spellings = (character: string): Array<RegExp> => {
   const code = character.charCodeAt(0)
   const plain = `\\u${hex(code, 4)}`
@@ -56,23 +56,22 @@ const spellings = (character: string): Array<RegExp> => {
   ].map((source) => new RegExp(source, "iy"))
 }
 
-// Characters are few, and errors may come in storms.
-const known = new Map<string, ReadonlyArray<RegExp>>()
+// Cached, because many errors may come at once.
+const cachedSpellings = new Map<string, ReadonlyArray<RegExp>>()
 
 const spellingsOf = (character: string): ReadonlyArray<RegExp> => {
-  const found = known.get(character) ?? spellings(character)
-  known.set(character, found)
+  const found = cachedSpellings.get(character) ?? spellings(character)
+  cachedSpellings.set(character, found)
   return found
 }
 
-// Encoded, a shorter text could be a few letters of anything.
+// A shorter secret, once encoded, could match unrelated text.
 const shortestEncoded = 8
 
 const base64 = [Base64.encode, Base64Url.encode]
 
-// A secret in base64 and in hexadecimal digits. Within a longer text that is encoded, a secret begins at the first,
-// second or third byte of a group; of its first and last digit the neighbours may have a part, which tells next to
-// nothing.
+// A secret in base64 and in hex. Inside a longer encoded text, it begins at the first, second or third byte of a group.
+// Its first and last digit may belong partly to its neighbours and are left out: they reveal almost nothing.
 const encoded = (secret: string): ReadonlyArray<string> => {
   if (secret.length < shortestEncoded) return []
   const bytes = new TextEncoder().encode(secret)
@@ -88,7 +87,7 @@ const encoded = (secret: string): ReadonlyArray<string> => {
   ]
 }
 
-// Where a secret ends that begins at `start`: all ways to read the text are followed at once.
+// Where a secret that begins at `start` ends: all ways to read the text are followed at once.
 const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start: number): number | undefined => {
   let ends = [start]
   for (const character of secret) {
@@ -105,14 +104,14 @@ const endOf = (secret: ReadonlyArray<ReadonlyArray<RegExp>>, text: string, start
   return Math.max(...ends)
 }
 
-// So many characters are looked for at once, before a text is held against a secret as a whole.
+// How many characters one regular expression searches for, before the whole secret is compared.
 const prefix = 3
 
-/** A function that replaces every secret in a text, however it is escaped and capitalized, and in base64 or hex too. */
+/** A function that replaces every secret in a text, also if it is escaped, capitalized, or in base64 or hex. */
 export const redactor = (secrets: Iterable<string>): (text: string) => string => {
   const plain = [...secrets].filter((secret) => secret.length >= shortest)
   const found = [...new Set([...plain, ...plain.flatMap(encoded)])]
-    // Longer ones first, so that none is hidden by a part of it having been replaced.
+    // Longer ones first: a secret may contain another one.
     .sort((a, b) => b.length - a.length)
     .map((secret) => secret.split("").map(spellingsOf))
   if (found.length === 0) return (text) => text
@@ -136,7 +135,7 @@ export const redactor = (secrets: Iterable<string>): (text: string) => string =>
   return (text) => withoutRuns(text, scan)
 }
 
-// No escape has as many backslashes, of which each would be held against every secret.
+// No escape has this many backslashes, and each of them would be compared with every secret.
 const run = 32
 
 // Scans a text without what of its long runs of backslashes cannot belong to a secret. A regular expression would
@@ -156,10 +155,10 @@ const withoutRuns = (text: string, scan: (text: string) => string): string => {
   return pieces.join("") + scan(text.slice(rest))
 }
 
-// No error that a provider means is nested more deeply, and what is may not even be walked through.
+// Real errors are not nested this deeply, and deeper ones could overflow the stack.
 const deepest = 100
 
-/** Redacts every text of a JSON value, its keys included, and leaves out what is nested too deeply. */
+/** Redacts every text of a JSON value, keys included, and leaves out what is nested too deeply. */
 export const redactJson = (value: unknown, redact: (text: string) => string, depth = 0): unknown =>
   typeof value === "string"
     ? redact(value)
@@ -171,16 +170,16 @@ export const redactJson = (value: unknown, redact: (text: string) => string, dep
     ? Object.fromEntries(Object.entries(value).map(([key, item]) => [redact(key), redactJson(item, redact, depth + 1)]))
     : value
 
-// In an answer, what is the provider's own JSON, and what is our own word.
-const foreign = new Set(["arguments", "block", "citations", "metadata"])
-const own = new Set(["_tag", "provider", "field"])
+// The fields of an answer that hold the provider's JSON, and those that hold our own words.
+const providerFields = new Set(["arguments", "block", "citations", "metadata"])
+const ourFields = new Set(["_tag", "provider", "field"])
 
-/** Redacts an answer and leaves its shape: only what the provider wrote is searched for secrets. */
+/** Redacts an answer and keeps its shape: only what the provider wrote is searched for secrets. */
 export const redactAnswer = <A>(value: A, redact: (text: string) => string): A => {
   const walk = (value: unknown, name: string): unknown =>
-    own.has(name)
+    ourFields.has(name)
       ? value
-      : foreign.has(name) || typeof value === "string"
+      : providerFields.has(name) || typeof value === "string"
       ? redactJson(value, redact)
       : Array.isArray(value)
       ? value.map((item) => walk(item, ""))

@@ -1,6 +1,6 @@
 /**
- * One stream of one provider, from the bytes of the network to the parts of an answer: a plain state machine, fed with
- * one network chunk after the other.
+ * One stream of one provider, from network bytes to the parts of an answer: a plain state machine that is fed one chunk
+ * after another.
  */
 import * as Result from "effect/Result"
 import type { CompletionPart } from "../CompletionPart.ts"
@@ -13,32 +13,32 @@ import { type Answer, type Frame, readAnswer, sound, type Wire } from "../wire/W
 import { exceeded, hasTooManyValues, type Limits, tooManyValues } from "./sizes.ts"
 
 export interface Session {
-  /** Takes in chunks of the body, as the network gives them. */
+  /** Reads chunks of the body. */
   readonly feed: (chunks: ReadonlyArray<Uint8Array>) => void
-  /** The body is at its end. */
+  /** Ends the body. */
   readonly end: () => void
-  /** What a further request has in its body besides, with which the stream goes on; what is fed next is its body. */
+  /** The extra body fields of a further request, if the stream continues with one. The next chunks are its response. */
   readonly further: () => JsonRecord | undefined
-  /** The network failed, or took too long; what it does after the answer is there is of no interest. */
+  /** Ends the stream after a network failure or a timeout; ignored once the answer is complete. */
   readonly fail: (signal: Signal) => void
-  /** Gives the parts that came since the last call. */
+  /** Returns the parts since the last call. */
   readonly take: () => ReadonlyArray<CompletionPart>
-  /** Why the stream is none, once the parts before it are taken. */
+  /** Why the stream failed, to be read after the parts before it. */
   readonly failure: () => Signal | undefined
-  /** Whether the last part was given. */
+  /** Whether the answer is complete. */
   readonly finished: () => boolean
-  /** How many events have changed the answer; pings, comments and empty deltas do not. */
+  /** How many events have changed the answer; not pings, comments and empty deltas. */
   readonly changes: () => number
-  /** How many characters the parts brought, those of calls that are not whole included. */
+  /** How many characters the parts contained, including incomplete tool calls. */
   readonly characters: () => number
-  /** The answer as far as it came. */
+  /** The answer so far. */
   readonly partial: () => CompletionResponse | undefined
 }
 
 export const make = (options: {
   readonly wire: Wire
   readonly limits: Limits
-  /** The model that was asked for. */
+  /** The requested model. */
   readonly model: string
   readonly mintId: (index: number) => string
   readonly toResponse: (answer: Answer) => CompletionResponse
@@ -53,9 +53,9 @@ export const make = (options: {
   let failure: Signal | undefined
   let finished = false
   let ended = false
-  // Of the body that is read now, and of those before it.
+  // Events of the current body, and of the bodies before it.
   let events = 0
-  let earlier = 0
+  let earlierEvents = 0
   let further: JsonRecord | undefined
   let shown = 0
   let size = 0
@@ -66,7 +66,7 @@ export const make = (options: {
 
   const malformed = (text: string, description: string): Signal => ({ _tag: "Malformed", text, description })
 
-  // Adds what comes first, and keeps to what JSON can keep. `from` is where the new parts begin.
+  // Adds the Start part, and removes what JSON cannot represent. `from` is the index of the first new part.
   const complement = (from: number): void => {
     for (let index = from; index < parts.length; index++) {
       const part = parts[index]!
@@ -88,7 +88,7 @@ export const make = (options: {
   }
 
   const finish = (whole: Answer | undefined): CompletionResponse | undefined => {
-    failure = whole === undefined ? malformed("", "the stream lacks what every answer has") : judge(whole)
+    failure = whole === undefined ? malformed("", "the stream lacks required fields") : judge(whole)
     if (whole === undefined || failure !== undefined) return undefined
     finished = true
     return toResponse(whole)
@@ -103,10 +103,10 @@ export const make = (options: {
     complement(from)
   }
 
-  // Whether the stream goes on with a further request.
+  // Whether the stream continues with a further request.
   const goesOn = (): boolean => (further ??= decoder.continues?.()) !== undefined
 
-  // What goes wrong after the provider ended the answer does not unmake it.
+  // A failure after the provider ended the answer is ignored.
   const breakOff = (signal: Signal): void => {
     if (finished || failure !== undefined) return
     if (decoder.complete()) finishStream()
@@ -125,16 +125,16 @@ export const make = (options: {
     const event = parseJson(data)
     if (event === undefined) {
       if (data.trim() === "") return
-      // What the end of the body cut is not malformed.
+      // An event that the end of the body cut is not malformed.
       return breakOff(ended ? { _tag: "Truncated" } : malformed(data, "an event of the stream is not JSON"))
     }
     if ((name !== "" && name === framing.error) || failures.errorIn(event) !== undefined) {
       events++
       return breakOff({ _tag: "Failed", text: data, body: event })
     }
-    // Some servers keep the connection alive with events that are no objects.
+    // Some servers keep the connection alive with events that are not objects.
     if (!isObject(event)) return
-    // From here on the body is a stream, and what was kept in case it is not can go.
+    // The body is a stream: the copy for `finishPlain` is not needed.
     if (events++ === 0) plain.length = 0
     const from = parts.length
     decoder.event(event, parts)
@@ -148,7 +148,7 @@ export const make = (options: {
   let reader = framing.reader(limits.event, onFrame)
 
   const feedText = (text: string): void => {
-    // As much of a body without events is kept as one of them may have.
+    // Keeps the beginning of a body without events, up to the limit of one event.
     if (events === 0 && plainLength < limits.event) {
       plain.push(text)
       plainLength += text.length
@@ -169,17 +169,17 @@ export const make = (options: {
       failure = { _tag: "Failed", text, body }
       return
     }
-    if (!isObject(body) || earlier > 0) {
+    if (!isObject(body) || earlierEvents > 0) {
       failure = text.trim() === "" || framing.recognizes(text)
         ? { _tag: "Truncated" }
-        : malformed(text, "the body is no event stream")
+        : malformed(text, "the body is not an event stream")
       return
     }
     const response = finish(plainAnswer)
     if (response !== undefined) parts.push(...Part.fromResponse(response))
   }
 
-  // JSON can be nested more deeply than it can be walked through, and its objects can have a `toString` of their own.
+  // A step may throw: JSON can be nested too deeply for recursion, and its objects can have their own `toString`.
   const guarded = (step: () => void): void => {
     if (finished || failure !== undefined) return
     if (Result.isFailure(Result.try(step))) failure = malformed("", "an event of the stream cannot be read")
@@ -212,7 +212,7 @@ export const make = (options: {
       utf8 = new TextDecoder()
       reader = framing.reader(limits.event, onFrame)
       ended = false
-      earlier += events
+      earlierEvents += events
       events = plainLength = 0
       return fields
     },
@@ -227,7 +227,7 @@ export const make = (options: {
     changes: () => shown + (decoder.changes?.() ?? 0),
     characters: () => characters,
     partial: () => {
-      const whole = events + earlier === 0 ? plainAnswer : readAnswer(decoder.answer)
+      const whole = events + earlierEvents === 0 ? plainAnswer : readAnswer(decoder.answer)
       return whole === undefined ? undefined : toResponse(whole)
     }
   }

@@ -1,5 +1,5 @@
 /**
- * How much of what a provider sends is taken in: nothing else bounds the memory of a caller whose peer sends without end.
+ * Limits how much of a response is read, so that an endless response cannot fill the memory.
  */
 import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
@@ -9,29 +9,29 @@ import * as Stream from "effect/Stream"
 import type { Signal } from "../wire/failure.ts"
 
 export interface Limits {
-  /** Bytes of a whole body, streamed or not, once it is decompressed. */
+  /** Bytes of a whole body after decompression, streamed or not. */
   readonly body: number
   /** Characters of one event of a stream. */
   readonly event: number
 }
 
-/** As much of the body of a failure is read, in bytes: its status says more than what stands behind that. */
+/** How many bytes of a failure's body are read. */
 export const failureLimit = 1 << 20
 
-const what = { body: "the body", event: "an event of the stream" } as const
+const subjects = { body: "the body", event: "an event of the stream" } as const
 
-/** What is larger than its limit is no answer; `text` is what there was of it. */
+/** The failure of a response that is larger than its limit; `text` is the part that was read. */
 export const exceeded = (limits: Limits, name: keyof Limits, text = ""): Signal => ({
   _tag: "Malformed",
   text,
-  description: `${what[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`,
+  description: `${subjects[name]} is larger than limits.${name}, ${ByteSize.format(ByteSize.bytes(limits[name]))}`,
   final: true
 })
 
 // A parsed value takes up to forty times the memory of its text.
 const mostValues = 1_000_000
 
-/** Why a JSON text is not parsed: it holds more values than the memory of a caller should. */
+/** The failure of a JSON text with too many values, which is not parsed. */
 export const tooManyValues: Signal = {
   _tag: "Malformed",
   text: "",
@@ -39,9 +39,9 @@ export const tooManyValues: Signal = {
   final: true
 }
 
-/** Whether a JSON text holds more values than are taken in; counted by the marks that begin or separate them. */
+/** Whether a JSON text holds too many values. It counts the characters that begin or separate them. */
 export const hasTooManyValues = (text: string): boolean => {
-  // A value and what separates it from the next have two characters at least.
+  // A value and its separator have at least two characters.
   if (text.length < 2 * mostValues) return false
   let values = 0
   let quoted = false
@@ -58,10 +58,10 @@ export const hasTooManyValues = (text: string): boolean => {
   return false
 }
 
-// Smaller pieces are put together before they become text: strings of a few bytes each take many times what they hold.
-const together = 1 << 12
+// Smaller pieces are joined before they are decoded: a string of a few bytes takes many times its length in memory.
+const pieceSize = 1 << 12
 
-/** Reads text from bytes that come in pieces of any size; takes no more memory than the text, and a little. */
+/** Decodes text from byte pieces of any size, in little more memory than the text takes. */
 export const textReader = (): { readonly add: (piece: Uint8Array) => void; readonly end: () => string } => {
   const utf8 = new TextDecoder()
   let text = ""
@@ -74,10 +74,10 @@ export const textReader = (): { readonly add: (piece: Uint8Array) => void; reado
   }
   return {
     add: (piece) => {
-      if (filled + piece.byteLength > together) flush()
-      if (piece.byteLength > together) text += utf8.decode(piece, { stream: true })
+      if (filled + piece.byteLength > pieceSize) flush()
+      if (piece.byteLength > pieceSize) text += utf8.decode(piece, { stream: true })
       else {
-        small ??= new Uint8Array(together)
+        small ??= new Uint8Array(pieceSize)
         small.set(piece, filled)
         filled += piece.byteLength
       }
@@ -89,13 +89,13 @@ export const textReader = (): { readonly add: (piece: Uint8Array) => void; reado
   }
 }
 
-/** The text of a body, and whether that is all of it: what is beyond the limit is not read, and the connection closes. */
+/** The text of a body, and whether it is complete. Bytes beyond the limit are not read, and the connection closes. */
 export const readText = (
   response: HttpClientResponse,
   limit: number
 ): Effect.Effect<{ readonly text: string; readonly whole: boolean }, HttpClientError> =>
   Effect.suspend(() => {
-    // A length that was announced is kept by HTTP, and reading all at once costs a third; what is compressed grows.
+    // HTTP enforces an announced length, and reading all at once takes a third of the time. Compressed bodies may grow.
     const announced = Number(response.headers["content-length"])
     if (announced <= limit && response.headers["content-encoding"] === undefined) {
       return Effect.map(response.text, (text) => ({ text, whole: true }))

@@ -1,5 +1,5 @@
 /**
- * Runs one streamed attempt: sends the request, feeds its body to a session, and keeps to the clocks.
+ * Runs one streamed attempt: sends the request, feeds its body to a session, and enforces the timeouts.
  */
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -29,7 +29,7 @@ import { type ClockName, type Marks, type Timeouts, watch } from "./timeouts.ts"
 
 export type Parts = Arr.NonEmptyReadonlyArray<CompletionPart>
 
-/** Names the tool calls of one answer that came without an id. */
+/** Makes ids for the tool calls of one answer that have none. */
 export const mintWith = (random: { nextDoubleUnsafe(): number }): (index: number) => string => {
   let answer: string | undefined
   return (index) => Message.mintId(answer ??= Math.floor(random.nextDoubleUnsafe() * 2 ** 50).toString(36), index)
@@ -37,25 +37,25 @@ export const mintWith = (random: { nextDoubleUnsafe(): number }): (index: number
 
 const isLast = (parts: Parts): boolean => parts.at(-1)?._tag === "Finish"
 
-/** A further request of one answer. */
+/** A further request for the same answer. */
 export interface Further {
-  /** What its body has besides that of the first. */
+  /** The body fields that it adds to the first request. */
   readonly fields: JsonRecord
-  /** The answer as far as it came. */
+  /** The answer so far. */
   readonly partial: CompletionResponse | undefined
 }
 
-/** What a streamed attempt is made of. */
+/** What a streamed attempt needs. */
 export interface Streamed {
   readonly endpoint: Endpoint
   readonly exchange: Exchange
   readonly completion: Completion
-  /** Sends the request, or a further one that the answer goes on with. */
+  /** Sends the first request, or a further one. */
   readonly open: (further?: Further) => Effect.Effect<Opened, LLMError>
-  /** The attempt before anything of it came back. */
+  /** The attempt before its response. */
   readonly attempt: Attempt
   readonly timeouts: Timeouts
-  /** Whether a deadline holds until its end, and not only until its first part. */
+  /** Whether a deadline applies until the end of the stream, and not only until its first part. */
   readonly whole: boolean
 }
 
@@ -78,7 +78,7 @@ export const pull = (
     const partial = session.partial()
     return fail(signal, {
       ...attempt,
-      // What is judged is there to its end.
+      // An answer that was judged is complete.
       partial: signal._tag === "Unanswered" ? partial : brokenOff(partial, session.characters(), completion)
     })
   }
@@ -86,7 +86,7 @@ export const pull = (
   const start = ({ received, response }: Opened): Pull.Pull<Parts, LLMError> => {
     attempt = received
     marks.bytes = clock.currentTimeMillisUnsafe()
-    // A further request that is answered is progress.
+    // The response to a further request is progress.
     if (session !== undefined) marks.progress = marks.bytes
     session ??= Session.make({
       wire,
@@ -110,7 +110,7 @@ export const pull = (
     marks.progress = marks.bytes
   }
 
-  // Gives what the session has, and reads on when it has nothing.
+  // Returns the parts of the session, or reads more.
   const take = (
     session: Session.Session,
     body: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, HttpClientError>
@@ -133,7 +133,7 @@ export const pull = (
         return loop
       }
     })
-    // Reads on after the last part, so that the connection can be used again, but not for ever.
+    // Reads on after the last part, so that the connection can be reused, but only a little.
     let reads = 0
     const rest: Pull.Pull<never, HttpClientError> = Effect.flatMap(
       body,
@@ -150,32 +150,32 @@ export const pull = (
       const signal = session.failure()
       if (signal !== undefined) return broken(signal, session)
       const fields = session.further()
-      if (fields !== undefined) return goOn({ fields, partial: session.partial() })
+      if (fields !== undefined) return continueWith({ fields, partial: session.partial() })
       if (ended) return Cause.done()
       return session.finished() ? drain : next
     })
     return loop
   }
 
-  const goOn = (further: Further): Pull.Pull<Parts, LLMError> => {
+  const continueWith = (further: Further): Pull.Pull<Parts, LLMError> => {
     ended = false
     return parts = Effect.flatMap(Effect.suspend(() => open(further)), start)
   }
 
   const begin = Effect.flatMap(Effect.suspend(() => open()), start)
-  // What a session has, and no more of it.
-  const left = (session: Session.Session): Pull.Pull<Parts, LLMError> =>
+  // The remaining parts of a session, without reading more.
+  const remaining = (session: Session.Session): Pull.Pull<Parts, LLMError> =>
     Effect.suspend((): Pull.Pull<Parts, LLMError> => {
       const parts = session.take()
       if (Arr.isReadonlyArrayNonEmpty(parts)) return Effect.succeed(parts)
       const signal = session.failure()
       return signal === undefined ? Cause.done() : broken(signal, session)
     })
-  // What had come when a clock ran out is given still; if it was the whole answer, it is one.
+  // After a timeout the parts that had arrived are still emitted. If they are the whole answer, the stream succeeds.
   const expire = (clock: ClockName, after: Duration.Duration): Pull.Pull<Parts, LLMError> => {
     const signal = { _tag: "Timeout", clock, after } as const
     session?.fail(signal)
-    return session === undefined ? fail(signal, attempt) : left(session)
+    return session === undefined ? fail(signal, attempt) : remaining(session)
   }
   const unwatched = Effect.suspend(() => parts ?? begin)
   const watched = Object.values<number>({ ...timeouts }).some(Number.isFinite)
@@ -192,9 +192,9 @@ export const pull = (
       const signal = { _tag: "Timeout", clock: "deadline", after } as const
       return session === undefined ? fail(signal, attempt) : broken(signal, session)
     })
-    // Whoever is interrupted by a deadline says what it had cost.
+    // An attempt that a deadline interrupts reports its cost.
     const first = Effect.onInterrupt(next, () => Effect.map(Effect.flip(cut), (error) => deadline.attempts.push(error)))
-    const told = Effect.tap(first, () => Effect.sync(() => begun = true))
-    return whole ? first : Effect.suspend(() => begun ? next : told)
+    const untilBegun = Effect.tap(first, () => Effect.sync(() => begun = true))
+    return whole ? first : Effect.suspend(() => begun ? next : untilBegun)
   })
 }

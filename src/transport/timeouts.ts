@@ -1,5 +1,5 @@
 /**
- * The clocks of an attempt: one watchdog fiber for all of them, not a timer for each part.
+ * The timeouts of an attempt: one watchdog fiber for all of them, not a timer for each part.
  */
 import type * as Arr from "effect/Array"
 import type * as Cause from "effect/Cause"
@@ -9,9 +9,9 @@ import * as Fiber from "effect/Fiber"
 import type * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 
-/** How long one attempt may take, in milliseconds; infinite where a clock is off. */
+/** The timeouts of one attempt in milliseconds; `Infinity` if one is off. */
 export interface Timeouts {
-  /** Until the first event that changes the answer, as a Fallback above wants it. */
+  /** Until the first event that changes the answer, as a Fallback above requires. */
   readonly firstByte: number
   /** Until anything arrives, pings included; counted from the headers. */
   readonly bytes: number
@@ -19,15 +19,15 @@ export interface Timeouts {
   readonly progress: number
   /** Until the first part. */
   readonly firstPart: number
-  /** For the whole answer: wall clock, the consumer's time included. */
+  /** For the whole answer, including the time that the consumer takes. */
   readonly total: number
 }
 
 export type ClockName = keyof Timeouts
 
-/** When something last came of an attempt, in milliseconds of the clock; written by whoever reads the body. */
+/** When something last arrived, in milliseconds of the clock; written by the reader of the body. */
 export interface Marks {
-  /** Anything at all; undefined until the headers are there. */
+  /** Anything at all; undefined until the headers arrive. */
   bytes: number | undefined
   /** An event that changed the answer; undefined until there was one. */
   progress: number | undefined
@@ -35,7 +35,7 @@ export interface Marks {
 
 type Parts<A> = Arr.NonEmptyReadonlyArray<A>
 
-/** The clock of an attempt that runs out first, and when. */
+/** The timeout that ends first, and when it ends. */
 export const deadline = (
   timeouts: Timeouts,
   marks: Marks,
@@ -55,8 +55,8 @@ export const deadline = (
 }
 
 /**
- * Watches the pull of a stream. When a clock runs out, what the pull waits for is interrupted, and the stream goes on
- * with what `expire` gives. `isLast` says that nothing more is waited for after these parts.
+ * Watches the pull of a stream. When a timeout ends, the pull is interrupted, and the stream continues with the result
+ * of `expire`. After parts for which `isLast` is true, nothing is watched.
  */
 export const watch = <A, E>(
   pull: Pull.Pull<Parts<A>, E>,
@@ -70,11 +70,11 @@ export const watch = <A, E>(
     const started = clock.currentTimeMillisUnsafe()
     const shortest = Math.min(...Object.values<number>({ ...timeouts }))
     let begun = false
-    // When the wait began that goes on now; undefined while the consumer works.
+    // When the current wait began; undefined while the consumer works.
     let since: number | undefined
-    // What the stream goes on with once nothing more is waited for.
+    // The rest of the stream once nothing is watched.
     let rest: Pull.Pull<Parts<A>, E> | undefined
-    // Resumes the consumer that waits for parts, or the pump that waits for a consumer; never both are there.
+    // Resumes the consumer that waits for parts, or the pump that waits for a consumer. Never both wait.
     let consumer: ((parts: Pull.Pull<Parts<A>, E>) => void) | undefined
     let pump: ((demand: Effect.Effect<void>) => void) | undefined
 
@@ -87,7 +87,7 @@ export const watch = <A, E>(
       if (consumer === undefined) pump = resume
       else resume(Effect.void)
     })
-    // One fiber pulls for the whole stream, not one for each pull, and can be interrupted while the consumer goes on.
+    // One fiber pulls for the whole stream, and can be interrupted while the consumer runs.
     const pumping: Pull.Pull<never, E> = Effect.flatMap(demand, () =>
       Effect.flatMap(pull, (parts) => {
         begun = true
@@ -106,7 +106,7 @@ export const watch = <A, E>(
     const watchdog = Effect.gen(function*() {
       while (true) {
         const before = clock.currentTimeMillisUnsafe()
-        // Never asleep for longer than the shortest limit, so that a deadline that is set later is not missed.
+        // Never sleeps longer than the shortest timeout, so that a deadline that is set later is not missed.
         yield* Effect.sleep(Math.max(1, Math.min(shortest, ends(before)[1] - before)))
         const now = clock.currentTimeMillisUnsafe()
         const [name, at] = ends(now)
@@ -132,12 +132,12 @@ export const watch = <A, E>(
     return Effect.as(Effect.andThen(start, Effect.forkIn(watchdog, scope)), next)
   })
 
-/** The clocks that are set, in milliseconds; `Infinity` turns one off. */
+/** The timeouts that the caller set, in milliseconds; `Infinity` turns one off. */
 export type Given = Partial<Omit<Timeouts, "firstByte">>
 
 const minute = 60_000
 
-/** The clocks of one attempt: those that are set, and for the rest what is known of the provider and the model. */
+/** The timeouts of one attempt: those that the caller set, and defaults for the provider and the model. */
 export const resolve = (
   given: Given,
   known: {

@@ -1,6 +1,6 @@
 /**
- * Finds what keeps a completion from being sent, before it is: the same rules for every provider, over its table of
- * what it accepts.
+ * Finds out why a completion cannot be sent, before it is sent. The rules are the same for all providers; each has a
+ * table of what it accepts.
  */
 import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
@@ -92,7 +92,7 @@ const checkMessage = (wire: Wire, message: Message.Message): Refused | undefined
     case "System":
       return undefined
     case "User":
-      if (message.content.length === 0) return invalid("a user message holds nothing: give it at least one content")
+      if (message.content.length === 0) return invalid("a user message is empty: give it at least one content")
       for (const content of message.content) {
         const refused = checkUserContent(wire, content)
         if (refused !== undefined) return refused
@@ -112,7 +112,7 @@ const isBlank = (message: Message.Message): boolean =>
     ? message.content.trim() === ""
     : message.content.every((content) => content._tag === "Text" && content.text.trim() === "")
 
-// What any of the providers takes in the name of a tool; each of them takes less.
+// The union of what the providers accept in the name of a tool.
 const toolName = /^[A-Za-z0-9_.:-]{1,128}$/
 
 const checkTools = (wire: Wire, completion: Completion.Completion): Refused | undefined => {
@@ -129,7 +129,7 @@ const checkTools = (wire: Wire, completion: Completion.Completion): Refused | un
   }
   const choice = completion.toolChoice
   if (choice === undefined) return undefined
-  // Tools may also come through additionalParams, where their names cannot be known.
+  // Tools may also be in additionalParams, where their names are not known.
   const hasOthers = hasOtherTools(completion, wire.vendor, wire.name)
   if (names.size === 0 && !hasOthers) {
     return choice._tag === "None"
@@ -166,13 +166,13 @@ const checkSettings = (completion: Completion.Completion): Refused | undefined =
     return invalid(`reasoning.budgetTokens is ${budget}: give a whole number of at least 0`)
   }
   return completion.stopSequences?.includes("") === true
-    ? invalid("stopSequences hold an empty text: leave it out")
+    ? invalid("stopSequences contains an empty text: leave it out")
     : undefined
 }
 
-/** Why a completion cannot be sent to this provider, or undefined when it can. */
+/** Why a completion cannot be sent to this provider, or undefined if it can. */
 export const validate = (wire: Wire, completion: Completion.Completion): Refused | undefined => {
-  if (isBlank(completion.prompt)) return invalid("the prompt is empty: give it a text or another content")
+  if (isBlank(completion.prompt)) return invalid("the prompt is empty: give it a text or other content")
   if (Completion.messages(completion).every((message) => message._tag === "System" || isBlank(message))) {
     return invalid("there are only system messages: give a user message as the prompt")
   }

@@ -1758,17 +1758,17 @@ row("28: a budget that went to reasoning", [
 
 const noAnswers: ReadonlyArray<readonly [name: string, body: unknown, says: string, streamed: Verdict, says: string]> =
   [
-    ["a page", page, "not JSON", "Transient · Malformed", "no event stream"],
+    ["a page", page, "not JSON", "Transient · Malformed", "not an event stream"],
     // A stream of nothing is one that broke off before its first event.
     ["nothing", "", "no body", "Transient · Truncated", "ended before"],
     ["blanks", " \n", "no body", "Transient · Truncated", "ended before"],
-    ["half of a JSON text", '{"id": "x", "choi', "not JSON", "Transient · Malformed", "no event stream"],
+    ["half of a JSON text", '{"id": "x", "choi', "not JSON", "Transient · Malformed", "not an event stream"],
     ["an empty object", {}, "lacks", "Transient · Malformed", "lacks"],
     ["an object of another kind", { object: "list", data: [] }, "lacks", "Transient · Malformed", "lacks"],
-    ["null", null, "lacks", "Transient · Malformed", "no event stream"],
-    ["an array", [], "lacks", "Transient · Malformed", "no event stream"],
-    ["a text", '"hello"', "lacks", "Transient · Malformed", "no event stream"],
-    ["a number", 42, "lacks", "Transient · Malformed", "no event stream"]
+    ["null", null, "lacks", "Transient · Malformed", "not an event stream"],
+    ["an array", [], "lacks", "Transient · Malformed", "not an event stream"],
+    ["a text", '"hello"', "lacks", "Transient · Malformed", "not an event stream"],
+    ["a number", 42, "lacks", "Transient · Malformed", "not an event stream"]
   ]
 
 row("30: bodies that are no answer", [
