@@ -105,7 +105,7 @@ export interface CommonOptions {
   /**
    * Whether `completion` reads a stream underneath, so that a whole answer has a stream's clocks and partial output and
    * outlives idle proxies. `"auto"` (the default) does so at the vendor's own address and below a `Fallback`, unless
-   * `maxTokens` is at most 1,024. A server that refuses to stream is asked again, and that is remembered.
+   * `maxTokens` is at most 1,024 and no fallback is ready. A server that refuses to stream is asked again, and that is remembered.
    */
   readonly whole?: "stream" | "unary" | "auto" | undefined
   /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */

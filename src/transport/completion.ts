@@ -207,10 +207,13 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
         })
       })
 
+    // While a fallback is ready, an answer of any length must show in time that it has begun.
     const readsStream = (completion: Completion, patience: Patience | undefined): boolean =>
       whole === "stream"
-      || (whole === "auto" && (completion.maxTokens ?? Infinity) > shortAnswer
-        && (endpoint.own || patience !== undefined))
+      || (whole === "auto" && (
+        Number.isFinite(patience?.firstByte ?? Infinity)
+        || ((completion.maxTokens ?? Infinity) > shortAnswer && (endpoint.own || patience !== undefined))
+      ))
 
     const embed = Ask.embedding(endpoint, http)
     const countTokens = Ask.counting(endpoint, http)
@@ -223,10 +226,9 @@ export const make = (endpoint: Exchange.Endpoint): Effect.Effect<Service, never,
         if (!streams || !readsStream(completion, patience) || Request.asksWhole(wire, completion)) {
           return unary(completion)
         }
-        return Effect.catchIf(collected(completion), refusesStream, () => {
-          streams = false
-          return unary(completion)
-        })
+        return Effect.catchIf(collected(completion), refusesStream, () =>
+          // Remembered once the server has answered without: the words may have been about something else.
+          Effect.tap(unary(completion), () => Effect.sync(() => streams = false)))
       })
 
     return {

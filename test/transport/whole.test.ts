@@ -258,6 +258,17 @@ describe("a stream is read underneath", () => {
       }))
   }
 
+  it.effect("for an answer of any length while a fallback is ready", () =>
+    Effect.gen(function*() {
+      const { asked, layer } = answering((streamed) => [200, streamed ? chatStream : chatAnswer])
+      const short = LLMClient.completion(Completion.maxTokens(16)(hi)).pipe(
+        Effect.provide(Layer.provide(OpenAi.layer(elsewhere), layer))
+      )
+      yield* Effect.provideService(short, LLMClient.Patience, { waiting: 10_000, firstByte: 12_000 })
+      yield* Effect.provideService(short, LLMClient.Patience, { waiting: Infinity, firstByte: Infinity })
+      assert.deepStrictEqual(asked, [true, false])
+    }))
+
   it.effect("and a server that answers whole all the same is understood", () =>
     Effect.gen(function*() {
       const { asked, layer } = answering(() => [200, chatAnswer])
@@ -287,6 +298,19 @@ describe("a server that does not stream", () => {
         assert.deepInclude(error, { _tag: "ClientError", status: 400 })
         assert.deepStrictEqual(asked, [true, false, false, true])
         assert.notInclude(bodies[1], "stream")
+      }).pipe(Effect.provide(Layer.provide(OpenAi.layer({ apiKey, api: "chat" }), layer)))
+    }))
+
+  it.effect("is remembered only once it has answered: a 400 about something else may name streams too", () =>
+    Effect.gen(function*() {
+      const { asked, layer } = answering((streamed) =>
+        asked.length <= 2 || !streamed ? [400, refusal] : [200, chatStream]
+      )
+      yield* Effect.gen(function*() {
+        yield* Effect.flip(LLMClient.completion(hi))
+        assert.deepStrictEqual(asked, [true, false])
+        assert.strictEqual((yield* LLMClient.completion(hi)).text, "Hello")
+        assert.deepStrictEqual(asked, [true, false, true])
       }).pipe(Effect.provide(Layer.provide(OpenAi.layer({ apiKey, api: "chat" }), layer)))
     }))
 
