@@ -33,7 +33,7 @@ import { type LLMClient, middleware, type Service } from "./LLMClient.ts"
 import { type LLMError, make as makeError } from "./LLMError.ts"
 import { around, type Calls, type Ended } from "./middleware/around.ts"
 import * as Attempts from "./middleware/attempts.ts"
-import { checkName, isUnsent, modelOf } from "./middleware/keys.ts"
+import { checkName, isNotSent, modelOf } from "./middleware/keys.ts"
 import * as Check from "./middleware/options.ts"
 import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
 import * as TokenUsage from "./TokenUsage.ts"
@@ -176,7 +176,7 @@ interface Attempt {
 const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
   failures
     // Neither what was never sent is a call, nor the failure of a call that another one shared.
-    .filter((error) => error.partial === undefined ? !isUnsent(error) : error.partial.cached !== true)
+    .filter((error) => error.partial === undefined ? !isNotSent(error) : error.partial.cached !== true)
     .map((error) => {
       const { model, partial, provider } = error
       return { provider, model: partial?.model ?? model, answer: partial, error }

@@ -155,7 +155,7 @@ const unlessLeft: Written = (fiber, ended) =>
 const refusals = {
   CircuitOpen: "the circuit is open after failures",
   CircuitHalfOpen: "the circuit is open after failures, and a call is trying whether that is over",
-  CircuitBreakerStoreError: "the store of circuits cannot be reached"
+  CircuitBreakerStoreError: "the circuit store cannot be reached"
 } satisfies Record<Breaker.CircuitBreakerErrorReason["_tag"], string>
 
 // 8 seconds, 12, 18, and then 20.
@@ -196,7 +196,7 @@ const makeWith = Effect.fnUntraced(function*(
   const outcome = (admitted: Circuit.Admitted, seen: Seen): Effect.Effect<Breaker.Outcome> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       const { circuit } = admitted
-      if (seen._tag === "Left" || seen._tag === "Failed" && Limits.isUnsent(seen.error)) return Breaker.ignored
+      if (seen._tag === "Left" || seen._tag === "Failed" && Limits.isNotSent(seen.error)) return Breaker.ignored
       const error = seen._tag === "Failed" && isFailure(seen.error) ? seen.error : undefined
       if (error === undefined) circuit.hint = 0
       else if (error.retryAfter !== undefined) {
@@ -294,7 +294,7 @@ const makeWith = Effect.fnUntraced(function*(
     })
 
   /** The caller's next try would meet the open circuit: whether it should wait for that. */
-  const told = ({ circuit, patience }: Running, error: LLMError): Effect.Effect<LLMError> =>
+  const mapError = ({ circuit, patience }: Running, error: LLMError): Effect.Effect<LLMError> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       const wait = circuit.open === undefined ? 0 : Circuit.until(circuit) - now
       return isFailure(error) && wait > 0 && movesOn(patience, error, wait)
@@ -335,7 +335,7 @@ const makeWith = Effect.fnUntraced(function*(
             ? Effect.andThen(Deferred.succeed(seen, { _tag: "Began" }), Effect.asVoid(Fiber.await(fiber)))
             : Effect.void,
         after: (running, ended) => steady(after(running, ended)),
-        told: (running, error) => steady(told(running, error))
+        mapError: (running, error) => steady(mapError(running, error))
       })
       return { ...client, ...calls }
     }

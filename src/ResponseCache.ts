@@ -136,10 +136,10 @@ interface Flight {
   /** Whether the caller who makes it has left. */
   left: boolean
   /** Whether someone was told, or is about to be, what it cost. */
-  told: boolean
+  costReported: boolean
 }
 
-const makeFlight = (streamed: boolean): Flight => ({ streamed, idleSince: undefined, left: false, told: false })
+const makeFlight = (streamed: boolean): Flight => ({ streamed, idleSince: undefined, left: false, costReported: false })
 
 /** How a call ended: without an answer, when it was given up. */
 interface Landed {
@@ -198,8 +198,8 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
     const make = Effect.gen(function*() {
       flights.set(lane, flight)
       const stored = yield* store.get(key)
-      flight.told = Option.isSome(stored)
-      if (flight.told) return { flight, result: Result.succeed(stored), copy: stored }
+      flight.costReported = Option.isSome(stored)
+      if (flight.costReported) return { flight, result: Result.succeed(stored), copy: stored }
       own = true
       const result = yield* Effect.result(call)
       const answer = Option.flatten(Result.getSuccess(result))
@@ -219,8 +219,8 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
     while (true) {
       const landed = yield* Effect.onInterrupt(landing, () => Effect.sync(() => (flight.left = true)))
       if (landed === undefined) continue
-      const mine = !landed.flight.told && (own || landed.flight.left)
-      if (mine) landed.flight.told = true
+      const mine = !landed.flight.costReported && (own || landed.flight.left)
+      if (mine) landed.flight.costReported = true
       if (Result.isFailure(landed.result)) return yield* mine ? landed.result.failure : shared(landed.result.failure)
       const answer = landed.result.success
       if (own || Option.isSome(answer)) return mine ? answer : Option.map(landed.copy, replayed)
@@ -271,7 +271,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       return Stream.tapError(live, (error) => {
         if (started) return Effect.void
         // Before its first part a stream fails as a completion does, so for all.
-        own.told = true
+        own.costReported = true
         return Deferred.fail(answer, error)
       })
     }))
@@ -332,7 +332,7 @@ const persisted = Effect.fnUntraced(function*({ timeToLive = "1 hour" }: Persist
   const persistence = yield* Persistence.Persistence
   const store = yield* persistence.make({ storeId: "effect_llm_responses", timeToLive: () => timeToLive })
   const ask = yield* RemoteStore.make({
-    name: "the store of answers",
+    name: "the answer store",
     meanwhile: "calls go on without it",
     gone: (why) => new Persistence.PersistenceError({ message: why }),
     isGone

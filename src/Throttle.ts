@@ -39,7 +39,7 @@ import * as Limits from "./middleware/keys.ts"
 import * as Lane from "./middleware/lane.ts"
 import * as Check from "./middleware/options.ts"
 import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
-import { limitsIn, type Tokens, toldToWait, usedBy } from "./middleware/settlement.ts"
+import { limitsIn, requestedWait, type Tokens, usedBy } from "./middleware/settlement.ts"
 import * as Steady from "./middleware/steady.ts"
 import * as Store from "./middleware/store.ts"
 
@@ -176,8 +176,8 @@ const decorate = (
       }))
     })
 
-  /** Gives back what a call took that was not sent; whoever leaves it does not wait for that. */
-  const unsent = (ticket: Lane.Ticket): Effect.Effect<void> =>
+  /** Returns what a call took that was not sent. Its caller does not wait for a store. */
+  const withdraw = (ticket: Lane.Ticket): Effect.Effect<void> =>
     Effect.suspend(() => {
       Lane.withdraw(ticket)
       return Effect.asVoid(writing(Effect.ignore(Lane.giveBack(ticket)), "left"))
@@ -224,11 +224,11 @@ const decorate = (
           onStoreError === "open" ? Effect.undefined : Effect.fail(failure("Transient", completion, {
             reason: "Overloaded",
             code: Limits.storeUnreachable,
-            description: `the store of limits cannot be reached: ${cause.message}`
+            description: `the limit store cannot be reached: ${cause.message}`
           }))
       ),
-      Effect.flatMap((blocked) => blocked === undefined ? Effect.succeed(true) : Effect.as(unsent(ticket), false)),
-      (self) => asking(self, unsent(ticket))
+      Effect.flatMap((blocked) => blocked === undefined ? Effect.succeed(true) : Effect.as(withdraw(ticket), false)),
+      (self) => asking(self, withdraw(ticket))
     )
 
   /** Waits in the queue until the call may go. A store answers over a network, while others may ask it too. */
@@ -282,7 +282,7 @@ const decorate = (
         lane.waiting--
         if (patience !== undefined) patience.waiting = Math.max(0, patience.waiting - (then - now))
         if (Exit.isSuccess(exit)) return Effect.void
-        return Effect.andThen(unsent(ticket), Effect.sync(() => Lane.wake(lane)))
+        return Effect.andThen(withdraw(ticket), Effect.sync(() => Lane.wake(lane)))
       }))
     return ticket
   })
@@ -290,20 +290,20 @@ const decorate = (
   /** Learns what the provider said of its limits, with its headers: those of a stream came when it began. */
   const settle = Effect.fnUntraced(function*(ticket: Lane.Ticket, ended: Ended) {
     const { estimate, lane, taken } = ticket
-    if (ended._tag === "Failed" && Limits.isUnsent(ended.error)) {
-      yield* unsent(ticket)
+    if (ended._tag === "Failed" && Limits.isNotSent(ended.error)) {
+      yield* withdraw(ticket)
       return Lane.wake(lane)
     }
     const now = yield* Lane.see(lane)
     const seen = ticket.began ?? now
     Lane.learn(lane, limitsIn(ended)?.requests, seen)
-    const wait = toldToWait(ended, Duration.millis(now.at - seen.at))
+    const wait = requestedWait(ended, Duration.millis(now.at - seen.at))
     Lane.pause(lane, wait, now.at)
     // A place is free when a call has ended, not when a store far away knows of it.
     if (shared) Lane.leave(ticket)
     const used = usedBy(ended, estimate)
     const known = Effect.all([
-      Lane.tell(lane, wait),
+      Lane.sharePause(lane, wait),
       Effect.forEach(taken, (one) => Lane.correct(lane, one, one.limit.of(used)), Lane.atOnce(lane))
     ], Lane.atOnce(lane))
     yield* writing(

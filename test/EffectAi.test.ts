@@ -357,7 +357,7 @@ describe("a client as the LanguageModel of effect/ai", () => {
         assert.deepStrictEqual(deferred.toolCalls.map(({ name, params }) => [name, params]), [["nope", { a: 1 }]])
       }))
 
-    it.effect("before anything is sent for tools that a provider defines, and schemas that cannot be asked for", () =>
+    it.effect("before anything is sent for tools that a provider defines, and unsupported schemas", () =>
       Effect.gen(function*() {
         const search = AiTool.providerDefined({
           id: "anthropic.web_search_20250305",

@@ -231,12 +231,12 @@ describe("object", () => {
       TestLLM.answer({ text: '{"value":3}', finishReason: { _tag: "MaxTokens" } })
     ]))))
 
-  it.effect("refuses what cannot be asked for before anything is sent, with its path", () =>
+  it.effect("refuses an unsupported Schema before anything is sent, with its path", () =>
     Effect.gen(function*() {
       const refused = (schema: Schema.Constraint) =>
         Effect.map(failure(Output.object(ask, schema as Schema.Codec<unknown>), []), (error) => {
           assert.deepStrictEqual([error._tag, error.reason, error.provider], ["ClientError", "Unsupported", "test"])
-          return error.description.replace("the schema cannot be asked for: ", "")
+          return error.description.replace("the schema is not supported: ", "")
         })
       const photo = Schema.instanceOf(Blob)
       assert.match(yield* refused(Schema.Struct({ a: Schema.Struct({ b: Schema.Never }) })), /^a\.b: /)

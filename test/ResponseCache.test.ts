@@ -734,7 +734,7 @@ describe("ResponseCache.layerPersisted", () => {
 
   it.effect("a store that fails, dies or does not answer is a miss and a warning, never a failure", () =>
     Effect.gen(function*() {
-      const unreachable = ["the store of answers cannot be reached, calls go on without it"]
+      const unreachable = ["the answer store cannot be reached, calls go on without it"]
       const broken = [
         [Effect.fail(new Persistence.PersistenceError({ message: "gone" })), unreachable],
         [
@@ -799,13 +799,13 @@ describe("ResponseCache.layerPersisted", () => {
       yield* settle
       assert.isDefined(calls.pollUnsafe())
       yield* ask(20)
-      assert.deepStrictEqual(logged, ["the store of answers cannot be reached, calls go on without it"])
+      assert.deepStrictEqual(logged, ["the answer store cannot be reached, calls go on without it"])
       assert.lengthOf(asked, 21)
       gone = false
       yield* TestClock.adjust("30 seconds")
       yield* ask(20)
       assert.isTrue((yield* ask(20)).cached)
-      assert.deepStrictEqual(logged.slice(1), ["the store of answers is back"])
+      assert.deepStrictEqual(logged.slice(1), ["the answer store is back"])
     }))
 
   it.effect("a caller that leaves while the store is asked is no failure of the store", () =>
@@ -886,7 +886,7 @@ describe("ResponseCache.layerPersisted", () => {
         assert.isUndefined(finish((yield* hear(b.cache, request)).parts).cached)
         assert.lengthOf(b.asked, 2)
         assert.lengthOf(
-          logged.filter((line) => line === "the store of answers cannot be reached, calls go on without it"),
+          logged.filter((line) => line === "the answer store cannot be reached, calls go on without it"),
           1
         )
 

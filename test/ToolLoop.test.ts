@@ -679,7 +679,7 @@ describe("a value at the end", () => {
       }
     }).pipe((test) => scripted(test, ["no", "no"])))
 
-  it.effect("refuses a Schema that cannot be asked for before anything is sent", () =>
+  it.effect("refuses an unsupported Schema before anything is sent", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(ToolLoop.run(ask, Tools, { schema: Schema.Struct({ a: Schema.Never }) }))
       assert.strictEqual((error as LLMError.LLMError).reason, "Unsupported")

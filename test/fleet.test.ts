@@ -265,7 +265,7 @@ describe("when the Redis is gone", () => {
       assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["answered", "answered"])
       const error = yield* Effect.flip(closed.completion(request))
       assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
-      assert.include(error.description, "the store of limits cannot be reached")
+      assert.include(error.description, "the limit store cannot be reached")
       assert.lengthOf(calls, 3)
       yield* server.start
       yield* until(Effect.map(codeOf(open), (code) => code === "throttled"))
@@ -286,7 +286,7 @@ describe("when the Redis is gone", () => {
       assert.deepStrictEqual(yield* Effect.all([codeOf(open), codeOf(open)]), ["Server", "Server"])
       const error = yield* Effect.flip(closed.completion(request))
       assert.strictEqual(`${error._tag} ${error.reason}`, "Transient Overloaded")
-      assert.include(error.description, "the store of circuits cannot be reached")
+      assert.include(error.description, "the circuit store cannot be reached")
       yield* server.start
       yield* until(Effect.map(codeOf(open), (code) => code === "circuit_open"))
       yield* until(Effect.map(codeOf(closed), (code) => code === "circuit_open"))
@@ -361,8 +361,8 @@ describe("when the Redis is gone", () => {
       for (let second = 0; second < 6; second++) yield* TestClock.adjust("1 second")
       assert.deepStrictEqual(calls.map(({ at }) => at), [3000, 6000])
       assert.deepStrictEqual(said, [
-        "the store of circuits cannot be reached, calls go on without it",
-        "the store of limits cannot be reached, calls go on without it"
+        "the circuit store cannot be reached, calls go on without it",
+        "the limit store cannot be reached, calls go on without it"
       ])
     }))
 })

@@ -1,5 +1,5 @@
 /**
- * Answers as the parts of effect/ai: whole ones, and streams, whose pieces it has in blocks with a beginning and an end.
+ * Answers as the parts of effect/ai: whole answers, and streams, which it divides into blocks with a start and an end.
  */
 import type * as Response from "effect/ai/Response"
 import * as Schema from "effect/Schema"
@@ -37,7 +37,7 @@ export const toFinishReason = (reason: FinishReason): Response.FinishReason =>
 
 const encodeAttempts = Schema.encodeSync(Schema.toCodecJson(Schema.Array(LLMError)))
 
-/** What is said of an answer besides its contents. */
+/** The metadata of an answer. */
 export const about = (
   response: CompletionResponse
 ): ReadonlyArray<Response.ResponseMetadataPartEncoded | Response.FinishPartEncoded> => {
@@ -67,11 +67,11 @@ export const about = (
 }
 
 /**
- * Puts the parts of one stream into blocks. Each block carries what its pieces do not say, and its place among the
- * contents, since contents end in any order; a tool call comes whole, as soon as it is.
+ * Puts the parts of one stream into blocks. Each block carries its index, because contents may end in any order, and the
+ * fields that effect/ai has no place for. A tool call is emitted as soon as it is complete.
  */
 export const makeBlocks = () => {
-  // The blocks of texts and reasoning that are open, and the ids of calls, by the index of their content.
+  // The open blocks of text and reasoning, and the ids of calls, by the index of their content.
   const open = new Map<number, "text" | "reasoning">()
   const calls = new Map<number, string>()
   let whose: Pick<Message.Assistant, "id" | "provider"> = {}
@@ -105,7 +105,7 @@ export const makeBlocks = () => {
     const type = open.get(index)
     if (type !== undefined) {
       open.delete(index)
-      // The pieces of reasoning are joined otherwise than its whole text.
+      // The deltas of reasoning may not add up to its whole text.
       out.push({ type: `${type}-end`, id, metadata: carry(index, content, part) })
     } else if (part?.type === "tool-call" || part?.type === "file") {
       if (calls.has(index)) out.push({ type: "tool-params-end", id: calls.get(index)! })
@@ -121,7 +121,7 @@ export const makeBlocks = () => {
 
   const finish = (response: CompletionResponse, out: Array<Response.StreamPartEncoded>): void => {
     for (const [index, type] of open) out.push({ type: `${type}-end`, id: String(index) })
-    // Whose message it is, where nothing could carry it, or where the provider said it late.
+    // The message id and provider, if no part could carry them, or if the provider sent them late.
     const { id, provider } = response.message
     if (unsaid || id !== carriedId) {
       const last = metadata({ ...(id !== undefined && { id }), ...(provider !== undefined && { provider }) })

@@ -34,15 +34,15 @@ import { toPrompt } from "./conversation.ts"
 import { fromAiError } from "./errors.ts"
 import { makePieces, type Parts, toAnswer, withText } from "./foreign.ts"
 
-/** What `layerClient` takes. */
+/** The options of `layerClient`. */
 export interface Options {
   /** The name in answers and errors; that of `Model.make` unless given, else "effect-ai". */
   readonly provider?: string | undefined
   /** The model's name in answers and errors; that of `Model.make` unless given. */
   readonly model?: string | undefined
   /**
-   * What a `LanguageModel` has no option for (model, limits, parameters), as the services that its package reads it from.
-   * Without it, completions that ask for any of these are refused as `Unsupported`.
+   * Provides what a `LanguageModel` has no option for (model, limits, parameters), as the services that its package reads.
+   * Without it, completions with any of these fields are refused as `Unsupported`.
    */
   readonly configure?: ((completion: Completion.Completion) => Context.Context<never>) | undefined
 }
@@ -89,7 +89,7 @@ interface Asked {
   readonly toolCallValidation: "deferred"
 }
 
-/** A `LanguageModel` as it is called here: its own types follow from those of the tools, which are not known. */
+/** A `LanguageModel` without the types of its tools, which are not known here. */
 interface Model {
   readonly generateText: (options: Asked) => Effect.Effect<{ readonly content: Parts }, AiError.AiError>
   readonly generateObject: (
@@ -110,7 +110,7 @@ const toOptions = (completion: Completion.Completion): Asked => {
   }
 }
 
-/** The Schema of a JSON Schema. Its values are JSON, so that they are written as they are. */
+/** A Schema with this JSON Schema. Its values are JSON and are encoded unchanged. */
 const toSchema = (schema: Schema.JsonObject) =>
   SchemaRepresentation.fromJsonSchemaDocument(JsonSchema.fromSchemaDraft2020_12(schema as JsonSchema.JsonSchema), {
     patterns: "ignore"
@@ -120,7 +120,7 @@ const toSchema = (schema: Schema.JsonObject) =>
 // The client
 // ---------------------------------------------------------------------------------------------------------------------
 
-// What fails here fails in the words of effect/ai; what is judged here has none of its own.
+// Failures keep the description of effect/ai. Answers that we judge as failures have no other text.
 const failures = makeFailures()
 
 /** The client of a `LanguageModel`. */
@@ -143,7 +143,7 @@ export const make = (languageModel: LanguageModel.LanguageModel, options: Option
       (now) => Effect.fail(toError(failures, signal, attemptOf(completion, partial), now))
     )
 
-  // The services that say what a LanguageModel has no option for; or why it cannot be said.
+  // The services for the fields that a LanguageModel has no option for, or a failure without `configure`.
   const settingsOf = (completion: Completion.Completion): Effect.Effect<Context.Context<never>, LLMError> => {
     if (configure !== undefined) return Effect.sync(() => configure(completion))
     const asked = settings.filter((name) =>
@@ -201,7 +201,7 @@ export const make = (languageModel: LanguageModel.LanguageModel, options: Option
         const answer = toAnswer(seen)
         return answer.choice.length === 0 ? undefined : toResponse(failures, answer, attemptOf(completion), 0)
       }
-      // Why there is no answer: told once the parts before it are given.
+      // The failure, emitted after the parts before it.
       let broken: LLMError | undefined
       let finished = false
 
@@ -253,7 +253,7 @@ export const make = (languageModel: LanguageModel.LanguageModel, options: Option
       )
     })
 
-  // effect/ai streams no objects: they come as a whole.
+  // effect/ai does not stream objects: they arrive whole.
   const whole = (request: Completion.Completion): Stream.Stream<CompletionPart, LLMError> =>
     Stream.fromIterableEffect(Effect.map(completion(request), fromResponse))
 
@@ -269,8 +269,8 @@ export const make = (languageModel: LanguageModel.LanguageModel, options: Option
 }
 
 /**
- * The `LanguageModel` below as a client: `Retry`, `Fallback`, `Budget` and all other middleware stand on top of it. It is
- * fresh: one value provided over two models in one graph makes a client of each.
+ * The `LanguageModel` below as a client, for `Retry`, `Fallback`, `Budget` and all other middleware above it. It is
+ * fresh: one value that is provided over two models in one graph makes a client of each.
  */
 export const layerClient = (options: Options = {}): Layer.Layer<LLMClient, never, LanguageModel.LanguageModel> =>
   Layer.fresh(Layer.effect(

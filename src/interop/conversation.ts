@@ -1,5 +1,5 @@
 /**
- * Conversations in both vocabularies: `Prompt` of effect/ai and the messages of a `Completion`, both ways, without loss.
+ * Converts conversations between the `Prompt` of effect/ai and the messages of a `Completion`, both ways, without loss.
  */
 import * as Prompt from "effect/ai/Prompt"
 import * as Equal from "effect/Equal"
@@ -10,7 +10,7 @@ import { fromCache, fromFile, kindOf, type Marked, toCache, toFile, toImage } fr
 import { fromMessage as fromAssistantMessage, key, toAssistant } from "./turns.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Results of tools
+// Tool results
 // ---------------------------------------------------------------------------------------------------------------------
 
 const toModelOutput = (content: Message.ToolResultContent): Prompt.ToolModelOutputPart => {
@@ -25,7 +25,7 @@ const toModelOutput = (content: Message.ToolResultContent): Prompt.ToolModelOutp
   }
 }
 
-/** A result of one text or one JSON value is that value; any other is its contents, and what the model sees of them. */
+/** A result of one text or one JSON value becomes that value; any other becomes its contents and their text form. */
 const valueOf = ({ content }: Message.ToolResult): Pick<Prompt.ToolResultPart, "result" | "modelOutput"> => {
   const [only, ...others] = content
   if (others.length === 0 && only?._tag === "Json") return { result: only.value }
@@ -74,7 +74,7 @@ const readPart = (part: UserPart, marked: Marked): Message.UserContent => {
   }
 }
 
-// Whether a part still says what the content does that it carries; files are not looked into.
+// Whether a part still matches the content that it carries; the data of files is not compared.
 const says = (part: UserPart, content: Message.UserContent): boolean => {
   switch (part.type) {
     case "text":
@@ -96,7 +96,7 @@ const userMessage = (contents: ReadonlyArray<Message.UserContent>): ReadonlyArra
   contents.length === 0 ? [] : [Message.user(contents)]
 
 const fromMessage = (message: Prompt.Message): ReadonlyArray<Message.Message> => {
-  // A mark of a message is one of its last part.
+  // A cache mark on a message belongs to its last part.
   const marked = (options: Prompt.ProviderOptions, index: number): Marked =>
     index === message.content.length - 1 ? fromCache(options, message.options) : fromCache(options)
   switch (message.role) {
@@ -115,7 +115,7 @@ const fromMessage = (message: Prompt.Message): ReadonlyArray<Message.Message> =>
   }
 }
 
-/** The messages of a prompt, in their order. */
+/** The messages of a prompt, in order. */
 export const fromPrompt = (prompt: Prompt.Prompt): ReadonlyArray<Message.Message> => prompt.content.flatMap(fromMessage)
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ const toResult = (result: Message.ToolResult): Prompt.ToolResultPart =>
     options: toCache(result)
   })
 
-// A part, with the content itself where the part does not say all of it.
+// A part, carrying the content itself if the part cannot represent all of it.
 const exact = <P extends UserPart>(part: P, content: Message.UserContent): P =>
   Equal.equals(readPart(part, fromCache(part.options)), content)
     ? part
@@ -165,6 +165,6 @@ const toMessage = (message: Message.Message): ReadonlyArray<Prompt.Message> => {
   }
 }
 
-/** The prompt that holds these messages. Results of tools stand before the other contents of their turn. */
+/** The prompt with these messages. Tool results come before the other contents of their turn. */
 export const toPrompt = (messages: ReadonlyArray<Message.Message>): Prompt.Prompt =>
   Prompt.fromMessages(messages.flatMap(toMessage))

@@ -1,6 +1,6 @@
 /**
- * Failures in both vocabularies: the four tags of `LLMError`, and the reasons of effect/ai's `AiError`. An error that
- * came from the other side goes back as it was.
+ * Converts failures between the four tags of `LLMError` and the reasons of effect/ai's `AiError`. An error that was
+ * converted once is converted back to the original.
  */
 import * as AiError from "effect/ai/AiError"
 import * as DateTime from "effect/DateTime"
@@ -20,7 +20,7 @@ const decode = Schema.decodeUnknownOption(json)
 // From LLMError to AiError
 // ---------------------------------------------------------------------------------------------------------------------
 
-// What a reason with metadata takes: the error itself, and what HTTP said.
+// The fields of a reason with metadata: the error itself, and the HTTP response.
 const common = (error: LLMError) => ({
   metadata: { [key]: Option.getOrNull(encode(error)) as Schema.MutableJson },
   http: {
@@ -68,7 +68,7 @@ const clientErrors: Readonly<Record<ClientErrorReason, ToReason>> = {
   ContentFilter: (error) => new AiError.ContentPolicyError(described(error))
 }
 
-// The only reason without metadata: the error itself is its cause.
+// The only reason without metadata: it has the error as its cause.
 const network: ToReason = (error) =>
   new AiError.NetworkError({
     reason: "TransportError",
@@ -78,7 +78,7 @@ const network: ToReason = (error) =>
     cause: error
   })
 
-// The reasons of effect/ai say by themselves whether they may be retried: those of what may not are others.
+// A reason of effect/ai decides whether it is retryable, so failures that are not retryable have other reasons.
 const reasonOf: ToReason = (error, now) => {
   const final = error.retryable === false
   switch (error._tag) {
@@ -105,7 +105,7 @@ const reasonOf: ToReason = (error, now) => {
   }
 }
 
-/** The error as an `AiError`; `now` (epoch milliseconds) makes an instant of a hint. */
+/** The error as an `AiError`; `now` (epoch milliseconds) turns a retry hint into an instant. */
 export const toAiError = (error: LLMError, method: string, now: number): AiError.AiError =>
   AiError.isAiError(error.cause)
     ? error.cause
@@ -123,7 +123,7 @@ const authentication = {
   InsufficientPermissions: "Permission"
 } as const
 
-/** What a status says more than the reason; of the same tag alone. */
+/** A more precise reason from the HTTP status, if it has the same tag. */
 const statuses: Readonly<Record<number, Verdict>> = {
   404: ["ClientError", "NotFound"],
   413: ["ClientError", "TooLarge"],
@@ -167,10 +167,10 @@ const originalOf = (reason: AiError.AiErrorReason): LLMError | undefined => {
   return "metadata" in reason ? Option.getOrUndefined(decode(reason.metadata[key])) : undefined
 }
 
-/** As much of a body as an error keeps. */
+/** The part of a body that an error keeps. */
 const bodyLimit = 8192
 
-/** The error as an `LLMError`: the one that it was made from, or one with the `AiError` as its cause. */
+/** The error as an `LLMError`: the original one, or a new one with the `AiError` as its cause. */
 export const fromAiError = (
   error: AiError.AiError,
   context: {
@@ -192,7 +192,7 @@ export const fromAiError = (
     status,
     body: http?.body?.slice(0, bodyLimit),
     retryAfter: error.retryAfter,
-    // What effect/ai holds for final is not tried again here either.
+    // An error that is final in effect/ai is not retryable here either.
     retryable: tag !== "ClientError" && !error.isRetryable ? false : undefined,
     cause: error
   })

@@ -1,6 +1,6 @@
 /**
- * Files and cache marks in both vocabularies: `FilePart` of effect/ai and our media, as the provider packages of effect/ai
- * spell their options.
+ * Converts files and cache marks between the `FilePart` of effect/ai and our media, with the options of effect/ai's
+ * provider packages.
  */
 import * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
@@ -27,7 +27,7 @@ export const fromCache = (...options: ReadonlyArray<Prompt.ProviderOptions>): Ma
 export const toCache = ({ cache }: Marked): Prompt.ProviderOptions =>
   cache === undefined ? {} : { anthropic: { cacheControl: { type: "ephemeral", ...cache } } }
 
-// How the base64 of a file begins, where its media type says no more than that it is an image.
+// How the base64 of an image begins, for files with the media type `image/*`.
 const beginnings = { iVBOR: "image/png", "/9j/": "image/jpeg", R0lGOD: "image/gif", UklGR: "image/webp" } as const
 
 const found = (data: string): string =>

@@ -1,5 +1,5 @@
 /**
- * Answers of the models of effect/ai in our vocabulary: whole ones, and the pieces of a stream.
+ * Converts answers of effect/ai's models to ours: whole answers, and the parts of a stream.
  */
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
@@ -39,8 +39,8 @@ const toUsage = ({ inputTokens, outputTokens }: Response.Usage): TokenUsage.Toke
 const isTextual = ({ type }: Response.AnyPart): boolean => type.startsWith("text")
 
 /**
- * The parts with another text: of an object the text is its JSON in the form that was asked for, since effect/ai asks
- * for another one where a provider cannot take that.
+ * The parts with another text: the JSON of an object in the requested form. For some providers effect/ai requests
+ * another form.
  */
 export const withText = (parts: Parts, text: string): Parts => [
   ...parts.filter((part) => !isTextual(part)),
@@ -50,7 +50,7 @@ export const withText = (parts: Parts, text: string): Parts => [
 const turnOf = (parts: Parts): Prompt.AssistantMessage | undefined =>
   Prompt.fromResponseParts(parts).content.find((message) => message.role === "assistant")
 
-/** What the parts say, as far as they came. */
+/** The content of the parts so far. */
 export const toAnswer = (parts: Parts): Answer => {
   const finish = parts.find((part) => part.type === "finish")
   const about = parts.find((part) => part.type === "response-metadata")
@@ -64,7 +64,7 @@ export const toAnswer = (parts: Parts): Answer => {
   }
 }
 
-/** A content of a stream: its parts as they came, and the content once it is whole. */
+/** A content of a stream: its parts so far, and the content once it is complete. */
 interface Block {
   readonly index: number
   readonly tag: Message.AssistantContent["_tag"]
@@ -81,8 +81,8 @@ const isSame = (block: Block, content: Message.AssistantContent): boolean =>
   block.content === undefined ? block.tag === content._tag : Equal.equals(block.content, content)
 
 /**
- * The pieces of one stream, as ours. Blocks get their indices as they begin, and end with their contents; what stands
- * in no block of its own is given at the end.
+ * Converts the parts of one stream. Blocks are numbered as they begin, and end with their contents; contents without
+ * a block are emitted at the end.
  */
 export const makePieces = (provider: string, model: string) => {
   const blocks = new Map<string, Block>()
@@ -166,7 +166,7 @@ export const makePieces = (provider: string, model: string) => {
     }
   }
 
-  /** The end, with the contents of the answer that have not ended yet. */
+  /** The end, with the contents that have not ended yet. */
   const finish = (response: CompletionResponse, out: Array<CompletionPart>): void => {
     const waiting = [...blocks.values()]
     for (const content of response.choice) {

@@ -1,5 +1,5 @@
 /**
- * Any `LLMClient` as the `LanguageModel` of effect/ai, with all that stands below it: retry, fallback, limits, caches.
+ * Any `LLMClient` as the `LanguageModel` of effect/ai, with its middleware: retry, fallback, limits, caches.
  */
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
@@ -30,15 +30,15 @@ import { fromAssistant } from "./turns.ts"
 // The request
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What becomes of the completion of a call before it is sent. */
+/** Changes the completion of a call before it is sent. */
 export const CurrentCompletion = Context.Reference<(completion: Completion.Completion) => Completion.Completion>(
   "effect-llm/EffectAi/CurrentCompletion",
   { defaultValue: () => identity }
 )
 
 /**
- * Says what effect/ai has no option for: the model, limits, parameters of providers. Takes the setters of `Completion`;
- * of several, the innermost is applied first.
+ * Sets what effect/ai has no option for: the model, limits, provider parameters. Takes setters of `Completion`; if it is
+ * nested, the innermost is applied first.
  */
 export const withCompletion =
   (f: (completion: Completion.Completion) => Completion.Completion) =>
@@ -61,7 +61,7 @@ const choices = { auto: undefined, none: Tool.none, required: Tool.required } as
 const toChoice = (choice: LanguageModel.ToolChoice<string>): Tool.ToolChoice | undefined => {
   if (typeof choice !== "object") return choices[choice]
   if ("tool" in choice) return Tool.specific(choice.tool)
-  // Of `oneOf` only those tools were given.
+  // With `oneOf`, only those tools were sent.
   return choice.mode === "required" ? Tool.required : undefined
 }
 
@@ -104,7 +104,7 @@ const toCompletion = Effect.fnUntraced(function*(options: LanguageModel.Provider
 // The answer
 // ---------------------------------------------------------------------------------------------------------------------
 
-// effect/ai asks that calls of tools that were not given fail, unless the caller wants to see them.
+// In effect/ai a call of an unknown tool fails, unless the caller wants to see it.
 const unknownTool = (
   calls: ReadonlyArray<ToolCall>,
   { toolCallValidation, tools }: LanguageModel.ProviderOptions,
@@ -116,7 +116,7 @@ const unknownTool = (
   return call && aiError(method, new AiError.ToolNotFoundError({ toolName: call.name, availableTools: names }))
 }
 
-// What effect/ai's own span has a place for.
+// The attributes of effect/ai's own span.
 const annotateRequest = ({ span }: LanguageModel.ProviderOptions, client: Service, completion: Completion.Completion) =>
   Telemetry.addGenAIAnnotations(span, {
     operation: { name: "chat" },
@@ -190,8 +190,8 @@ export const make = (client: Service): Effect.Effect<LanguageModel.LanguageModel
   })
 
 /**
- * The client below as a `LanguageModel`: `generateText`, `streamText`, `generateObject`, `Chat` and `Toolkit` work on top
- * of it. It is fresh: one value provided over two clients in one graph makes a model of each.
+ * The client below as a `LanguageModel`: `generateText`, `streamText`, `generateObject`, `Chat` and `Toolkit` work with
+ * it. It is fresh: one value that is provided over two clients in one graph makes a model of each.
  */
 export const layerLanguageModel: Layer.Layer<LanguageModel.LanguageModel, never, LLMClient> = Layer.fresh(
   Layer.effect(LanguageModel.LanguageModel, Effect.flatMap(LLMClient, make))

@@ -1,9 +1,9 @@
 /**
- * Turns of a model in both vocabularies. What the parts of effect/ai have no place for (signatures, redacted reasoning,
- * citations, a provider's own blocks, ids) travels under the key `effect-llm` in the options of a part, which effect/ai
- * carries through `Chat`, its export and its persistence, and comes back from there.
+ * Converts a model's turns to and from effect/ai. What its parts have no place for (signatures, redacted reasoning,
+ * citations, provider blocks, ids) is kept under the key `effect-llm` in the options of a part. effect/ai keeps them in
+ * `Chat`, its export and its persistence.
  *
- * A part brings back the content that it was made of as long as it still says the same: what a user changed counts.
+ * A part is converted back to its original content only if it still matches it: a user's changes win.
  */
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
@@ -14,15 +14,15 @@ import * as Message from "../Message.ts"
 import { isObject, object } from "../wire/json.ts"
 import { fromCache, toImage } from "./files.ts"
 
-/** Under this key stands in options and metadata of effect/ai what only effect-llm knows. */
+/** The key of effect-llm's own data in the options and metadata of effect/ai. */
 export const key = "effect-llm"
 
 const Carried = Schema.Struct({
-  /** The provider's id of the message, and the provider that wrote it: on one part of the turn. */
+  /** The message's id at the provider, and the provider's name: on one part of the turn. */
   ...Message.Assistant.mapFields(({ id, provider }) => ({ id, provider })).fields,
-  /** The place of the content among those of the turn, where parts may come in another order. */
+  /** The index of the content in the turn, if parts may be in another order. */
   index: Schema.optionalKey(Schema.Int),
-  /** The content, where the part does not say all of it. */
+  /** The content, if the part does not represent all of it. */
   content: Schema.optionalKey(Message.AssistantContent)
 })
 interface Carried extends Schema.Schema.Type<typeof Carried> {}
@@ -34,20 +34,20 @@ const nothing: Carried = {}
 const carriedOf = (options: Prompt.ProviderOptions): Carried =>
   options[key] === undefined ? nothing : Option.getOrElse(decodeCarried(options[key]), () => nothing)
 
-/** What is carried, as metadata of a part; all of it is JSON. */
+/** Our data as metadata of a part, in JSON. */
 export const metadata = (carried: Carried): Response.ProviderMetadata => ({ [key]: carried as unknown as Schema.Json })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From contents to parts
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A part of a turn, as a whole answer brings it. */
+/** A part of a turn in a whole answer. */
 export type Spoken = Extract<Response.PartEncoded, { readonly type: "text" | "reasoning" | "tool-call" | "file" }>
 
 const readable = (content: Message.Reasoning): ReadonlyArray<string> =>
   content.content.flatMap((part) => part._tag === "Text" || part._tag === "Summary" ? [part.text] : [])
 
-/** The part that says a content, as far as a part can; undefined where none does. */
+/** The part that represents a content as far as possible; undefined if none does. */
 export const toPart = (content: Message.AssistantContent): Spoken | undefined => {
   switch (content._tag) {
     case "Text":
@@ -80,14 +80,14 @@ const fromSpoken = (part: Spoken): Message.AssistantContent => {
   }
 }
 
-/** What stands for a content of which no part says anything. */
+/** The part for a content that effect/ai cannot represent. */
 export const silent = { type: "reasoning", text: "" } as const
 
-/** What of a content has to be carried beside its part. */
+/** The data of a content that its part cannot represent. */
 export const remainder = (content: Message.AssistantContent, part: Spoken | undefined): Carried =>
   part !== undefined && Equal.equals(fromSpoken(part), content) ? nothing : { content }
 
-/** The parts of a message: each carries what it does not say, the first one whose message it is. */
+/** The parts of a message. Each carries what it cannot represent, the first one also the message's id and provider. */
 export const fromAssistant = ({ content, id, provider }: Message.Assistant): ReadonlyArray<Spoken> => {
   const whose: Carried = { ...(id !== undefined && { id }), ...(provider !== undefined && { provider }) }
   const parts = content.map((one, index): Spoken => {
@@ -102,14 +102,14 @@ export const fromAssistant = ({ content, id, provider }: Message.Assistant): Rea
 // From parts to contents
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Whether a part still says what the content does that it carries.
+// Whether a part still matches the content that it carries.
 const says = (part: Prompt.AssistantMessagePart, content: Message.AssistantContent): boolean => {
   switch (part.type) {
     case "text":
       return content._tag === "Text" && content.text === part.text
     case "reasoning":
       if (content._tag !== "Reasoning") return part.text === "" && toPart(content) === undefined
-      // Streams give the texts one behind the other.
+      // Streams join the texts.
       return readable(content).join("\n") === part.text || readable(content).join("") === part.text
     case "tool-call":
       return content._tag === "ToolCall" && content.id === part.id && content.name === part.name &&
@@ -122,7 +122,7 @@ const says = (part: Prompt.AssistantMessagePart, content: Message.AssistantConte
   }
 }
 
-// Reasoning as the Anthropic package of effect/ai keeps it, so that a conversation begun there can go on here.
+// Reasoning as effect/ai's Anthropic package stores it, so that its conversations can continue here.
 const fromReasoning = (part: Prompt.ReasoningPart): Message.Reasoning => {
   const { redactedData, signature } = object(object(part.options["anthropic"])["info"])
   return {
@@ -142,7 +142,7 @@ const fromPart = (part: Prompt.AssistantMessagePart): ReadonlyArray<Message.Assi
     case "file":
       return [toImage(part)]
     case "tool-call":
-      // What a provider ran itself is one of its own blocks.
+      // A tool that the provider ran itself becomes one of the provider's blocks.
       return part.providerExecuted ? [] : [
         Message.toolCall({
           id: part.id,
@@ -164,13 +164,13 @@ export const toAssistant = (message: Prompt.AssistantMessage): Message.Assistant
   const placed = message.content.flatMap((part) => {
     const { content, id, index, provider } = carriedOf(part.options)
     if (id !== undefined || provider !== undefined) whose = { ...whose, ...defined({ id, provider }) }
-    // A part that the user put in stays behind the one before it.
+    // A part that the user inserted stays after the part before it.
     place = index ?? place
     const at = place
     const contents = content !== undefined && says(part, content) ? [content] : fromPart(part)
     return contents.map((content) => ({ at, content }))
   })
-  // Sorting keeps the order of those that have the same place.
+  // Sorting is stable.
   return Message.assistant(placed.sort((a, b) => a.at - b.at).map(({ content }) => content), whose)
 }
 
@@ -187,10 +187,10 @@ const PromptParts = Schema.Struct({ content: Schema.Array(Prompt.AssistantMessag
 const encodeParts = Schema.encodeSync(PromptParts)
 const decodeParts = Schema.decodeUnknownOption(PromptParts)
 
-/** The name under which the parts of a model of effect/ai travel, for its own metadata. */
+/** The name of the block for the parts of an effect/ai model, with its metadata. */
 export const foreign = "effect-ai"
 
-// What everybody sees of a turn: as long as it is as it was, so is the rest.
+// The visible content of a turn: if it is unchanged, the carried parts still apply.
 const visible = (contents: ReadonlyArray<Message.AssistantContent>) => ({
   text: contents.flatMap((content) => content._tag === "Text" ? [content.text] : []).join(""),
   calls: contents.flatMap((content) =>
@@ -203,8 +203,8 @@ const isPlain = (part: Prompt.AssistantMessagePart): boolean =>
   part.type !== "tool-result" && part.type !== "tool-approval-request"
 
 /**
- * The contents of a turn that a model of effect/ai wrote. What they cannot say (the metadata of its provider, calls that
- * the provider ran itself) travels in a block of its own.
+ * The contents of a turn that an effect/ai model wrote. What they cannot represent (the provider's metadata, calls that
+ * the provider ran itself) is kept in a separate block.
  */
 export const fromForeign = (message: Prompt.AssistantMessage): ReadonlyArray<Message.AssistantContent> => {
   const { content } = toAssistant(message)
@@ -213,7 +213,7 @@ export const fromForeign = (message: Prompt.AssistantMessage): ReadonlyArray<Mes
   return [...content, { _tag: "ProviderBlock", provider: foreign, block }]
 }
 
-// The parts as the model of effect/ai wrote them, where they are those of this message still.
+// The original parts of the effect/ai model, if they still match this message.
 const ownParts = ({ content }: Message.Assistant): ReadonlyArray<Prompt.AssistantMessagePart> | undefined => {
   const block = content.find((one) => one._tag === "ProviderBlock" && one.provider === foreign)
   if (block?._tag !== "ProviderBlock" || !isObject(block.block)) return undefined
@@ -226,7 +226,7 @@ const ownParts = ({ content }: Message.Assistant): ReadonlyArray<Prompt.Assistan
 export const fromMessage = (message: Message.Assistant): Prompt.AssistantMessage =>
   Prompt.assistantMessage({
     content: ownParts(message) ?? fromAssistant(message).map(({ metadata: options = {}, ...part }) =>
-      // The fields of a part belong to its type, which the type of all of them cannot say.
+      // The union type of all parts cannot express which fields belong to which type.
       Prompt.makePart(
         part.type,
         { ...part, options, ...(part.type === "tool-call" && { providerExecuted: false }) } as never

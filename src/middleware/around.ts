@@ -1,6 +1,6 @@
 /**
- * What limits, budgets and breakers have in common: something is taken before a call, and given back or settled exactly
- * once when the call ends, however it ends, streamed or not.
+ * What limits, budgets and circuit breakers share: each call acquires something before it is sent, and releases or
+ * settles it exactly once when it ends, streamed or not, whatever the outcome.
  */
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
@@ -22,8 +22,8 @@ export type Ended =
     | { readonly _tag: "Answered"; readonly response: CompletionResponse }
     | { readonly _tag: "Failed"; readonly error: LLMError }
     /**
-     * The caller went, or something died; of a stream, this many characters had come by then. `reported` is the usage
-     * that the provider had told by then.
+     * The caller left, or a defect ended the call; `characters` is how much of a stream had arrived. `reported` is the usage
+     * that the provider had reported.
      */
     | {
       readonly _tag: "Left"
@@ -34,7 +34,7 @@ export type Ended =
   )
   & { readonly streamed: boolean }
 
-/** The end of a call that gave no answer and did not fail. */
+/** The end of a call without an answer or a failure. */
 export const left = (
   exit: Exit.Exit<unknown, unknown>,
   streamed: boolean,
@@ -51,7 +51,7 @@ export const left = (
   }
 }
 
-/** The end of a call that is not streamed. */
+/** The end of a completion. */
 export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported?: Reported): Ended => {
   if (Exit.isSuccess(exit)) return { _tag: "Answered", response: exit.value, streamed: false }
   return Option.match(Cause.findErrorOption(exit.cause), {
@@ -62,50 +62,50 @@ export const ended = (exit: Exit.Exit<CompletionResponse, LLMError>, reported?: 
 
 const nothing = () => undefined
 
-// One place for all that stand around a call: each call begins with nothing reported.
+// Everything around a call shares one `Reported`; each call begins with an empty one.
 const reporting: Effect.Effect<Reported> = Effect.map(Reported, (outer) => {
   if (outer === undefined) return { usage: nothing }
   outer.usage = nothing
   return outer
 })
 
-/** Makes an effect interruptible within one that is not. */
+/** Makes an effect interruptible inside an uninterruptible one. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** The two ways to call a client. */
 export type Calls = Pick<Service, "completion" | "stream">
 
-/** What stands around a call. */
+/** The steps around a call. */
 export interface Surrounding<A> {
   /**
-   * May refuse the call, or wait: it can be interrupted within `restore` alone, since what it took would be lost
-   * otherwise, and what it had taken by then it gives back itself.
+   * May refuse the call, or wait. It can be interrupted only inside `restore`, and then releases itself what it had
+   * acquired by then.
    */
   readonly before: (completion: Completion, restore: Restore) => Effect.Effect<A, LLMError>
-  /** The client that is called, where that depends on what was taken. */
+  /** The client to call, if it depends on what was acquired. */
   readonly through?: (taken: A) => Calls
-  /** Runs with the first part of a stream, ahead of whoever reads it; not for completions. */
+  /** Runs with the first part of a stream, before its reader; not for completions. */
   readonly began?: (taken: A) => Effect.Effect<void>
-  /** Runs once, with how the call ended: a stream with its last part, its failure, or its reader's leaving. */
+  /** Runs once with the end of the call. A stream ends with its last part, its failure, or when its reader leaves. */
   readonly after: (taken: A, ended: Ended) => Effect.Effect<void>
-  /** What the caller gets of a failure, once `after` has run. */
-  readonly told?: (taken: A, error: LLMError) => Effect.Effect<LLMError>
+  /** The failure that the caller receives, after `after` has run. */
+  readonly mapError?: (taken: A, error: LLMError) => Effect.Effect<LLMError>
 }
 
-/** Surrounds every call of a client; each step gets what `before` took. */
+/** Surrounds every call of a client; each step receives what `before` acquired. */
 export const around = <A>(
   client: Calls,
-  { after, began, before, through = () => client, told = (_, error) => Effect.succeed(error) }: Surrounding<A>
+  { after, began, before, through = () => client, mapError = (_, error) => Effect.succeed(error) }: Surrounding<A>
 ): Calls => ({
   completion: (completion) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.flatMap(before(completion, restore), (taken) =>
         Effect.flatMap(reporting, (reported) =>
-          // A client that throws instead of failing has been called all the same.
+          // A client that throws has been called too.
           restore(Effect.suspend(() => through(taken).completion(completion))).pipe(
             Effect.provideService(Reported, reported),
             Effect.onExit((exit) => after(taken, ended(exit, reported))),
-            Effect.catch((error) => Effect.flatMap(told(taken, error), Effect.fail))
+            Effect.catch((error) => Effect.flatMap(mapError(taken, error), Effect.fail))
           )))
     ),
   stream: (completion) =>
@@ -147,7 +147,7 @@ export const around = <A>(
         Stream.catch((error) =>
           Stream.unwrap(
             Effect.uninterruptible(settle(taken, { _tag: "Failed", error, streamed: true })).pipe(
-              Effect.andThen(told(taken, error)),
+              Effect.andThen(mapError(taken, error)),
               Effect.map(Stream.fail)
             )
           )

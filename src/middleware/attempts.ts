@@ -1,11 +1,11 @@
 /**
- * The failures that went before an answer or another failure, kept with it as one flat list.
+ * The earlier failures of an answer or an error, kept with it as one flat list.
  */
 import type { CompletionPart } from "../CompletionPart.ts"
 import * as CompletionResponse from "../CompletionResponse.ts"
 import { type LLMError, make } from "../LLMError.ts"
 
-// An error is no plain object: its fields are named, since a spread of it would lose its class.
+// A spread of an error would lose its class, so its fields are named.
 const names = [
   "reason",
   "provider",
@@ -37,7 +37,7 @@ export const replace = (
     } as unknown as Parameters<typeof make>[1]
   )
 
-/** The failures as one list, in their order: each that has some before it follows them, and has none itself. */
+/** The failures as one list in their order. An error's own `attempts` come before it and are removed from it. */
 export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
   failures.flatMap((failure) =>
     failure.attempts === undefined
@@ -45,11 +45,11 @@ export const flatten = (failures: ReadonlyArray<LLMError>): Array<LLMError> =>
       : [...flatten(failure.attempts), replace(failure, { attempts: undefined })]
   )
 
-/** The error with the failures that went before it, ahead of those it has. */
+/** The error with earlier failures, added before those that it has. */
 export const ofError = (self: LLMError, before: ReadonlyArray<LLMError>): LLMError =>
   before.length === 0 ? self : replace(self, { attempts: flatten([...before, ...(self.attempts ?? [])]) })
 
-/** The answer with the failures that went before it, ahead of those it has. */
+/** The answer with earlier failures, added before those that it has. */
 export const ofResponse = (
   self: CompletionResponse.CompletionResponse,
   before: ReadonlyArray<LLMError>
@@ -58,7 +58,7 @@ export const ofResponse = (
     ? self
     : CompletionResponse.make({ ...self, attempts: flatten([...before, ...(self.attempts ?? [])]) })
 
-/** The part with the failures that went before its stream: the last part of a stream carries them in its answer. */
+/** The part with earlier failures: only `Finish` has them, in its answer. */
 export const ofPart = (self: CompletionPart, before: ReadonlyArray<LLMError>): CompletionPart =>
   self._tag === "Finish" && before.length > 0
     ? { ...self, response: ofResponse(self.response, before) }

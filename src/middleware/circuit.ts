@@ -1,6 +1,6 @@
 /**
- * What a circuit breaker adds to Effect's: a share of failures within a time, hints of providers, what is known of the
- * circuits that are open, and a store that is not waited for when it is gone.
+ * What our circuit breaker adds to Effect's: a failure rate within a window, retry hints of providers, a list of open
+ * circuits, and a store that calls do not wait for while it is unreachable.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -14,13 +14,13 @@ import * as Check from "./options.ts"
 import * as Store from "./store.ts"
 import * as Window from "./window.ts"
 
-/** A time, or a schedule whose n-th delay is that of the n-th opening in a row. */
+/** A duration, or a schedule whose n-th delay is used for the n-th opening in a row. */
 export type OpenDuration = Duration.Input | Schedule.Schedule<unknown, number>
 
-// A circuit that opens for no time would not open.
+// A circuit must open for some time.
 const shortest = Duration.millis(1)
 
-/** How long a circuit stays open; refuses a schedule that would try it again at once. */
+/** How long a circuit stays open; refuses a schedule with a delay of 0. */
 export const openings = Effect.fnUntraced(function*(owner: string, openDuration: OpenDuration) {
   if (!Schedule.isSchedule(openDuration)) return openDuration
   const step = yield* Schedule.toStep(openDuration)
@@ -31,20 +31,20 @@ export const openings = Effect.fnUntraced(function*(owner: string, openDuration:
   return Schedule.modifyDelay(openDuration, ({ duration }) => Effect.succeed(Duration.max(duration, shortest)))
 })
 
-/** What one process knows of the circuit of a key. */
+/** The state of a key's circuit in this process. */
 export interface Circuit {
   readonly key: string
   readonly window: Window.Window
-  /** Until when the provider asked to be left alone; the store knows the hint of the last failure alone. */
+  /** Until when the provider asked clients to wait; the store keeps only the hint of the last failure. */
   hint: number
-  /** While it is not closed: the time in which it refuses calls, and how many such times there were in a row. */
+  /** If it is not closed: when it opened, until when it refuses calls, and how many times it opened in a row. */
   open: { readonly since: number; readonly until: number; readonly openings: number } | undefined
   usedAt: number
-  /** Whether the logs say that the store cannot use its key. */
+  /** Whether it was logged that the store cannot use its key. */
   warned: boolean
 }
 
-/** A circuit that is closed, of which nothing was counted. */
+/** A closed circuit without counts. */
 export const make = (key: string, window: number): Circuit => ({
   key,
   window: Window.make(window),
@@ -59,26 +59,26 @@ const idleAfter = Duration.toMillis("10 minutes")
 /** Until when it refuses calls. */
 export const until = ({ hint, open }: Circuit): number => Math.max(hint, open?.until ?? 0)
 
-/** Whether it can be forgotten. */
+/** Whether it can be removed. */
 export const isIdle = (circuit: Circuit, now: number): boolean =>
   circuit.usedAt + idleAfter <= now && until(circuit) <= now && circuit.window.isEmpty(now)
 
-/** How a call is let in. */
+/** How a call is admitted. */
 export interface Admitted {
   readonly circuit: Circuit
-  /** Whether this call is the one that tries an open circuit. */
+  /** Whether this call probes an open circuit. */
   probe: boolean
-  /** The counts that it belongs to. */
+  /** The epoch of the counts that it belongs to. */
   epoch: number
 }
 
-/** A call that asks to be let in. */
+/** A call before the circuit has admitted it. */
 export const admitting = (circuit: Circuit): Admitted => ({ circuit, probe: false, epoch: circuit.window.epoch() })
 
-/** Who is to be told how the store lets a call in. */
+/** Where to note how the store admits the current call. */
 export class Admitting extends Context.Service<Admitting, Admitted>()("effect-llm/CircuitBreaker/Admitting") {}
 
-/** Learns from the store which circuits are open; calls that it refuses begin their counts anew. */
+/** Learns from the store which circuits are open. A refusal resets the counts. */
 export const learning = (store: Breaker.CircuitBreakerStore["Service"]): Breaker.CircuitBreakerStore["Service"] => {
   const learn = (f: (admitted: Admitted, now: number) => void): Effect.Effect<void> =>
     Effect.flatMap(Effect.serviceOption(Admitting), (admitted) =>
@@ -110,7 +110,7 @@ export const learning = (store: Breaker.CircuitBreakerStore["Service"]): Breaker
             circuit.window.clear()
             if (reason._tag !== "CircuitOpen") return
             const until = now + Duration.toMillis(reason.retryAfter)
-            // What this process knows of an opening of its own is more.
+            // This process knows more about an opening of its own.
             if (circuit.open === undefined || until > circuit.open.until + 1) {
               circuit.open = { since: now, until, openings: 0 }
             }
@@ -138,18 +138,18 @@ export const learning = (store: Breaker.CircuitBreakerStore["Service"]): Breaker
   })
 }
 
-/** The store of the context, asked with patience. */
+/** The store of the context, with a time limit for each operation. */
 export const patient = Effect.fnUntraced(function*(timeout: Duration.Input | undefined, meanwhile: string) {
   const store = yield* Breaker.CircuitBreakerStore
   const ask = yield* Store.make({
-    name: "the store of circuits",
+    name: "the circuit store",
     meanwhile,
     timeout,
     gone: (message) => new Breaker.CircuitBreakerError({ reason: new Breaker.CircuitBreakerStoreError({ message }) }),
     isGone: (error) => error instanceof Breaker.CircuitBreakerError && error.reason._tag === "CircuitBreakerStoreError"
   })
   return Breaker.CircuitBreakerStore.of({
-    // Whoever is let in to try after all, when nobody waits for it any more, would keep others out.
+    // A probe that is admitted after its caller stopped waiting would keep others out.
     admit: (key) =>
       ask(store.admit(key), ({ generation, probe }) =>
         probe

@@ -1,10 +1,10 @@
 /**
- * The names that telemetry goes by: OpenTelemetry's conventions for generative AI, as data. They are in development and
- * change, so that they stand here and nowhere else.
+ * The names of OpenTelemetry's conventions for generative AI, as data. The conventions are in development, so their names
+ * are only here.
  */
 import type { FinishReason } from "../CompletionResponse.ts"
 
-/** Where the current names come from, and when they were read. */
+/** The source of the current names, and when they were read. */
 export const source = {
   repository: "open-telemetry/semantic-conventions-genai",
   documents: ["docs/gen-ai/client-inference.md", "docs/gen-ai/gen-ai-token-metrics.md"],
@@ -14,8 +14,8 @@ export const source = {
 } as const
 
 /**
- * Which names are used: those of the conventions' own repository, or those before it (open-telemetry/semantic-conventions
- * 1.37 to 1.41), which many backends still read.
+ * Which names to use: those of the conventions' own repository, or the earlier ones
+ * (open-telemetry/semantic-conventions 1.37 to 1.41), which many backends still read.
  */
 export const conventions = ["current", "earlier"] as const
 export type Convention = typeof conventions[number]
@@ -55,7 +55,7 @@ export const attributes = {
   port: "server.port"
 } as const
 
-/** Attributes of our own, for what the conventions have no name for. */
+/** Our own attributes, for which the conventions have no name. */
 export const ownAttributes = {
   attempt: "effect_llm.attempt",
   attempts: "effect_llm.attempts",
@@ -64,10 +64,10 @@ export const ownAttributes = {
   warnings: "effect_llm.warnings"
 } as const
 
-/** Every operation is a chat: none of the providers completes bare texts. */
+/** Every operation is a chat: no provider completes plain text. */
 export const operation = "chat"
 
-/** What the operation ended with where its caller left, or something died. */
+/** The error type if the caller left, or a defect ended the call. */
 export const interrupted = "interrupted"
 export const died = "defect"
 
@@ -75,7 +75,7 @@ const seconds = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.
 
 const powersOfFour = Array.from({ length: 14 }, (_, power) => 4 ** power)
 
-/** What is measured of a call: `spent` is what all its attempts cost, `answer` what the answer itself did. */
+/** The measurements of a call: `spent` counts all its attempts, `answer` only the answer. */
 export type Measure =
   | "duration"
   | "firstChunk"
@@ -95,9 +95,9 @@ export interface Instrument {
   readonly kind: "histogram" | "counter"
   readonly unit: "s" | "{token}"
   readonly description: string
-  /** Where the buckets of a histogram end. */
+  /** The upper bounds of a histogram's buckets. */
   readonly boundaries?: ReadonlyArray<number>
-  /** What the instrument says besides who was asked and who answered. */
+  /** Labels besides those of the request and the answer. */
   readonly labels?: Readonly<Record<string, string>>
 }
 
@@ -111,7 +111,7 @@ const time = (convention: Convention, name: string, measure: Measure, descriptio
   description
 })
 
-// No provider's count is split by modality here.
+// Counts are not split by modality.
 const unknownModality = { [attributes.modality]: "unknown" }
 
 const counter = (name: string, measure: Measure, description: string): Instrument => ({
@@ -146,8 +146,8 @@ const usageEarlier = (type: "input" | "output", measure: Measure): Instrument =>
 })
 
 const firstChunk = "Time until the first part of a streamed answer."
-const outputChunk = "Time between the parts of a streamed answer that came together."
-const duration = "Time until an answer is complete, or has failed."
+const outputChunk = "Time between the chunks of a streamed answer."
+const duration = "Time until an answer is complete, or the call has failed."
 
 /** The metrics, one row for each name. */
 export const instruments: ReadonlyArray<Instrument> = [
@@ -156,7 +156,7 @@ export const instruments: ReadonlyArray<Instrument> = [
   time("current", "gen_ai.client.inference.time_per_output_chunk", "outputChunk", outputChunk),
   counter("input_tokens", "spentInput", "Input tokens, cached ones included."),
   counter("output_tokens", "spentOutput", "Output tokens, reasoning included."),
-  counter("cache_read.input_tokens", "spentCacheRead", "Input tokens that came from the provider's cache."),
+  counter("cache_read.input_tokens", "spentCacheRead", "Input tokens that were read from the provider's cache."),
   counter("cache_write.input_tokens", "spentCacheWrite", "Input tokens that were written to the provider's cache."),
   counter("reasoning.output_tokens", "spentReasoning", "Output tokens that were reasoning."),
   perOperation("input_tokens", "answerInput", "Input tokens of one answer."),
@@ -168,7 +168,7 @@ export const instruments: ReadonlyArray<Instrument> = [
   usageEarlier("output", "spentOutput")
 ]
 
-/** The conventions' names of providers, where ours differ; by the name of an instance, or by its host. */
+/** The conventions' names of providers that differ from ours, by the name of an instance or by its host. */
 const providers: Readonly<Record<string, string>> = {
   gemini: "gcp.gemini",
   azure: "azure.ai.openai",
@@ -194,6 +194,6 @@ const finishReasons = {
   ContentFilter: "content_filter"
 } as const satisfies Record<Exclude<FinishReason["_tag"], "Other">, string>
 
-/** The conventions' word for the end of an answer; where the provider gave none, the answer ended unexpectedly. */
+/** The finish reason in the words of the conventions; without one from the provider, it is an unexpected end. */
 export const finishReason = (reason: FinishReason): string =>
   reason._tag === "Other" ? reason.reason : finishReasons[reason._tag]

@@ -1,5 +1,5 @@
 /**
- * Where a throttle counts: in this process, or in a store that may be slow or gone.
+ * Where a throttle counts: in this process, or in a store that may be slow or unreachable.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,16 +12,16 @@ import * as Store from "./store.ts"
 /** Where a throttle counts. */
 export interface Counting {
   readonly limiter: Effect.Effect<RateLimiter.RateLimiter>
-  /** Whether others count there too. */
+  /** Whether other processes count there too. */
   readonly shared: boolean
   readonly onStoreError: Limits.OnStoreError
-  /** Runs what must not be given up halfway, when its caller may be; then it is undone. */
+  /** Runs an operation to its end even if its caller is interrupted; then it is undone. */
   readonly asking: <A, E>(self: Effect.Effect<A, E>, undo: Effect.Effect<void>) => Effect.Effect<A, E>
-  /** Writes down how a call ended. */
+  /** Records the end of a call. */
   readonly writing: (self: Effect.Effect<void>, how: "awaited" | "left") => Effect.Effect<unknown>
 }
 
-// Each key has a store of its own, which goes when the key goes: Effect's keeps every key that it ever saw.
+// Each key has its own store, which is removed with the key: Effect's in-memory store never removes one.
 const limiter = Effect.provide(RateLimiter.make, Layer.fresh(RateLimiter.layerStoreMemory))
 
 /** Counting in this process, which never waits. */
@@ -33,12 +33,12 @@ export const inMemory: Counting = {
   writing: identity
 }
 
-/** Counting in a store, which may take its time or be gone: whoever leaves a call does not wait for it. */
+/** Counting in a store that may be slow or unreachable: an interrupted caller does not wait for it. */
 export const inStore = Effect.fnUntraced(function*({ onStoreError = "open", storeTimeout }: Limits.StoreOptions) {
   const scope = yield* Effect.scope
   const store = yield* RateLimiter.RateLimiterStore
   const ask = yield* Store.make({
-    name: "the store of limits",
+    name: "the limit store",
     meanwhile: Limits.meanwhile[onStoreError],
     timeout: storeTimeout,
     gone: (message) => new RateLimiter.RateLimiterError({ reason: new RateLimiter.RateLimitStoreError({ message }) }),

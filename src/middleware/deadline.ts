@@ -1,6 +1,5 @@
 /**
- * Ends a call at its deadline, with all that it had cost by then: those below are interrupted first, and tell the
- * attempts that they know of.
+ * Ends a call at its deadline and reports its cost: the layers below are interrupted first, and report their attempts.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -9,16 +8,16 @@ import { Deadline } from "../LLMClient.ts"
 import { type LLMError, make as makeError } from "../LLMError.ts"
 import { flatten } from "./attempts.ts"
 
-/** A call that may have a deadline of its own, and one around it. */
+/** A call that may have its own deadline, and an outer one. */
 export interface Bound {
-  /** The longest time for the call itself; infinite without a deadline of its own. */
+  /** The longest time for the call; infinite without its own deadline. */
   readonly within: Duration.Duration
   readonly outer: Deadline | undefined
-  /** For those below: the earlier one of both. */
+  /** The earlier of both, for the layers below. */
   readonly deadline: Deadline | undefined
 }
 
-/** Begins a call, from which on its own time counts. */
+/** Begins a call; its time counts from here. */
 export const begin = (within: Duration.Duration): Effect.Effect<Bound> =>
   Effect.gen(function*() {
     const outer = yield* Deadline
@@ -27,7 +26,7 @@ export const begin = (within: Duration.Duration): Effect.Effect<Bound> =>
     return { within, outer, deadline: Number.isFinite(at) ? { at, attempts: [] } : undefined }
   })
 
-/** Who made the call, and what has failed of it so far. */
+/** Who made the call, and its failures so far. */
 export interface Made {
   readonly owner: string
   readonly provider: () => string
@@ -44,17 +43,17 @@ const late = (within: Duration.Duration, made: Made, attempts: ReadonlyArray<LLM
     attempts: attempts.length === 0 ? undefined : flatten(attempts)
   })
 
-/** Fails as `Transient · Timeout` when the time of the call has passed; tells whoever ends it before what it had cost. */
+/** Fails as `Transient · Timeout` when the call's time has passed. If an outer deadline ends it, it reports its cost. */
 export const bounded = <A, E, R>(
   self: Effect.Effect<A, E, R>,
   { deadline, outer, within }: Bound,
   made: Made
 ): Effect.Effect<A, E | LLMError, R> => {
   const spent = () => [...made.failures(), ...(deadline?.attempts ?? [])]
-  const told = outer === undefined
+  const reporting = outer === undefined
     ? self
     : Effect.onInterrupt(self, () => Effect.sync(() => outer.attempts.push(...spent())))
   return Duration.isFinite(within)
-    ? Effect.timeoutOrElse(told, { duration: within, orElse: () => Effect.fail(late(within, made, spent())) })
-    : told
+    ? Effect.timeoutOrElse(reporting, { duration: within, orElse: () => Effect.fail(late(within, made, spent())) })
+    : reporting
 }

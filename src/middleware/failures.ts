@@ -1,6 +1,6 @@
 /**
- * The failures of one call, of which a schedule may make any number: the first and the last 50 are kept, and of those
- * between them how many there were and what they cost.
+ * The failures of one call. A schedule may cause any number of them: the first and the last 50 are kept, and the number
+ * and cost of those between.
  */
 import { type LLMError, total } from "../LLMError.ts"
 import * as TokenUsage from "../TokenUsage.ts"
@@ -10,7 +10,7 @@ const mostRecent = 50
 
 export interface Failures {
   readonly add: (error: LLMError) => void
-  /** All of them, oldest first. */
+  /** All failures, oldest first. */
   readonly all: () => ReadonlyArray<LLMError>
   /** All but the newest. */
   readonly earlier: () => ReadonlyArray<LLMError>
@@ -23,17 +23,17 @@ const sum = (one: Omitted, other: Omitted): Omitted => ({
   usage: TokenUsage.add(one.usage, other.usage)
 })
 
-const told = (error: LLMError, omitted: Omitted): LLMError =>
+const withOmitted = (error: LLMError, omitted: Omitted): LLMError =>
   replace(error, { omitted: error.omitted === undefined ? omitted : sum(error.omitted, omitted) })
 
-/** Makes a list without failures. */
+/** Makes an empty list. */
 export const make = (): Failures => {
   let first: LLMError | undefined
   const recent: Array<LLMError> = []
   let omitted: Omitted | undefined
   const all = (): ReadonlyArray<LLMError> => {
     const [oldest, ...others] = recent
-    return [first, oldest !== undefined && omitted !== undefined ? told(oldest, omitted) : oldest, ...others]
+    return [first, oldest !== undefined && omitted !== undefined ? withOmitted(oldest, omitted) : oldest, ...others]
       .filter((error) => error !== undefined)
   }
   return {

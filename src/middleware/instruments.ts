@@ -1,12 +1,12 @@
 /**
- * Metrics that cost little, since nobody can know whether they are read: every combination of labels has metrics of its
- * own, made once. Adding labels to a shared metric each time costs forty times as much.
+ * Cheap metrics, because they are counted even if nobody reads them: every combination of labels has its own metrics,
+ * made once. Adding labels to a shared metric for each call costs forty times as much.
  */
 import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as Conventions from "./conventions.ts"
 
-/** Who was asked, who answered, and what the call failed with; what is not known is left out. */
+/** The requested model, the model that answered, and the error; unknown labels are left out. */
 export interface Labels {
   readonly provider: string
   readonly requestModel: string | undefined
@@ -14,7 +14,7 @@ export interface Labels {
   readonly error?: string | undefined
 }
 
-/** Where the provider is. */
+/** The address of the provider. */
 export interface Address {
   readonly address: string
   readonly port: number
@@ -63,8 +63,8 @@ const makeSeries = (rows: ReadonlyArray<Conventions.Instrument>, labels: Record<
   }
 }
 
-// Metrics that were made and are not kept here lose nothing: what they counted stands in Effect's registry.
-const most = 1024
+// Metrics that are not cached here lose no counts: these are in Effect's registry.
+const mostSeries = 1024
 
 const same = (self: Labels, that: Labels): boolean =>
   self.provider === that.provider && self.requestModel === that.requestModel &&
@@ -76,18 +76,18 @@ export const make = (
   server: Address | undefined
 ): (labels: Labels) => Series => {
   const rows = Conventions.instruments.filter(({ convention }) => conventions.includes(convention))
-  const known = new Map<string, Series>()
+  const byLabels = new Map<string, Series>()
   const find = (labels: Labels): Series => {
     const { error, provider, requestModel, responseModel } = labels
     const key = `${provider}\n${requestModel}\n${responseModel}\n${error}`
-    const found = known.get(key)
+    const found = byLabels.get(key)
     if (found !== undefined) return found
-    if (known.size >= most) known.clear()
+    if (byLabels.size >= mostSeries) byLabels.clear()
     const series = makeSeries(rows, labelsOf(labels, server))
-    known.set(key, series)
+    byLabels.set(key, series)
     return series
   }
-  // Most calls are of the same model as the one before.
+  // Most calls use the same model as the one before.
   let last: { readonly labels: Labels; readonly series: Series } | undefined
   return (labels) => {
     if (last === undefined || !same(last.labels, labels)) last = { labels, series: find(labels) }

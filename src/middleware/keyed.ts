@@ -1,18 +1,17 @@
 /**
- * What is kept for each key. Keys are made of names that users may choose, so their number is bounded, and those that
- * are not used go.
+ * A value for each key. Keys contain names that users may choose, so their number is bounded, and idle ones are removed.
  */
 
-/** Beyond this many keys at a time, new ones share one. */
+/** Beyond this many keys, new ones share one. */
 const mostKeys = 10_000
 
 const sweepEvery = 60_000
 
-/** The key that all others share when there are too many. */
+/** The key that new ones share when there are too many. */
 export const otherKey = "other"
 
 export interface Keyed<A> {
-  /** What is kept for a key, made now where there was nothing. */
+  /** The value of a key, made now if there was none. */
   readonly get: (key: string, now: number) => A
   readonly values: () => Iterable<A>
 }
@@ -30,8 +29,8 @@ export const make = <A>(create: (key: string) => A, isIdle: (value: A, now: numb
     get: (asked, now) => {
       sweep(now)
       const key = kept.has(asked) || kept.size < mostKeys ? asked : otherKey
-      const known = kept.get(key)
-      if (known !== undefined) return known
+      const found = kept.get(key)
+      if (found !== undefined) return found
       const value = create(key)
       kept.set(key, value)
       return value

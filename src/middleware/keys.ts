@@ -1,6 +1,6 @@
 /**
- * What the throttle and the circuit breaker share: whose calls belong together, how their refusals are told from a
- * provider's, and what is to happen when the store that holds what they know is gone.
+ * What the throttle and the circuit breaker share: the keys of calls, the codes that distinguish their refusals from a
+ * provider's, and what happens while their store cannot be reached.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,13 +11,13 @@ import * as Attempts from "./attempts.ts"
 import * as Options from "./options.ts"
 
 /**
- * Calls with the same key share a limit or a circuit. By default that is the provider and the model; a text comes before
- * those, such as the tenant whose account is used; a function gives the whole key. Never put a secret into it: keys are
- * written to logs and to the store.
+ * Calls with the same key share a limit or a circuit. The default is the provider and the model. A text is put before
+ * them, for example the tenant whose account is used; a function returns the whole key. Never put a secret into it: keys
+ * are written to logs and to the store.
  */
 export type Key = string | ((completion: Completion, provider: string) => string)
 
-/** What a call does when the store cannot be reached: `"open"` lets it through, `"closed"` lets it fail. */
+/** What happens to a call while the store cannot be reached: `"open"` sends it, `"closed"` fails it. */
 export type OnStoreError = "open" | "closed"
 
 /** The same, for logs. */
@@ -25,14 +25,13 @@ export const meanwhile: Record<OnStoreError, string> = { open: "calls go on with
 
 export interface StoreOptions {
   /**
-   * Whether calls go on while the store cannot be reached: `"open"` lets them through as if nothing were known (the
-   * default), `"closed"` fails them as `Transient · Overloaded` with the code `store_unreachable`. Either way it ends
-   * when the store is back.
+   * What happens while the store cannot be reached: `"open"` (the default) sends calls without limits or circuits,
+   * `"closed"` fails them as `Transient · Overloaded` with the code `store_unreachable`.
    */
   readonly onStoreError?: OnStoreError
   /**
-   * How long the store may take to answer before it counts as gone. One second unless set. Then no call waits for it for
-   * a second, and longer each time that it is found to be gone still, up to 30 seconds.
+   * How long the store may take to answer; one second unless given. After that it counts as unreachable: no call waits
+   * for it for a second, and longer after every further failure, up to 30 seconds.
    */
   readonly storeTimeout?: Duration.Input
 }
@@ -46,23 +45,23 @@ export const throttled = "throttled"
 /** The `code` of a call that a circuit breaker refused. */
 export const circuitOpen = "circuit_open"
 
-/** The `code` of a call that failed since a store of limits or circuits could not be reached. */
+/** The `code` of a call that failed because a store of limits or circuits could not be reached. */
 export const storeUnreachable = "store_unreachable"
 
 const ours: ReadonlySet<string | undefined> = new Set([throttled, circuitOpen, storeUnreachable])
 
-/** Whether a call failed before it was sent: then it used nothing, and says nothing of the provider. */
-export const isUnsent = ({ _tag, attempts = [], code, partial, status }: LLMError): boolean =>
+/** Whether a call failed before it was sent: then it used no tokens, and is not evidence about the provider. */
+export const isNotSent = ({ _tag, attempts = [], code, partial, status }: LLMError): boolean =>
   status === undefined && partial === undefined && (_tag === "ClientError" || ours.has(code)) &&
-  attempts.every(isUnsent)
+  attempts.every(isNotSent)
 
-/** The model that a call is for: a layer's own where the call names none, so that both mean the same. */
+/** The model of a call: the layer's default if the call names none, so that both have the same key. */
 export const modelOf = ({ model }: Completion, client: Service): string => model ?? client.model ?? ""
 
-/** The longest name that something is kept under. */
+/** The longest name in a key. */
 const longestName = 512
 
-/** Fails a call whose model or key is too long to be kept: users may choose them. */
+/** Fails a call whose model or key is too long: users may choose them. */
 export const checkName = (
   name: string,
   what: "model" | "key",
@@ -75,10 +74,10 @@ export const checkName = (
     description: `the ${what} has ${name.length} characters: at most ${longestName} are allowed`
   }))
 
-// A name with a colon in it must not be read as two.
+// A name that contains a colon must not look like two names.
 const escaped = (name: string): string => name.replace(/[%:]/g, (letter) => letter === ":" ? "%3A" : "%25")
 
-/** What the limits or the circuit of a call are kept under. No two that differ give the same. */
+/** The key of a call's limits or circuit. Different inputs never give the same key. */
 export const keyOf =
   (key: Key | undefined, client: Service) => (completion: Completion): Effect.Effect<string, LLMError> =>
     typeof key === "function"
@@ -88,10 +87,10 @@ export const keyOf =
         (model) => [...(key === undefined ? [] : [key]), client.provider, model].map(escaped).join(":")
       )
 
-/** The same failure, which is not worth a retry. */
+/** The same failure, marked as not retryable. */
 export const notRetryable = (error: LLMError): LLMError => Attempts.replace(error, { retryable: false })
 
-/** Whether another member of a Fallback is ready, and takes the call after this failure. */
+/** Whether a Fallback above would pass the call to its next member after this failure. */
 export const isFallbackReady = (patience: Patience | undefined, error: LLMError): patience is Patience =>
   patience !== undefined && Number.isFinite(patience.waiting) && (patience.when?.(error) ?? error.isFallbackable)
 

@@ -1,6 +1,5 @@
 /**
- * What a throttle knows of the calls with one key: what they take of their limits and give back, and what the provider
- * said of its own.
+ * A throttle's state for one key: the permits that its calls take and return, and the limits that the provider reported.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -20,11 +19,11 @@ export interface Limit {
   readonly name: string
   readonly perMinute: number
   readonly reason: RateLimitReason
-  /** What a call takes of it. */
+  /** How much a call takes. */
   readonly of: (tokens: Tokens) => number
 }
 
-/** What a key knows of the minute in which it last took of a limit. */
+/** The minute in which a key last took from a limit. */
 interface Minute {
   until: number
 }
@@ -33,13 +32,13 @@ interface Minute {
 export interface Blocked {
   readonly what: string
   readonly reason: RateLimitReason
-  /** When it may go on, in epoch milliseconds; unknown when it waits for another call to end. */
+  /** When it may continue, in epoch milliseconds; unknown if it waits for another call to end. */
   readonly until: number
-  /** Whether it must wait so long, whatever other calls give back or find out. */
+  /** Whether it must wait until then, whatever other calls return. */
   readonly certain: boolean
 }
 
-/** When a provider said what it says of its limits, and which calls it may not have counted by then. */
+/** When a provider reported its limits, and which calls it may not have counted by then. */
 interface Seen {
   readonly at: number
   readonly underWay: number
@@ -49,32 +48,32 @@ interface Seen {
 /** The state of one key. */
 export interface Lane {
   readonly key: string
-  /** Made when the first call needs it. */
+  /** Made for the first call. */
   limiter: RateLimiter.RateLimiter | undefined
-  /** Whether others take of the same limits, of whom this process knows nothing. */
+  /** Whether other processes use the same limits. */
   readonly shared: boolean
-  /** Held by the first of the queue. Where a store is asked over a network, it is not held while that answers. */
+  /** Held by the first call of the queue, but not while a shared store answers. */
   readonly head: Semaphore.Semaphore
-  /** Opened when a call ends: what it gives back may be what the first of the queue waits for. */
+  /** Opened when a call ends: the first of the queue may wait for what it returns. */
   readonly ended: Latch.Latch
   readonly minutes: Map<Limit, Minute>
-  /** Until when the provider wants to be left alone. */
+  /** Until when the provider asks clients to wait. */
   paused: number
   /** What the first of the queue waits for. */
   blocked: Blocked | undefined
-  /** What the store said when it let a call not go, and how many calls had ended when it was asked. */
+  /** Why the store last refused a call, and how many calls had ended when it was asked. */
   refused: { readonly blocked: Blocked; readonly endings: number } | undefined
-  /** Calls that ended, or left the queue, ever. */
+  /** How many calls have ended or left the queue. */
   endings: number
-  /** Requests that the provider has left for us, and until when: what it said last, less what was sent since. */
+  /** Remaining requests and when they reset: the provider's last report, minus the requests sent since. */
   remaining: { requests: number; readonly at: number; readonly until: number } | undefined
   waiting: number
   running: number
-  /** Calls that went out, ever. */
+  /** How many calls were sent. */
   sent: number
-  /** Until when its counts matter. */
+  /** Until when its counts are needed. */
   until: number
-  /** Whether the logs say that the store cannot use one of its keys. */
+  /** Whether it was logged that the store cannot use one of its keys. */
   warned: boolean
 }
 
@@ -91,7 +90,7 @@ export interface Ticket {
   readonly estimate: Tokens
   readonly taken: Array<Taken>
   running: boolean
-  /** Of a stream: when it began. */
+  /** When it began, for a stream. */
   began: Seen | undefined
 }
 
@@ -114,11 +113,11 @@ export const make = (key: string, shared: boolean): Lane => ({
   warned: false
 })
 
-/** Whether nothing that it knows matters any more. */
+/** Whether it can be removed. */
 export const isIdle = ({ running, until, waiting }: Lane, now: number): boolean =>
   waiting === 0 && running === 0 && until <= now
 
-// Names are escaped in keys, so that no two of these are the same.
+// Names in keys are escaped, so that these are unique.
 const storeKey = ({ key }: Lane, limit?: Limit): string =>
   limit === undefined ? `throttle:${key}` : `throttle:${key}:${limit.name}`
 
@@ -127,9 +126,9 @@ const keep = (lane: Lane, until: number): void => {
 }
 
 /**
- * What can be given back without allowing more than the limit. Given to a minute that did not take it, it would: this
- * process knows its own minutes. Of those that others take of it knows nothing but that they last at least as long as
- * what was taken here needs to come back by itself, so that only what has not come back yet is given.
+ * How many tokens can be returned without exceeding the limit. They must be returned to the minute that they were taken
+ * from. This process knows its own minutes. A shared minute lasts at least until the taken tokens are refilled, so only
+ * those that are not refilled yet are returned.
  */
 const surplus = (lane: Lane, { at, limit, minute: current, tokens }: Taken, used: number, now: number): number =>
   lane.shared
@@ -138,11 +137,11 @@ const surplus = (lane: Lane, { at, limit, minute: current, tokens }: Taken, used
     ? tokens - used
     : 0
 
-/** How a lane asks for several things: of a store over a network in one round trip. */
+/** How a lane makes several requests to its store: to a shared one in one round trip. */
 export const atOnce = ({ shared }: Lane) => ({ concurrency: shared ? "unbounded" : 1 } as const)
 
-// What a call used beyond its estimate is missing afterwards, but for no longer: one absurd figure of a provider must not
-// stop all calls for days.
+// The longest time that calls wait for tokens that were used beyond an estimate: one absurd figure of a provider must
+// not stop all calls for days.
 const longestDebt = Duration.toMillis(Duration.minutes(3))
 
 const charge = (lane: Lane, limit: Limit, tokens: number) =>
@@ -157,7 +156,7 @@ const charge = (lane: Lane, limit: Limit, tokens: number) =>
     ({ resetAfter }) => Duration.toMillis(resetAfter)
   )
 
-/** Counts tokens beyond what was taken of a limit, or fewer. */
+/** Corrects the tokens that were taken from a limit, up or down. */
 export const correct = Effect.fnUntraced(function*(lane: Lane, taken: Taken, used: number) {
   const { limit, tokens } = taken
   const now = yield* Clock.currentTimeMillis
@@ -167,13 +166,13 @@ export const correct = Effect.fnUntraced(function*(lane: Lane, taken: Taken, use
     : -surplus(lane, taken, used, now)
   if (more === 0) return
   const resetAfter = yield* charge(lane, limit, more)
-  // Others may owe as much already.
+  // Other calls may have used it up already.
   if (more > 0 && resetAfter > longestDebt) yield* charge(lane, limit, (longestDebt - resetAfter) * perMilli)
   taken.minute.until = now + Math.min(resetAfter, longestDebt)
   keep(lane, taken.minute.until)
 })
 
-/** Gives back all that a call took. */
+/** Returns everything that a call took. */
 export const giveBack = ({ lane, taken }: Ticket): Effect.Effect<void, RateLimiter.RateLimiterError> =>
   Effect.suspend(() =>
     Effect.forEach(taken.splice(0), (one) => correct(lane, one, 0), { ...atOnce(lane), discard: true })
@@ -184,21 +183,21 @@ const notPaused = Result.succeed({ delay: Duration.zero })
 const asked = (lane: Lane) =>
   lane.limiter!.adaptiveConsume({
     key: storeKey(lane),
-    // Without tokens the store learns no rate of its own, and is no more than a pause that all can see.
+    // With 0 tokens the store learns no rate: the entry is only a pause that all processes see.
     tokens: 0,
     fallbackLimit: 1,
     fallbackWindow: minute
   })
 
-/** Lets all calls of the key wait, at most an hour. */
+/** Makes all calls of the key wait, for at most an hour. */
 export const pause = (lane: Lane, duration: Duration.Duration, now: number): void => {
   if (Duration.isZero(duration)) return
   lane.paused = Math.max(lane.paused, now + Math.min(Duration.toMillis(duration), longestPause))
   keep(lane, lane.paused)
 }
 
-/** Tells the others that share the store of that. */
-export const tell = Effect.fnUntraced(function*(lane: Lane, duration: Duration.Duration) {
+/** Makes the calls of other processes wait too, through the store. */
+export const sharePause = Effect.fnUntraced(function*(lane: Lane, duration: Duration.Duration) {
   if (Duration.isZero(duration) || !lane.shared) return
   const { epoch } = yield* asked(lane)
   yield* lane.limiter!.adaptiveFeedback({ key: storeKey(lane), epoch, tokens: 0, status: 429, retryAfter: duration })
@@ -206,11 +205,11 @@ export const tell = Effect.fnUntraced(function*(lane: Lane, duration: Duration.D
 
 const whileAsked = { what: "as long as the provider asks", reason: "Requests", certain: true } as const
 
-/** Lets a call go as far as this process knows; else says why it waits. */
+/** Admits a call by this process's own knowledge, or returns why it waits. */
 export const enter = (ticket: Ticket, concurrency: number, now: number): Blocked | undefined => {
   const { lane } = ticket
   const { endings, refused, remaining } = lane
-  // Until a call has ended, the store would refuse the next one for the same reason.
+  // Until a call has ended, the store would refuse for the same reason.
   if (refused !== undefined && refused.endings === endings && refused.blocked.until > now) return refused.blocked
   if (lane.paused > now) return { ...whileAsked, until: lane.paused }
   if (lane.running >= concurrency) {
@@ -218,7 +217,7 @@ export const enter = (ticket: Ticket, concurrency: number, now: number): Blocked
     return { what, reason: "Requests", until: Number.POSITIVE_INFINITY, certain: false }
   }
   if (remaining !== undefined && remaining.until > now && remaining.requests < 1) {
-    const what = "requests that the provider has left"
+    const what = "the provider's remaining requests"
     return { what, reason: "Requests", until: remaining.until, certain: lane.running === 0 }
   }
   lane.refused = undefined
@@ -229,7 +228,7 @@ export const enter = (ticket: Ticket, concurrency: number, now: number): Blocked
   return undefined
 }
 
-/** Takes of every limit, in one round trip; says why the call waits where one of them does not allow it. */
+/** Takes from every limit, in one round trip; returns why the call waits if one of them does not allow it. */
 export const take = Effect.fnUntraced(function*(ticket: Ticket, limits: ReadonlyArray<Limit>) {
   const { estimate, lane } = ticket
   const { endings } = lane
@@ -272,7 +271,7 @@ export const take = Effect.fnUntraced(function*(ticket: Ticket, limits: Readonly
       ticket.taken.push({ limit, tokens, minute: current, at })
     } else if (result.failure.reason._tag === "RateLimitStoreError") failed ??= result.failure
     else {
-      // Tokens may be given back before their minute ends.
+      // Tokens may be returned before their minute ends.
       const certain = limit.reason !== "Tokens"
       const what = `${limit.perMinute} ${limit.name} per minute`
       exceeded ??= blocked(what, limit.reason, result.failure.reason.retryAfter, certain)
@@ -283,7 +282,7 @@ export const take = Effect.fnUntraced(function*(ticket: Ticket, limits: Readonly
   return exceeded
 })
 
-/** The call was not sent after all. */
+/** Undoes `enter` for a call that is not sent. */
 export const withdraw = (ticket: Ticket): void => {
   const { lane, running } = ticket
   if (!running) return
@@ -294,24 +293,24 @@ export const withdraw = (ticket: Ticket): void => {
   lane.ended.openUnsafe()
 }
 
-/** A call ended, left the queue, or gave something back: the first of the queue may go now. */
+/** After a call ended, left the queue or returned tokens: the first of the queue may be admitted now. */
 export const wake = (lane: Lane): void => {
   lane.endings++
   lane.ended.openUnsafe()
 }
 
-/** The call is over: makes room for the next. */
+/** Ends a call: makes room for the next. */
 export const leave = (ticket: Ticket): void => {
   if (ticket.running) ticket.lane.running--
   ticket.running = false
   wake(ticket.lane)
 }
 
-/** Notes that the provider answers now, and what it may not have counted: the other calls under way. */
+/** Notes that the provider answers now, and that it may not have counted the other calls in flight. */
 export const see = (lane: Lane): Effect.Effect<Seen> =>
   Effect.map(Clock.currentTimeMillis, (at) => ({ at, underWay: lane.running - 1, sent: lane.sent }))
 
-/** Learns how many requests the provider has left, unless it said something newer. */
+/** Stores the provider's remaining requests, unless it has reported newer ones. */
 export const learn = (lane: Lane, { remaining, resetAfter }: Window = {}, { at, sent, underWay }: Seen): void => {
   const known = lane.remaining
   if (remaining === undefined || resetAfter === undefined || known !== undefined && known.at > at) return

@@ -1,5 +1,5 @@
 /**
- * How much a request lets a model write: its limits of output, in our words or in a provider's own.
+ * The output limits of a request, in our fields or in a provider's own.
  */
 import type { Completion } from "../Completion.ts"
 
@@ -10,7 +10,7 @@ const limitNames = ["max_tokens", "max_completion_tokens", "max_output_tokens", 
 
 const choiceNames = ["n", "candidateCount", "candidate_count"]
 
-// Each setting of a request in the provider's own words, and those that Gemini puts below.
+// The provider's own settings of a request, and Gemini's nested ones.
 const settingsOf = ({ additionalParams = {}, providerParams = {} }: Completion, providers: ReadonlyArray<string>) =>
   [additionalParams, ...providers.map((provider) => object(providerParams[provider]))].flatMap((params) => [
     params,
@@ -18,7 +18,7 @@ const settingsOf = ({ additionalParams = {}, providerParams = {} }: Completion, 
     object(params["generation_config"])
   ])
 
-// Some servers take numbers as text. A limit that is not above 0 is ignored: to some, -1 means no limit.
+// Some servers accept numbers as text. Limits that are not above 0 are ignored: some servers use -1 for no limit.
 const amount = (value: unknown): number => {
   const number = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value
   return typeof number === "number" && number > 0 ? number : 0
@@ -26,15 +26,15 @@ const amount = (value: unknown): number => {
 
 const largest = (values: ReadonlyArray<unknown>): number => Math.max(0, ...values.map(amount))
 
-/** What a request says of the tokens that its answer may have. */
+/** The limits of a request for its output tokens. */
 export interface OutputLimits {
-  /** The largest limit that it names anywhere; 0 where it names none. */
+  /** The largest limit that it names anywhere; 0 if it names none. */
   readonly named: number
-  /** Whether a limit holds for the client that is asked, and not only for another provider. */
+  /** Whether a limit applies to this client, and not only to another provider. */
   readonly isBound: boolean
-  /** The tokens of reasoning that it asks for: its limit has to lie above them. */
+  /** The requested reasoning tokens: the limit has to be above them. */
   readonly reasoning: number
-  /** How many answers it asks for, of which each may be as long. */
+  /** How many answers it requests; the limit applies to each. */
   readonly choices: number
 }
 
@@ -60,6 +60,6 @@ export const outputLimits = (completion: Completion, provider: string): OutputLi
   }
 }
 
-/** The most tokens that the answers may have; those of a request that names no limit are taken to have `otherwise`. */
+/** The most output tokens of a request; `otherwise` is used for one without a limit. */
 export const mostOutput = ({ choices, isBound, named, reasoning }: OutputLimits, otherwise: number): number =>
   choices * Math.max(named, isBound ? 0 : otherwise + reasoning)

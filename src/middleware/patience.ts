@@ -1,16 +1,16 @@
 /**
- * How long a member of a Fallback may wait, and which members are known to refuse calls for now.
+ * How long a member of a Fallback may wait, and which members currently refuse calls.
  */
 import * as Duration from "effect/Duration"
 import type { Patience } from "../LLMClient.ts"
 import type { LLMError } from "../LLMError.ts"
 import { circuitOpen } from "./keys.ts"
 
-/** For the last member: as patient as the Fallback around it, or without end. */
+/** For the last member: the patience of the outer Fallback, or no limit. */
 export const inherited = (outer: Patience | undefined): Patience =>
   outer ?? { waiting: Number.POSITIVE_INFINITY, firstByte: Number.POSITIVE_INFINITY }
 
-/** For a member with another one ready behind it: never more patient than the Fallback around it. */
+/** For a member before the last: at most the patience of the outer Fallback. */
 export const limited = (
   outer: Patience | undefined,
   own: { readonly waiting: number; readonly firstByte: number; readonly when: (error: LLMError) => boolean }
@@ -20,7 +20,7 @@ export const limited = (
     get waiting() {
       return Math.min(waiting, outer?.waiting ?? Number.POSITIVE_INFINITY)
     },
-    // What is waited here is waited there as well.
+    // A wait here counts in the outer Fallback too.
     set waiting(remaining) {
       const before = this.waiting
       if (!Number.isFinite(before)) return
@@ -32,20 +32,20 @@ export const limited = (
   }
 }
 
-/** Until when the circuits of one member are known to be open, by model. */
+/** Until when one member's circuits are open, by model. */
 export interface Refusals {
-  /** Notes how a call ended. */
+  /** Notes the end of a call. */
   readonly note: (model: string, error: LLMError | undefined, now: number) => void
   readonly isOpen: (model: string, now: number) => boolean
 }
 
-// Users name models: what is not asked for again would be kept for ever.
+// Users may choose model names, so the number of entries is bounded.
 const mostModels = 1_000
 
-// While a call tries an open circuit, others are refused without a hint.
+// While a probe runs, other calls are refused without a hint.
 const untilTried = 1_000
 
-/** Makes the notes of one member, of which every circuit is closed as far as is known. */
+/** Makes an empty record for one member. */
 export const makeRefusals = (): Refusals => {
   const open = new Map<string, { readonly since: number; readonly until: number }>()
   return {
@@ -59,7 +59,7 @@ export const makeRefusals = (): Refusals => {
     },
     isOpen: (model, now) => {
       const refusal = open.get(model)
-      // A clock that was set back says nothing of a refusal that it calls a later one.
+      // After the clock was set back, an older refusal may seem to be in the future: it is ignored.
       return refusal !== undefined && refusal.since <= now && now < refusal.until
     }
   }

@@ -1,8 +1,8 @@
 /**
- * Patterns of names: `*` stands for any text, even none; all else stands for itself, letter case included.
+ * Patterns of names: `*` matches any text, even an empty one; everything else matches itself, case-sensitively.
  */
 
-/** Whether a pattern stands for a name, in time that grows with the length of the name. */
+/** Whether a pattern matches a name, in time linear in the length of the name. */
 export const matches = (pattern: string): (name: string) => boolean => {
   const [first = "", ...rest] = pattern.split("*")
   const last = rest.pop()
@@ -11,7 +11,7 @@ export const matches = (pattern: string): (name: string) => boolean => {
   const shortest = between.reduce((sum, literal) => sum + literal.length, first.length + last.length)
   return (name) => {
     if (name.length < shortest || !name.startsWith(first) || !name.endsWith(last)) return false
-    // Each literal where it first occurs: a later place would leave less for those after it.
+    // Each literal is matched where it first occurs: a later place would leave less text for those after it.
     let at = first.length
     for (const literal of between) {
       const found = name.indexOf(literal, at)
@@ -22,9 +22,9 @@ export const matches = (pattern: string): (name: string) => boolean => {
   }
 }
 
-/** Whether there is a name that both patterns stand for. */
+/** Whether both patterns match some common name. */
 export const overlap = (one: string, other: string): boolean => {
-  // From the end: whether what follows from `i` in `one` and what follows from `j` in `other` share a text.
+  // From the end: whether `one` from index `i` and `other` from index `j` match a common text.
   let following: ReadonlyArray<boolean> = []
   for (let i = one.length; i >= 0; i--) {
     const row: Array<boolean> = []

@@ -1,13 +1,13 @@
 /**
- * What the end of a call says: how much it used, and whether the provider wants to be left alone.
+ * What the end of a call reveals: the tokens that it used, and whether the provider asks clients to wait.
  */
 import * as Duration from "effect/Duration"
 import * as Estimate from "../Estimate.ts"
 import type { RateLimits, Window } from "../RateLimits.ts"
 import type { Ended } from "./around.ts"
-import { isUnsent } from "./keys.ts"
+import { isNotSent } from "./keys.ts"
 
-/** Tokens that a call reads and writes. */
+/** Input and output tokens of a call. */
 export interface Tokens {
   readonly inputTokens: number
   readonly outputTokens: number
@@ -15,7 +15,7 @@ export interface Tokens {
 
 const none: Tokens = { inputTokens: 0, outputTokens: 0 }
 
-/** What a call used, as far as that is known; where it is not, the estimate stands. */
+/** The tokens that a call used, or the estimate if they are not known. */
 export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
   switch (ended._tag) {
     case "Answered":
@@ -24,13 +24,13 @@ export const usedBy = (ended: Ended, estimate: Tokens): Tokens => {
       const { _tag, partial, status = 0 } = ended.error
       if (partial !== undefined) {
         if (partial.usage.totalTokens === 0) return estimate
-        // What a stream that broke off had reported may leave out what it wrote.
+        // A stream that broke off may not have reported its output tokens yet.
         return _tag === "Transient"
           ? Estimate.ofBroken(partial.usage, { ...estimate, outputTokens: Estimate.outputTokens(partial) })
           : partial.usage
       }
-      // What was refused, by the provider or before it was sent, has used nothing; else nobody knows.
-      return status >= 400 || isUnsent(ended.error) ? none : estimate
+      // A refused call has used nothing, whether the provider refused it or it was never sent. Otherwise it is not known.
+      return status >= 400 || isNotSent(ended.error) ? none : estimate
     }
     case "Left": {
       const { characters, reported } = ended
@@ -50,17 +50,17 @@ const exhausted = (limits: RateLimits = {}): Duration.Duration =>
     Duration.zero
   )
 
-/** What the provider said of its limits, if it was asked at all. */
+/** The rate limits that the provider reported, if the call was sent. */
 export const limitsIn = (ended: Ended): RateLimits | undefined =>
   ended._tag === "Answered"
     ? ended.response.rateLimits
-    : ended._tag === "Failed" && !isUnsent(ended.error)
+    : ended._tag === "Failed" && !isNotSent(ended.error)
     ? ended.error.rateLimits
     : undefined
 
-/** How long the provider wants to be left alone, when its headers came that long ago. */
-export const toldToWait = (ended: Ended, ago: Duration.Duration): Duration.Duration => {
-  if (ended._tag === "Failed" && !isUnsent(ended.error)) {
+/** How long the provider asks clients to wait, if its headers arrived this long ago. */
+export const requestedWait = (ended: Ended, ago: Duration.Duration): Duration.Duration => {
+  if (ended._tag === "Failed" && !isNotSent(ended.error)) {
     const { _tag, retryAfter } = ended.error
     if (retryAfter !== undefined && (_tag === "RateLimit" || _tag === "Transient")) return retryAfter
   }

@@ -1,5 +1,5 @@
 /**
- * What the span of a call says, in the attributes of OpenTelemetry's conventions for generative AI.
+ * The attributes of a call's span, by OpenTelemetry's conventions for generative AI.
  */
 import * as Exit from "effect/Exit"
 import type * as Tracer from "effect/Tracer"
@@ -12,7 +12,7 @@ import { attributes, type Convention, finishReason, operation, ownAttributes, pr
 import type { Address } from "./instruments.ts"
 import * as Transcript from "./transcript.ts"
 
-/** What may be said, and in which names. */
+/** What may be recorded, and under which names. */
 export interface Settings {
   readonly content: Transcript.Content | undefined
   readonly words: boolean
@@ -21,14 +21,14 @@ export interface Settings {
 
 type Attributes = Readonly<Record<string, unknown>>
 
-/** Sets the attributes that are known. */
+/** Sets the attributes that are defined. */
 export const annotate = (span: Tracer.Span, all: Attributes): void => {
   for (const key in all) if (all[key] !== undefined) span.attribute(key, all[key])
 }
 
 export const nameOf = (model: string | undefined): string => model === undefined ? operation : `${operation} ${model}`
 
-/** What samplers decide by, and therefore is there from the beginning of a span. */
+/** The attributes for samplers, which are set when a span begins. */
 export const ofClient = (
   provider: string,
   model: string | undefined,
@@ -68,7 +68,7 @@ const ofAnswer = (response: CompletionResponse, settings: Settings): Attributes 
   ...ofUsage(response.usage, settings)
 })
 
-// The calls in all, with those that a list of attempts had no room for.
+// The number of all calls, including those that were left out of the list of attempts.
 const attemptsOf = (before: ReadonlyArray<LLMError>): number | undefined =>
   before.length === 0 ? undefined : total(before).count + 1
 
@@ -82,7 +82,7 @@ const ofResponse = (response: CompletionResponse, settings: Settings): Attribute
   [attributes.outputMessages]: settings.content && Transcript.output(response.message, settings.content)
 })
 
-/** Few enough for a metric: `RateLimit.Tokens`, `Transient.Timeout` and the like. */
+/** An error type with few values, for metrics: for example `RateLimit.Tokens` or `Transient.Timeout`. */
 export const errorType = (error: LLMError): string => `${error._tag}.${error.reason}`
 
 const ofError = (error: LLMError, settings: Settings): Attributes => {
@@ -96,7 +96,7 @@ const ofError = (error: LLMError, settings: Settings): Attributes => {
   }
 }
 
-/** What the end of a call says. */
+/** The attributes of a call's end. */
 export const ofEnd = (ended: Ended, settings: Settings): Attributes => {
   switch (ended._tag) {
     case "Answered":
@@ -108,7 +108,7 @@ export const ofEnd = (ended: Ended, settings: Settings): Attributes => {
   }
 }
 
-// What kind of failure it was: its words may repeat the request, and its answer is nothing to be kept in a span.
+// Only the kind of a failure: its description may repeat the request, and its partial answer does not belong in a span.
 const withoutWords = (error: LLMError): LLMError => {
   const { _tag, code, model, provider, reason, requestId, retryAfter, status } = error
   const kind = { reason: reason as never, provider, model, status, code, requestId, retryAfter }
@@ -128,8 +128,8 @@ export const exitOf = (ended: Ended, { words }: Settings): Exit.Exit<unknown, LL
 }
 
 /**
- * Leaves the words of failures out of a span's events: whatever is logged within a span becomes one, such as the failure
- * that Retry is about to send again.
+ * Removes errors from a span's events. Everything logged inside a span becomes an event, for example the failure that
+ * Retry is about to send again.
  */
 export const mute = (span: Tracer.Span): void => {
   const event = span.event.bind(span)

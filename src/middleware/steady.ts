@@ -1,19 +1,19 @@
 /**
- * A clock that is never set back. Limits, circuits and what is known of a store hold until some time: after the system's
- * clock is set back by an hour, they would hold for that hour.
+ * A clock that is never set back. Limits, circuits and pauses hold until a point in time: if the system's clock were set
+ * back by an hour, they would hold for another hour.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
-// What a clock of ours was made of: one of another must not be made of it, since both would be late.
+// The system clock behind each steady clock: a steady clock over another one would add up both delays.
 const systems = new WeakMap<Clock.Clock, Clock.Clock>()
 
-/** Runs an effect by a clock that stands still, or goes on, when the system's is set back. */
+/** Runs an effect with a clock that never goes back when the system's does. */
 export interface Steady {
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
 }
 
-/** Makes one; all times that are compared with each other must be of the same. */
+/** Makes a steady clock. Only times of the same one can be compared. */
 export const make = (): Steady => {
   let last = Number.NEGATIVE_INFINITY
   let behind = 0

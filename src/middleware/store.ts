@@ -1,10 +1,10 @@
 /**
- * Asks a store that may be gone: waits for an answer only so long, and asks a store that gave none only now and then,
- * so that calls need not find out one by one.
+ * Calls a store that may be unreachable. Each operation has a time limit, and an unreachable store is tried only now and
+ * then, so that not every call has to wait for it.
  *
- * After an operation that failed or took too long the store counts as gone for a second, and longer each time that it is
- * found to be gone still, up to 30 seconds. Meanwhile operations fail at once; then one of them asks, and the others
- * still fail at once until it knows.
+ * After an operation that failed or took too long, the store counts as unreachable for a second, and longer after every
+ * further failure, up to 30 seconds. Meanwhile operations fail at once. Then one of them tries the store, and the others
+ * fail at once until it has an answer.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,21 +18,21 @@ import * as Stream from "effect/Stream"
 import * as Steady from "./steady.ts"
 
 export interface Options<E> {
-  /** What logs call it: "the store of limits". */
+  /** Its name in logs: "the limit store". */
   readonly name: string
-  /** What logs say of the calls while it is gone: "calls go on without it". */
+  /** What happens to calls while it is unreachable, for logs: "calls go on without it". */
   readonly meanwhile: string
-  /** How long it may take to answer. One second unless set. */
+  /** How long it may take to answer; one second unless given. */
   readonly timeout?: Duration.Input | undefined
-  /** The failure of an operation that got no answer, or was not asked. */
+  /** The failure of an operation without an answer, or that was not tried. */
   readonly gone: (why: string) => E
-  /** Whether a failure says that the store is gone, as those of `gone` do. */
+  /** Whether a failure means that the store is unreachable, like those of `gone`. */
   readonly isGone: (error: unknown) => boolean
 }
 
 /**
- * Asks the store. An operation that takes too long goes on by itself, since it may have been done there: `late` gets
- * what it says in the end. Whoever asks may be interrupted at any time.
+ * Calls the store. An operation that takes too long keeps running, because the store may still execute it: `late`
+ * receives its result. The caller may be interrupted at any time.
  */
 export type Ask<E> = <A, E1, R, R2 = never>(
   operation: Effect.Effect<A, E1, R>,
@@ -42,8 +42,8 @@ export type Ask<E> = <A, E1, R, R2 = never>(
 const depth = 5
 
 /**
- * Whether a Redis answered that what it holds under a key is something else, or that a script failed on it: that is an
- * error of this key, and the store is not gone.
+ * Whether Redis reported a wrong value under a key, or a script that failed on it: that is an error of this key, and the
+ * store is reachable.
  */
 export const isOfKey = (error: unknown): boolean => {
   let cause = error
@@ -54,13 +54,13 @@ export const isOfKey = (error: unknown): boolean => {
   return false
 }
 
-/** What the logs say then, once for each key. */
+/** The log message for it, once for each key. */
 export const keyIsTaken = "the store cannot use what it holds under this key"
 
 const firstPause = Duration.seconds(1)
 const longestPause = Duration.seconds(30)
 
-/** Makes what asks a store; says once that it is gone, and once that it is back. */
+/** Makes an `Ask`; logs once that the store is unreachable, and once that it is back. */
 export const make = <E>(
   { gone, isGone, meanwhile, name, timeout = "1 second" }: Options<E>
 ): Effect.Effect<Ask<E>, never, Scope.Scope> =>
@@ -113,7 +113,7 @@ export const make = <E>(
         steady,
         Effect.orElseSucceed(() => Exit.fail(gone("it did not answer before")))
       )
-      // In a fiber of its own, so that an answer is waited for, and counts, also when nobody waits for it any more.
+      // In its own fiber, so that the result counts even if the caller has been interrupted.
       return Effect.forkIn(asking, scope, { startImmediately: true }).pipe(
         Effect.flatMap(Fiber.await),
         Effect.flatMap((exit) => Exit.isSuccess(exit) ? exit.value : Effect.fail(gone("it is closed")))

@@ -1,13 +1,13 @@
 /**
- * What was said, in the form that OpenTelemetry's conventions give messages (`gen_ai.input.messages` and its siblings).
- * The bytes of media are never part of it, only their size.
+ * Messages in the form of OpenTelemetry's conventions (`gen_ai.input.messages` and similar attributes). The bytes of
+ * media are never included, only their size.
  */
 import * as Result from "effect/Result"
 import * as Completion from "../Completion.ts"
 import type * as Message from "../Message.ts"
 import { system } from "../Message.ts"
 
-/** What of a message may be recorded; undefined for nothing. */
+/** The part of a message that may be recorded; undefined for nothing. */
 export type Content = (message: Message.Message) => Message.Message | undefined
 
 type Part = Readonly<Record<string, unknown>>
@@ -75,7 +75,7 @@ const roles = { System: "system", User: "user", Assistant: "assistant" } as cons
 const role = (message: Message.Message): string =>
   message._tag === "User" && message.content.every(({ _tag }) => _tag === "ToolResult") ? "tool" : roles[message._tag]
 
-// What the caller's function throws must not fail the call: nothing is recorded then.
+// If the caller's function throws, nothing is recorded, and the call goes on.
 const json = (make: () => ReadonlyArray<unknown>): string | undefined =>
   Result.getOrUndefined(Result.try(() => {
     const items = make()
@@ -88,17 +88,17 @@ const messages = (all: ReadonlyArray<Message.Message>, content: Content): Readon
     return shown === undefined ? [] : [{ role: role(shown), parts: parts(shown) }]
   })
 
-/** The messages that were sent; undefined where none of them may be recorded. */
+/** The messages that were sent; undefined if none of them may be recorded. */
 export const input = (completion: Completion.Completion, content: Content): string | undefined =>
   json(() => messages(Completion.messages(completion), content))
 
-/** The preamble, which is sent apart from the messages. */
+/** The preamble, which is sent separately from the messages. */
 export const instructions = ({ preamble }: Completion.Completion, content: Content): string | undefined =>
   preamble === undefined ? undefined : json(() => {
     const shown = content(system(preamble))
     return shown === undefined ? [] : parts(shown)
   })
 
-/** The message that was answered. */
+/** The message of the answer. */
 export const output = (message: Message.Assistant, content: Content): string | undefined =>
   json(() => messages([message], content))

@@ -1,12 +1,12 @@
 /**
- * How many attempts there were within the last minute, or another time, and how many of them failed.
+ * Counts attempts and failures within a sliding window of time.
  */
 
-/** Counts attempts by the sixtieth part of its length. */
+/** Counts attempts in slots of a sixtieth of its length. */
 export interface Window {
-  /** Which counts these are: attempts that began under others are not counted among them. */
+  /** The epoch of the counts: attempts that began in an earlier one are not counted. */
   readonly epoch: () => number
-  /** Counts an attempt; says how many there are now, and how many failed. */
+  /** Counts an attempt; returns the number of attempts and failures. */
   readonly add: (failed: boolean, now: number) => { readonly attempts: number; readonly failures: number }
   readonly clear: () => void
   readonly isEmpty: (now: number) => boolean
@@ -20,7 +20,7 @@ interface Slot {
 
 const slots = 60
 
-/** A window of so many milliseconds that nothing was counted in. */
+/** An empty window of this many milliseconds. */
 export const make = (length: number): Window => {
   const step = length / slots
   let counted: Array<Slot> = []

@@ -1,7 +1,7 @@
 /**
- * How a value of a Schema is asked for, and how the answer is read: one form for all providers, so that an answer can be
- * read whichever of them gave it. It is the strictest that any of them asks for: every property required, optional ones
- * as null, records as entries, tuples as objects, objects closed, an object at the root.
+ * The JSON form in which a value of a Schema is requested and read. It is the same for all providers, so that every
+ * answer can be read, and the strictest that any of them requires: all properties required, optional ones nullable,
+ * records as entries, tuples as objects, objects closed, an object at the root.
  */
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import * as Effect from "effect/Effect"
@@ -11,24 +11,24 @@ import type * as SchemaAST from "effect/SchemaAST"
 import { array, isObject, type JsonRecord, object, string } from "../wire/json.ts"
 import { resolve, withoutUnused } from "../wire/jsonSchema.ts"
 
-/** A Schema whose values can be asked for. */
+/** A Schema whose values can be requested. */
 export type Output = Schema.ConstraintCodec<unknown, unknown, unknown, unknown>
 
 export interface Form<S extends Output> {
   readonly jsonSchema: Schema.JsonObject
-  /** Whether the value stands in the field `value` of the object that is asked for. */
+  /** Whether the value is in the field `value` of the requested object. */
   readonly wrapped: boolean
   readonly decode: (json: unknown) => Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]>
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What cannot be asked for
+// Unsupported schemas
 // ---------------------------------------------------------------------------------------------------------------------
 
 const hasCodec = ({ annotations }: SchemaAST.AST): boolean =>
   typeof annotations?.["toCodecJson"] === "function" || typeof annotations?.["toCodec"] === "function"
 
-/** Where a Schema admits no JSON at all, and why; undefined where it admits some. */
+/** The path and the reason if a Schema allows no JSON value; otherwise undefined. */
 const problemOf = (root: SchemaAST.AST): string | undefined => {
   const seen = new Set<SchemaAST.AST>()
   const first = (
@@ -45,9 +45,9 @@ const problemOf = (root: SchemaAST.AST): string | undefined => {
     const where = path === "" ? "the root" : path.replace(/^\./, "")
     if (ast._tag === "Declaration" && !hasCodec(ast) && ast.encoding?.length === 1) {
       const { to } = ast.encoding[0]
-      // What has no JSON form of its own is taken as any JSON.
+      // A declaration without a JSON form would allow any JSON.
       if (to._tag === "Declaration" && to.encoding === undefined) {
-        return `${where}: it has no JSON form; ask for its fields, or annotate it with toCodecJson`
+        return `${where}: it has no JSON form; use a Schema of its fields, or annotate it with toCodecJson`
       }
     }
     const link = ast.encoding?.at(-1)
@@ -63,7 +63,7 @@ const problemOf = (root: SchemaAST.AST): string | undefined => {
           ...ast.rest.map((type) => ({ name: "[]", type }))
         ], path)
       case "Union": {
-        // One of its members is enough.
+        // One valid member is enough.
         const problems = ast.types.map((type) => visit(type, path))
         return problems.includes(undefined) ? undefined : problems[0] ?? `${where}: no value is of an empty union`
       }
@@ -87,7 +87,7 @@ const problemOf = (root: SchemaAST.AST): string | undefined => {
 const admitsNull = (schema: unknown): boolean =>
   object(schema)["type"] === "null" || array(object(schema)["anyOf"]).some(admitsNull)
 
-// A model that is not held to the schema leaves out what it has no value for.
+// A model that the provider does not bind to the schema may leave out optional values.
 const withNulls = (root: JsonRecord) => {
   const fill = (schema: unknown, json: unknown): unknown => {
     if (!isObject(schema)) return json
@@ -109,16 +109,16 @@ const reading = <S extends Output>(codec: S, jsonSchema: JsonRecord) => {
   const filled = withNulls(jsonSchema)
   return (json: unknown): Effect.Effect<S["Type"], Schema.SchemaError, S["DecodingServices"]> =>
     Effect.catchTag(decode(json), "SchemaError", (error) =>
-      // What is wrong is told of the answer as it came.
+      // Errors describe the original answer.
       Effect.mapError(decode(filled(json)), () => error))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Making
+// Construction
 // ---------------------------------------------------------------------------------------------------------------------
 
 const titled = (jsonSchema: JsonRecord, schema: Output): Schema.JsonObject => {
-  // Providers show it to the model as the name of the answer.
+  // Providers show this name to the model.
   const title = string(jsonSchema["title"]) ?? string(Schema.resolveAnnotations(schema)?.["identifier"])
   return { ...withoutUnused(jsonSchema), ...(title !== undefined && { title }) } as Schema.JsonObject
 }
@@ -138,7 +138,7 @@ const inField = <S extends Output>(schema: S): Form<S> => {
   return {
     jsonSchema: titled(jsonSchema, schema),
     wrapped: true,
-    // A model that is not held to the schema may give the value alone.
+    // A model that the provider does not bind to the schema may return the value without the object.
     decode: (json) =>
       Effect.catchTag(value(json), "SchemaError", (error) => Effect.mapError(value({ value: json }), () => error))
   }
@@ -158,7 +158,7 @@ const formOf = <S extends Output>(schema: S): Result.Result<Form<S>, string> => 
 
 const forms = new WeakMap<Output, Result.Result<Form<Output>, string>>()
 
-/** The form of a Schema, or what in it cannot be asked for. */
+/** The form of a Schema, or what in it is not supported. */
 export const form = <S extends Output>(schema: S): Result.Result<Form<S>, string> => {
   const known = forms.get(schema) ?? formOf(schema as Output)
   forms.set(schema, known)

@@ -1,12 +1,12 @@
 /**
- * The value of a JSON text that is still being written.
+ * Parses a JSON text that is still being written.
  */
 import { JSONParser } from "@streamparser/json"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { isObject, put } from "../wire/json.ts"
 
-// What stands before the JSON is skipped: a fence, or words about it.
+// Skips what comes before the JSON: a code fence, or prose.
 const skipping = (begin: (bracket: string) => JSONParser) => {
   let parser: JSONParser | undefined
   let dead = false
@@ -14,14 +14,14 @@ const skipping = (begin: (bracket: string) => JSONParser) => {
     const start = parser === undefined ? text.search(/[{[]/) : 0
     if (dead || start < 0) return
     parser ??= begin(text[start]!)
-    // Behind the value, or where the text is not JSON, nothing more is read: the whole answer says what is wrong.
+    // After the value, or if the text is not JSON, nothing more is read: errors are found in the whole answer.
     dead = Result.isFailure(Result.try(() => parser!.write(text.slice(start))))
   }
 }
 
 type Container = Array<unknown> | Record<string, unknown>
 
-/** A text that is not whole yet, and where it stands. */
+/** An incomplete text and its place in the value. */
 interface Tip {
   readonly parent: unknown
   readonly key: string | number
@@ -38,23 +38,23 @@ const copy = (value: unknown, tip: Tip | undefined): unknown => {
   return into
 }
 
-// An escape that is cut: the parser shows a text at the end of a piece, unless it ends within one.
+// A cut escape: the parser emits an incomplete text at the end of a piece, unless the piece ends inside an escape.
 const cutEscape = /(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)$/
 
-/** Takes in pieces of a JSON text. */
+/** Parses pieces of a JSON text. */
 export interface Growing {
   readonly feed: (piece: string) => void
   /**
-   * The value so far, as a copy of its own, or undefined where there is none, or where it is not time for it: a copy
-   * costs what the text is long, so one is made when the text has grown by a part of itself, which keeps all of them
-   * together in proportion to its length.
+   * A copy of the value so far; undefined if there is none, or if it is too early for one. A copy costs time
+   * proportional to the text, so one is made only when the text has grown by a fraction of its length: all copies
+   * together stay proportional to it.
    */
   readonly take: () => Schema.Json | undefined
 }
 
 /**
- * Texts grow, lists and objects fill up; a number, a literal or a key appears when it is whole: what was shown is never
- * taken back. `wrapped`: the value stands in the field `value`.
+ * Texts grow, and lists and objects fill up. A number, a literal or a key appears when it is complete, so nothing that
+ * was shown is removed. `wrapped`: the value is in the field `value`.
  */
 export const make = (wrapped: boolean): Growing => {
   let root: unknown
@@ -83,7 +83,7 @@ export const make = (wrapped: boolean): Growing => {
       const cut = pieces.length - (cutEscape.exec(pieces)?.[1]?.length ?? 0)
       write(pieces.slice(0, cut))
       pieces = pieces.slice(cut)
-      // A value too deep to be copied is shown as a whole, at the end.
+      // A value that is nested too deeply to be copied is only shown at the end.
       const copied = Result.getOrUndefined(Result.try(() => copy(root, tip)))
       const value = !wrapped || Array.isArray(copied) ? copied : isObject(copied) ? copied["value"] : undefined
       return value as Schema.Json | undefined
@@ -91,9 +91,9 @@ export const make = (wrapped: boolean): Growing => {
   }
 }
 
-/** Takes in pieces of the JSON text of a list, which stands in the field `value` or alone. */
+/** Parses pieces of the JSON text of a list, with or without the object around it. */
 export interface Elements {
-  /** The elements that this piece made whole. */
+  /** The elements that this piece completed. */
   readonly feed: (piece: string) => ReadonlyArray<unknown>
   /** Whether the list has ended. */
   readonly whole: () => boolean

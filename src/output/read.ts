@@ -1,5 +1,5 @@
 /**
- * Reads the value that an answer holds, and says what is wrong where it holds none.
+ * Reads the value of an answer, or reports why it has none.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -9,10 +9,10 @@ import * as LLMError from "../LLMError.ts"
 import { type Form, form, type Output } from "./form.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Asking
+// Request
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The form of a Schema; one that cannot be asked for is refused before anything is sent. */
+/** The form of a Schema; an unsupported one is refused before anything is sent. */
 export const ask = <S extends Output>(
   { model = "" }: Completion.Completion,
   schema: S,
@@ -23,7 +23,7 @@ export const ask = <S extends Output>(
       provider,
       model,
       reason: "Unsupported",
-      description: `the schema cannot be asked for: ${problem}`
+      description: `the schema is not supported: ${problem}`
     })))
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ const parse = (text: string): Result.Result<unknown, unknown> => Result.try(() =
 
 const fenced = /```(?:json)?([\s\S]*?)```/
 
-/** The JSON in a text: models that are not held to a schema write about what they answer, or put it into a fence. */
+/** The JSON in a text: models without a binding schema may add prose or a code fence. */
 const jsonIn = (text: string): Result.Result<unknown, unknown> => {
   const start = text.search(/[{[]/)
   const end = Math.max(text.lastIndexOf("}"), text.lastIndexOf("]"))
@@ -49,14 +49,14 @@ const longest = 2000
 
 const cut = (words: string): string => words.length <= longest ? words : `${words.slice(0, longest)}…`
 
-// What an answer without a value failed as, where asking again in the same way would not help.
+// The failures of answers without a value for which a repeated request would not help.
 const ends: { readonly [Tag in FinishReason["_tag"]]?: readonly [LLMError.ClientErrorReason, string] } = {
-  MaxTokens: ["OutputBudget", "maxTokens cut the answer before its JSON was whole: raise maxTokens"],
-  ContentFilter: ["ContentFilter", "the provider's filter cut the answer before its JSON was whole"],
-  ToolUse: ["Unsupported", "the answer calls tools: run them with ToolLoop, which asks on until there is a value"]
+  MaxTokens: ["OutputBudget", "maxTokens cut the answer before its JSON was complete: raise maxTokens"],
+  ContentFilter: ["ContentFilter", "the provider's filter cut the answer before its JSON was complete"],
+  ToolUse: ["Unsupported", "the answer calls tools: run them with ToolLoop, which continues until there is a value"]
 }
 
-/** The failure of an answer that does not hold what was asked for. */
+/** The failure of an answer without a valid value. */
 export const failureOf = (response: CompletionResponse, description: string): LLMError.LLMError => {
   const common = {
     provider: response.provider,
@@ -69,7 +69,7 @@ export const failureOf = (response: CompletionResponse, description: string): LL
     ? LLMError.make("EmptyResponse", {
       ...common,
       reason: "MalformedOutput",
-      // A retry below knows nothing of the schema: repairs alone ask again.
+      // Only repairs send this again.
       retryable: false,
       description: cut(description)
     })
@@ -94,15 +94,15 @@ export const read = <S extends Output>(
 // Repair
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Whether the model may do better once it is told what is wrong. */
+/** Whether the model may correct the answer if it sees the error. */
 export const isRepairable = (error: LLMError.LLMError): boolean =>
   error._tag === "EmptyResponse" && error.reason === "MalformedOutput"
 
-/** What the model is told of an answer that does not match. */
+/** The message to the model about an answer that does not match. */
 export const complaint = ({ description }: LLMError.LLMError, { jsonSchema }: Form<Output>): string =>
-  `${description}\n\nAnswer again with nothing but JSON that matches this JSON Schema:\n${JSON.stringify(jsonSchema)}`
+  `${description}\n\nAnswer again with only JSON that matches this JSON Schema:\n${JSON.stringify(jsonSchema)}`
 
-/** The conversation goes on, so that the model sees what it wrote, and its prompt cache holds. */
+/** The conversation is continued, so that the model sees its answer, and the prompt cache stays valid. */
 export const repair = (
   completion: Completion.Completion,
   error: LLMError.LLMError,

@@ -1,5 +1,5 @@
 /**
- * One call of a tool of `effect/ai`: its definition as it is sent, its run, and its result as it goes back.
+ * One call of an `effect/ai` tool: the definition that is sent, the run, and the result that is returned to the model.
  */
 import * as AiError from "effect/ai/AiError"
 import type * as Prompt from "effect/ai/Prompt"
@@ -16,16 +16,16 @@ import * as Tool from "../Tool.ts"
 
 export type Tools = Record<string, AiTool.Any>
 
-/** What a call of these tools may fail with. */
+/** The failures of a call of these tools. */
 export type Failure<T extends Tools> = AiTool.HandlerError<T[keyof T]> | AiError.AiError
 
 export type Services<T extends Tools> = AiTool.HandlerServices<T[keyof T]>
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What is sent
+// Definition
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The definition of a tool of `effect/ai`. */
+/** The definition of an `effect/ai` tool. */
 export const definition = (tool: AiTool.Any): Tool.ToolDefinition => ({
   name: tool.name,
   description: AiTool.getDescription(tool) ?? "",
@@ -34,22 +34,22 @@ export const definition = (tool: AiTool.Any): Tool.ToolDefinition => ({
     : Tool.toJsonSchema(tool.parametersSchema)
 })
 
-/** A tool that is the provider's own has no definition here. */
+/** Only tools that the provider does not define itself. */
 export const isForeign = (tool: AiTool.Any): boolean => AiTool.isProviderDefined(tool)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Arguments
 // ---------------------------------------------------------------------------------------------------------------------
 
-// A toolkit takes arguments as their Schema encodes them, which is not JSON where it has dates or the like. What does
-// not match is left to the toolkit to refuse.
+// A toolkit takes arguments in the encoded form of their Schema, which for dates and similar types is not JSON. Arguments
+// that do not match are refused by the toolkit.
 const encodedArguments = (tool: AiTool.Any, call: Message.ToolCall): Effect.Effect<unknown> =>
   Effect.orElseSucceed(
     Schema.decodeEffect(Schema.toCodecJson(Schema.toEncoded(tool.parametersSchema)))(call.arguments),
     () => call.arguments
   )
 
-/** Whether a call may not run unless somebody allows it; one whose arguments do not match does not run anyway. */
+/** Whether a call needs approval. One whose arguments do not match is never run. */
 export const needsApproval = (tool: AiTool.Any, call: Message.ToolCall): Effect.Effect<boolean> => {
   const { needsApproval = false, parametersSchema } = tool
   if (typeof needsApproval !== "function") return Effect.succeed(needsApproval)
@@ -97,12 +97,12 @@ const contentOf = (tool: AiTool.Any, given: AiTool.HandlerResult<AiTool.Any>): C
   if (modelOutput !== undefined) {
     return modelOutput.map((part) => part.type === "text" ? Message.text(part.text) : mediaOf(part))
   }
-  // What an error of the library holds besides is of no use to the model.
+  // The other fields of a library error do not help the model.
   if (AiError.isAiError(result)) return [Message.text(result.reason.message)]
   return jsonOf(isFailure ? tool.failureSchema : tool.successSchema, encodedResult)
 }
 
-// What the model did wrong it can do better, whatever the tool says about failures.
+// The model can correct its own mistakes, whatever the tool's failure mode is.
 const isModels = (error: unknown): boolean =>
   AiError.isAiError(error) && error.reason._tag === "ToolParameterValidationError"
 
@@ -110,7 +110,7 @@ const isModels = (error: unknown): boolean =>
 // Spans
 // ---------------------------------------------------------------------------------------------------------------------
 
-// A toolkit writes the arguments of a call into the current span; what is said has no place there.
+// A toolkit writes the arguments of a call into the current span, which should not contain message content.
 const withoutArguments = (span: Tracer.Span): Tracer.Span =>
   new Proxy(span, {
     get: (target, property) => {
@@ -158,7 +158,7 @@ const handle = (
     Stream.tap((given) => given.preliminary ? progress(contentOf(tool, given)) : Effect.void),
     Stream.runLast,
     Effect.map(Option.match({
-      onNone: () => Tool.failed(call, "The tool gave no result."),
+      onNone: () => Tool.failed(call, "The tool returned no result."),
       onSome: (given) => Message.toolResult({ id, name, content: contentOf(tool, given), isError: given.isFailure })
     }))
   )
@@ -173,8 +173,8 @@ const handle = (
 }
 
 /**
- * Runs a call. An unknown tool and arguments that do not match give a failed result; what the tool fails with does so
- * with `failures: "return"`, and else as its `failureMode` says.
+ * Runs a call. An unknown tool and arguments that do not match give a failed result. So does a failure of the tool, with
+ * `failures: "return"` or if its `failureMode` says so.
  */
 export const runCall = <T extends Tools>(
   toolkit: Toolkit.WithHandler<T>,

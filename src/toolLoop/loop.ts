@@ -31,13 +31,13 @@ import {
 } from "./model.ts"
 import * as Runner from "./runner.ts"
 
-/** Gives an answer; `begin` is told of each call as soon as it is whole. */
+/** Requests an answer; `begin` receives each call as soon as it is complete. */
 export type Ask = (
   completion: Completion.Completion,
   begin: (call: Message.ToolCall) => Effect.Effect<void>
 ) => Effect.Effect<CompletionResponse.CompletionResponse, LLMError.LLMError>
 
-/** How far the loop had come, with its failure. */
+/** The progress of a failed loop, with its failure. */
 export const SoFar = Context.Reference<Progress | undefined>("effect-llm/ToolLoop/Progress", {
   defaultValue: () => undefined
 })
@@ -51,7 +51,7 @@ const checked = (options: Options<unknown, unknown, Output>): void => {
   if (concurrency !== "unbounded") Check.wholeNumber("ToolLoop", "concurrency", concurrency)
 }
 
-/** The answer that a conversation ends with, where it has calls: the loop begins by running them. */
+/** The answer at the end of a conversation, if it has calls: the loop begins by running them. */
 const openAnswer = ({ prompt }: Completion.Completion) =>
   prompt._tag === "Assistant" && prompt.content.some(({ _tag }) => _tag === "ToolCall") ? prompt : undefined
 
@@ -64,7 +64,7 @@ const resumed = ({ content, id, provider = "" }: Message.Assistant): CompletionR
     id
   })
 
-/** What is asked for first: the caller's own definitions stand, with the marks that they have. */
+/** The first request: the caller's definitions and their cache marks are kept. */
 const offering = <S extends Output>(
   completion: Completion.Completion,
   tools: ReadonlyArray<Tool.ToolDefinition>,
@@ -75,7 +75,7 @@ const offering = <S extends Output>(
   return form === undefined ? offered : Completion.outputSchema(form.jsonSchema)(offered)
 }
 
-/** What is asked for in a turn. A call that is forced is forced once: there would never be an answer. */
+/** The request of a turn. A forced call is forced only once, or there would never be an answer. */
 const asking = (
   offered: Completion.Completion,
   messages: ReadonlyArray<Message.Message>,
@@ -112,7 +112,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
         provider: client.provider,
         model: completion.model ?? "",
         reason: "Unsupported",
-        description: `the tool ${foreign.name} is its provider's own: offer it with Completion.providerParams`
+        description: `the tool ${foreign.name} is defined by its provider: offer it with Completion.providerParams`
       })
     }
     const form = schema && (yield* Read.ask(completion, schema, client.provider))
@@ -143,7 +143,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
       soFar = { ...soFar, messages: yield* compact(soFar.messages) }
     })
 
-    /** One answer and its calls; an outcome, when it is the last. */
+    /** One answer and its calls; an outcome if it is the last. */
     const turn = (calls: Runner.Calls<Failure<T, E>>) =>
       Effect.gen(function*(): Effect.fn.Return<
         Outcome<Value<S>> | undefined,
@@ -159,7 +159,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
           : resumed(given)
         yield* count(response)
         const { turns } = soFar
-        // The turn as it is now, and what of it is in the conversation.
+        // The current turn, and the part of it that is in the conversation.
         const note = (results: ReadonlyArray<Message.ToolResult>, ...messages: ReadonlyArray<Message.Message>) => {
           const turn = { index: turns.length, response, results }
           soFar = { ...soFar, messages: [...soFar.messages, ...messages], turns: [...turns, turn] }
@@ -188,7 +188,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
           return undefined
         }
 
-        // An answer may be empty after the results of tools; no provider takes such a turn back.
+        // An answer may be empty after tool results, but providers refuse empty turns.
         const said = response.choice.length === 0 ? [] : [response.message]
         const value: Result.Result<Value<S>, LLMError.LLMError> = form === undefined
           ? Result.succeed(response.text as Value<S>)
@@ -214,7 +214,7 @@ export const loop = <T extends Call.Tools, EX, RX, E, R, S extends Output>(
         return undefined
       })
 
-    // Fibers end with their turn, whatever it ends with.
+    // Fibers end with their turn, whatever its outcome.
     const next = Effect.scoped(
       Effect.flatMap(runner.calls, (calls) => Effect.raceFirst(turn(calls), calls.failed))
     ).pipe(

@@ -1,5 +1,5 @@
 /**
- * What goes into a loop, and what comes out.
+ * The input and output of a loop.
  */
 import type * as Toolkit from "effect/ai/Toolkit"
 import type * as Effect from "effect/Effect"
@@ -13,35 +13,35 @@ import type { TokenUsage } from "../TokenUsage.ts"
 import type * as Call from "./call.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What goes in
+// Input
 // ---------------------------------------------------------------------------------------------------------------------
 
 export interface Options<E = never, R = never, S extends Output = never> {
-  /** How often the model is called; 16 unless set. In the last turn it may call no tool, so that there is an answer. */
+  /** How often the model is called; 16 unless given. In the last turn it may not call tools, so that there is an answer. */
   readonly maxTurns?: number | undefined
-  /** How many turns in a row may have results that all are failures; 3 unless set. */
+  /** How many turns in a row may have only failed results; 3 unless given. */
   readonly maxFailedTurns?: number | undefined
-  /** How many calls of one turn run at once; all unless set. */
+  /** How many calls of one turn run at the same time; all unless given. */
   readonly concurrency?: number | "unbounded" | undefined
   /**
-   * What a tool that fails does: `tool`, as its `failureMode` says, or `return`, which sends every failure back to the
-   * model, as is right for MCP servers. `tool` unless set.
+   * How tool failures are handled: `tool` follows the tool's `failureMode`; `return` sends every failure back to the
+   * model, which suits MCP servers. `tool` unless given.
    */
   readonly failures?: "tool" | "return" | undefined
-  /** Whether to stop after an answer, before its calls run. With it, `stream` starts no call before its turn is whole. */
+  /** Whether to stop after an answer, before its calls run. With it, `stream` starts calls only after the whole answer. */
   readonly stopWhen?: ((turn: Turn) => boolean) | undefined
-  /** Whether a call of a tool with `needsApproval` may run; without it the loop stops before such calls. Asked one by one. */
+  /** Whether a call with `needsApproval` may run, one at a time. Without it the loop stops before such calls. */
   readonly approve?: ((call: Message.ToolCall) => Effect.Effect<boolean, E, R>) | undefined
-  /** Runs after each turn, its results included: keeps what there is of the conversation, for instance. */
+  /** Runs after each turn and its results, for example to save the conversation. */
   readonly onTurn?: ((turn: Turn, progress: Progress) => Effect.Effect<void, E, R>) | undefined
-  /** Counts the tokens; `compact` makes the conversation shorter when it says so. */
+  /** Counts the tokens; `compact` shortens the conversation when the window is full. */
   readonly window?: ConversationUsageWindow | undefined
   readonly compact?:
     | ((messages: ReadonlyArray<Message.Message>) => Effect.Effect<ReadonlyArray<Message.Message>, E, R>)
     | undefined
-  /** What the answer is to be a value of; see `Output.object`. */
+  /** The Schema of the answer; see `Output.object`. */
   readonly schema?: S | undefined
-  /** How often an answer that does not match `schema` goes back to the model; once unless set. */
+  /** How often an answer that does not match `schema` goes back to the model; once unless given. */
   readonly repairs?: number | undefined
 }
 
@@ -66,10 +66,10 @@ export const optionNames = [
 ] satisfies ReadonlyArray<keyof Options>
 
 // ---------------------------------------------------------------------------------------------------------------------
-// What comes out
+// Output
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** One answer of the model, and the results of its calls, in their order; none where the calls did not run. */
+/** One answer of the model, and the results of its calls in order; empty if they did not run. */
 export interface Turn {
   /** From 0. */
   readonly index: number
@@ -79,12 +79,12 @@ export interface Turn {
 
 export interface Progress {
   /**
-   * The conversation, which only grows unless `compact` makes it shorter. It can always be sent on as it is: an answer
-   * whose calls did not run is not in it.
+   * The conversation, which only grows unless `compact` shortens it. It can always be sent unchanged: it does not contain
+   * an answer whose calls did not run.
    */
   readonly messages: ReadonlyArray<Message.Message>
   readonly turns: ReadonlyArray<Turn>
-  /** The tokens of all turns, failed attempts included. */
+  /** The tokens of all turns, including failed attempts. */
   readonly usage: TokenUsage
 }
 
@@ -103,14 +103,14 @@ export interface Answered<A> extends Ended {
 /**
  * The loop ended without an answer:
  *
- * - `Condition`: `stopWhen` said so.
+ * - `Condition`: `stopWhen` returned true.
  * - `Approval`: a call needs approval, and there is no `approve`.
  * - `Unhandled`: it calls a tool of `completion.tools`, which the toolkit does not run.
- * - `MaxTokens`: the answer was cut. Calls that were whole have run.
- * - `MaxTurns`: it called tools in the last turn, though it was told not to.
+ * - `MaxTokens`: the answer was cut. Its complete calls have run.
+ * - `MaxTurns`: it called tools in the last turn, although that was not allowed.
  * - `Failures`: all calls of `maxFailedTurns` turns failed.
  *
- * After the first three, and `MaxTurns`, `response.toolCalls` did not run. To run them, begin anew with a completion of
+ * After the first three, and `MaxTurns`, `response.toolCalls` did not run. To run them, start a new loop with a completion of
  * `[...messages, response.message]`: one that ends with calls begins by running them.
  */
 export interface Stopped extends Ended {
@@ -119,7 +119,7 @@ export interface Stopped extends Ended {
 
 export type Outcome<A = string> = Answered<A> | Stopped
 
-/** What a loop shows while it runs. `Finish` ends the parts of one answer. */
+/** The events of a running loop. `Finish` ends the parts of one answer. */
 export type LoopPart<A = string> =
   | CompletionPart
   | {
@@ -131,11 +131,11 @@ export type LoopPart<A = string> =
   | { readonly _tag: "Turn"; readonly turn: Turn }
   | { readonly _tag: "Done"; readonly outcome: Outcome<A> }
 
-/** What the answer is a value of. */
+/** The type of the answer. */
 export type Value<S extends Output> = [S] extends [never] ? string : S["Type"]
 
-/** What a loop fails with. */
+/** The failures of a loop. */
 export type Failure<T extends Call.Tools, E> = LLMError | Call.Failure<T> | E
 
-/** Shows parts to whoever reads the loop. */
+/** Emits parts to the reader of the loop. */
 export type Emit = (parts: ReadonlyArray<LoopPart<unknown>>) => Effect.Effect<void>

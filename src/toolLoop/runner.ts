@@ -1,5 +1,5 @@
 /**
- * Runs the calls of a turn: as many at once as may run, with the approvals that they need.
+ * Runs the calls of a turn, with limited concurrency and the approvals that they need.
  */
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Deferred from "effect/Deferred"
@@ -17,16 +17,16 @@ import type { Emit, Failure, Options } from "./model.ts"
 export interface Calls<F> {
   /** Starts a call; its fiber ends with the turn. */
   readonly begin: (call: Message.ToolCall) => Effect.Effect<void>
-  /** The results of these calls, in their order; those that were not begun are begun. */
+  /** The results of these calls in order; starts those that have not started. */
   readonly results: (calls: ReadonlyArray<Message.ToolCall>) => Effect.Effect<ReadonlyArray<Message.ToolResult>, F>
   /** Fails as soon as a call does. */
   readonly failed: Effect.Effect<never, F>
 }
 
 export interface Runner<F, R> {
-  /** Whether nothing can keep a call from running, so that it may start before the answer is whole. */
+  /** Whether a call will certainly run, so that it may start before the answer is complete. */
   readonly early: boolean
-  /** Why none of these calls may run, where that is so. */
+  /** Why these calls may not run; undefined if they may. */
   readonly keptBy: (
     calls: ReadonlyArray<Message.ToolCall>
   ) => Effect.Effect<"Unhandled" | "Approval" | undefined>
@@ -38,7 +38,7 @@ type Limit = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 const limited = (concurrency: number | "unbounded"): Limit =>
   concurrency === "unbounded" ? (effect) => effect : Semaphore.makeUnsafe(concurrency).withPermits(1)
 
-/** `own`: the definitions of the completion; those that the toolkit does not handle are the caller's to run. */
+/** `own`: the definitions of the completion. The caller runs those that the toolkit does not handle. */
 export const make = <T extends Call.Tools, E, R>(
   toolkit: Toolkit.WithHandler<T>,
   own: ReadonlyArray<ToolDefinition>,
@@ -49,7 +49,7 @@ export const make = <T extends Call.Tools, E, R>(
   emit: Emit
 ): Runner<Failure<T, E>, Call.Services<T> | R> => {
   const limit = limited(concurrency)
-  // A user is asked one question at a time.
+  // Asks a user one question at a time.
   const oneByOne = limited(1)
   const toolOf = ({ name }: { readonly name: string }) =>
     Object.hasOwn(toolkit.tools, name) ? toolkit.tools[name] : undefined
@@ -99,7 +99,7 @@ export const make = <T extends Call.Tools, E, R>(
         )
       return {
         begin: (call) => Effect.map(fork(call), (fiber) => void begun.push({ id: call.id, fiber })),
-        // Ids may be the same: each call that was begun is taken once.
+        // Ids may repeat: each started call is used once.
         results: (calls) =>
           Effect.forEach(calls, (call) => {
             const at = begun.findIndex(({ id }) => id === call.id)

@@ -59,7 +59,7 @@ describe("around", () => {
       }, {
         before: () => Effect.succeed("taken"),
         after: (_, ended) => Effect.sync(() => void log.push(ended._tag)),
-        told: (taken, failed) =>
+        mapError: (taken, failed) =>
           Effect.sync(() => {
             log.push(`${taken} ${failed.reason}`)
             return other
