@@ -329,18 +329,22 @@ describe("below a Fallback", () => {
       assert.deepInclude(yield* ask("anthropic", hi("claude-opus-5-5"), body), { seconds: 40, is: "Hello" })
     }))
 
-  it.effect("a short answer is asked for whole, and has no clock of its first byte", () =>
+  it.effect("a short answer has the clock of its first byte, too; one that is asked for in one piece has none", () =>
     Effect.gen(function*() {
       const { asked, layer } = headersAfter("30 seconds", [])
-      const fiber = yield* LLMClient.completion(hi("m", { maxTokens: 1024 })).pipe(
-        patient(12_000),
-        Effect.provide(Layer.provide(providers.openai({ apiKey }), layer)),
-        Effect.flip,
-        Effect.forkChild({ startImmediately: true })
-      )
+      const ask = (whole: "auto" | "unary") =>
+        LLMClient.completion(hi("m", { maxTokens: 1024 })).pipe(
+          patient(12_000),
+          Effect.provide(Layer.provide(providers.openai({ apiKey, whole }), layer)),
+          Effect.flip,
+          Effect.forkChild({ startImmediately: true })
+        )
+      const streamed = yield* ask("auto")
+      const unary = yield* ask("unary")
       yield* TestClock.adjust("29 seconds")
-      assert.isUndefined(fiber.pollUnsafe())
-      assert.deepStrictEqual(asked, [false])
-      yield* Fiber.interrupt(fiber)
+      assert.deepInclude(yield* Fiber.join(streamed), { _tag: "Transient", reason: "Timeout" })
+      assert.isUndefined(unary.pollUnsafe())
+      assert.deepStrictEqual(asked, [true, false])
+      yield* Fiber.interrupt(unary)
     }))
 })
