@@ -1,6 +1,6 @@
 /**
- * Asks the next provider when one fails in a way that another may not: rate limits, outages, empty answers, spent
- * quotas, missing models, filters. Other failures, such as a request that no provider can understand, end the call.
+ * Asks the next provider after a failure that another one may not have: rate limits, outages, empty answers, exhausted
+ * quotas, missing models, filters. Other failures, for example an invalid request, end the call.
  *
  * ```ts
  * import { Anthropic, Fallback, Gemini, LLMClient, OpenAi, Retry } from "effect-llm"
@@ -12,11 +12,11 @@
  * ])
  * ```
  *
- * - A completion that names no model gets the own model of whichever layer it comes to. Give `models` for every layer to
- *   which the names of the first one mean nothing.
+ * - A completion without a model uses the default model of each layer. Give `models` for every layer that does not know
+ *   the model names of the first one.
  * - While another member is ready, waiting is worse than moving on: all but the last have little patience (`patience`).
- * - A stream moves on only until its first part; from then on a failure ends it, and nothing is ever sent twice.
- * - Answers and errors keep the name of the provider that gave them, and have all failures before them in `attempts`.
+ * - A stream moves on only until its first part; after it, a failure ends the stream.
+ * - Answers and errors keep the name of the provider that gave them, and have all earlier failures in `attempts`.
  *
  * The guide `docs/failover.md` says what each option costs.
  */
@@ -39,26 +39,26 @@ import * as Deadline from "./middleware/deadline.ts"
 import * as Check from "./middleware/options.ts"
 import * as Patience from "./middleware/patience.ts"
 
-/** One of the layers to choose from, and what it is asked for. */
+/** One of the layers, and its model names. */
 export interface Member<E = unknown, R = unknown> {
   readonly layer: Layer.Layer<LLMClient, E, R>
   /**
-   * The models that this layer is asked for, by those that completions name; `"*"` is every name that is not listed.
-   * `undefined` asks for the layer's own model. A name without an entry is passed on as it is.
+   * This layer's models, by the models that completions name; `"*"` stands for every name that is not listed. `undefined`
+   * means the layer's default model. A name without an entry is passed on unchanged.
    */
   readonly models?: Readonly<Record<string, string | undefined>>
 }
 
-/** A layer alone is asked for the models that completions name. */
+/** A plain layer receives the model names of completions unchanged. */
 export type Choice<E = unknown, R = unknown> = Layer.Layer<LLMClient, E, R> | Member<E, R>
 
-/** How long all members but the last may wait. */
+/** How long each member but the last may wait. */
 export interface PatienceOptions {
-  /** All waits of one member together: backoffs, hints, queues. 10 seconds unless set. */
+  /** All waits of one member together: backoffs, hints, queues. 10 seconds unless given. */
   readonly waiting?: Duration.Input | undefined
   /**
-   * The wait for the first byte of the answer, to which a second comes for every 5,000 tokens that the request has by
-   * estimate. 12 seconds unless set. (Not for models that think in silence.)
+   * The wait for the first byte of the answer, plus a second for every 5,000 estimated tokens of the request. 12 seconds
+   * unless given. (Not for models that send nothing while they think.)
    */
   readonly firstByte?: Duration.Input | undefined
 }
@@ -66,23 +66,23 @@ export interface PatienceOptions {
 export interface Options {
   /** Whether the next member is asked after this failure: `whenFallbackable` unless set. */
   readonly when?: ((error: LLMError) => boolean) | undefined
-  /** How long all members but the last may wait; `false` gives each of them its full policies. */
+  /** How long each member but the last may wait; `false` gives each of them its full policies. */
   readonly patience?: PatienceOptions | false | undefined
   /**
-   * The longest time for all members together, or in a stream until its first part. A call that still runs then ends as
-   * `Transient · Timeout`; a wait that cannot end before is not begun, and the call fails with the failure itself. No
-   * limit unless set.
+   * The longest time for all members together, or for a stream until its first part. A call that is still running then
+   * fails as `Transient · Timeout`. A wait that would end later is not started, and the call fails with its own failure.
+   * No limit unless given.
    */
   readonly deadline?: Duration.Input | undefined
 }
 
-/** The policy of `when` unless another is given: whenever another provider or model may still succeed. */
+/** The default for `when`: whenever another provider or model may still succeed. */
 export const whenFallbackable = (error: LLMError): boolean => error.isFallbackable
 
-/** For `when`: the same, but what one provider's filter refuses is not asked of another one. */
+/** For `when`: the same, but not after a provider's content filter. */
 export const notContentFilter = (error: LLMError): boolean => error.isFallbackable && error.reason !== "ContentFilter"
 
-/** For `when`: only what usually passes, rate limits, outages and empty answers; not a missing key or a spent quota. */
+/** For `when`: only temporary failures (rate limits, outages, empty answers); not a missing key or an exhausted quota. */
 export const whenPassing = ({ _tag }: LLMError): boolean => _tag !== "ClientError"
 
 type ErrorOf<C> = C extends Choice<infer E, unknown> ? E : never
@@ -95,7 +95,7 @@ const toMember = (choice: Choice, index: number): Member => {
   Check.known(`Fallback ${option}`, member, ["layer", "models"])
   for (const [name, model] of Object.entries(member.models ?? {})) {
     const named = `${option}.models["${name}"]`
-    if (model === "") Check.refuse("Fallback", named, "the name of a model, or undefined for the layer's own")
+    if (model === "") Check.refuse("Fallback", named, "the name of a model, or undefined for the layer's default")
     if (name !== "*" && name.includes("*")) Check.refuse("Fallback", named, 'a whole name, or "*" for all others')
   }
   return member
@@ -121,7 +121,7 @@ type Steps = readonly [Step, ...ReadonlyArray<Step>]
 interface Request {
   readonly client: Service
   readonly completion: Completion.Completion
-  /** The model that it is for, empty where nobody names one. */
+  /** Its model; empty if none is named. */
   readonly model: string
   readonly refusals: Patience.Refusals
 }
@@ -131,18 +131,18 @@ const requestTo = ({ client, refusals, translated }: Step, completion: Completio
   return { client, completion: own, model: own.model ?? client.model ?? "", refusals }
 }
 
-/** One call: the members that are still to be asked, and what has failed so far. */
+/** One call: the remaining members, and the failures so far. */
 interface Call {
   readonly outer: CurrentPatience | undefined
   readonly bound: Deadline.Bound
-  /** The member that is asked, and those after it. */
+  /** The current member, and those after it. */
   requests: readonly [Request, ...ReadonlyArray<Request>]
   readonly failures: Array<LLMError>
 }
 
 const tooLong: ReadonlySet<string> = new Set(["ContextWindow", "TooLarge"])
 
-/** Whether a request of this size was refused before by the same model of the same provider. */
+/** Whether the same model of the same provider has refused a request of this size. */
 const wasTooLong = (failures: ReadonlyArray<LLMError>, provider: string, model: string): boolean =>
   model !== "" &&
   failures.some(({ attempts = [], ...error }) =>
@@ -169,7 +169,7 @@ const settingsOf = ({ deadline, patience = {}, when = whenFallbackable }: Option
   }
 }
 
-// A second for every 5,000 tokens that the model has to read before it can answer.
+// A model has to read the request before it can answer.
 const millisPerToken = 1_000 / 5_000
 
 const make = (steps: Steps, { figures, when, within }: Settings): Service => {
@@ -191,7 +191,7 @@ const make = (steps: Steps, { figures, when, within }: Settings): Service => {
       return Patience.limited(outer, { waiting: figures.waiting, firstByte: figures.firstByte + reading, when })
     })
 
-  /** Whether the next member is to be asked after this failure, which is then the one that is asked. */
+  /** Whether to ask the next member after this failure; if so, it becomes the current one. */
   const moveOn = (call: Call, error: LLMError): Effect.Effect<boolean> =>
     Effect.gen(function*() {
       const [{ client, model, refusals }, ...others] = call.requests
@@ -270,7 +270,7 @@ const make = (steps: Steps, { figures, when, within }: Settings): Service => {
       })
   }
 
-  // A member that cannot count is passed over, as is one that fails in a way that another may not.
+  // Skips members that cannot count, or that fail in a fallbackable way.
   const counting = steps.flatMap(({ client: { countTokens }, translated }) =>
     countTokens === undefined
       ? []
@@ -304,17 +304,17 @@ const check = (options: Options): void => {
 }
 
 /**
- * A client that asks the layers one after the other, in their order, until one answers.
+ * A client that asks the layers in order until one answers.
  *
- * Every layer is built, once, together with this one; where one cannot be built, such as for want of a key, this one
- * cannot either. An empty list is refused when the layer is built, as a defect.
+ * Every layer is built once, together with this one. If one cannot be built, for example because a key is missing, this
+ * one fails too. An empty list is a defect of the layer.
  */
 export const layer = <const Members extends readonly [Choice, ...ReadonlyArray<Choice>]>(
   members: Members,
   options: Options = {}
 ): Layer.Layer<LLMClient, ErrorOf<Members[number]>, ServicesOf<Members[number]>> =>
-  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to. A
-  // layer that stands in it twice, or in a Fallback or Router around as well, is built once: the memo map is that of all.
+  // Not fresh: it decorates no client below, so it is shared like a provider's layer. The memo map is shared too, so a
+  // layer that is used twice, also in an outer Fallback or Router, is built once.
   Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
       check(options)

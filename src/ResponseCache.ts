@@ -1,6 +1,6 @@
 /**
- * Gives the answer of an earlier equal request again, without asking the provider, and asks once where many ask the
- * same at the same time. For requests that are repeated as they are: classification, extraction, evaluations, tests.
+ * Returns the answer to an earlier equal request without calling the provider, and sends concurrent equal requests once.
+ * For requests that are repeated exactly: classification, extraction, evaluations, tests.
  *
  * ```ts
  * import { Anthropic, LLMClient, ResponseCache } from "effect-llm"
@@ -9,14 +9,14 @@
  * ```
  *
  * - Requests are equal when their JSON is, whatever the order of its keys; a request without a model is equal to one
- *   that names the layer's. Headers count. Tenants whose requests look the same need a layer, or a `scope`, each.
- * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage of its own: no tokens,
- *   cost, attempts or rate limits. Everyone gets a copy. `completion` and `stream` share what is kept.
- * - Of equal calls at the same time one goes to the provider, and the others wait for its answer or meet its failure.
+ *   with the layer's default. Headers count. Give each tenant its own layer or `scope`, if their requests may be equal.
+ * - Only answers are kept, never failures. A cached answer says `cached: true` and has no usage: no tokens,
+ *   cost, attempts or rate limits. Every caller gets a copy. `completion` and `stream` share the answers.
+ * - Of concurrent equal calls one is sent to the provider, and the others wait for its answer or its failure.
  *   Completions join completions, and streams join streams: a completion never waits for the reader of a stream.
- * - When its caller leaves, a completion goes on as long as anyone waits for it; the first who waits then gets the
- *   answer as its own. A stream lives from its reader: when its reader leaves or has not read on for 30 seconds, or a
- *   failure breaks it after its first part, one of those who wait makes the call anew.
+ * - When its caller leaves, a completion goes on as long as anyone waits for it, and its usage goes to the first waiting
+ *   caller. A stream depends on its reader: when the reader leaves or stops reading for 30 seconds, or the stream fails
+ *   after its first part, one of the waiting callers sends the request again.
  *
  * `layerPersisted` keeps the answers in Redis, files or a database, where they outlive the process.
  */
@@ -47,31 +47,31 @@ import * as Steady from "./middleware/steady.ts"
 import * as RemoteStore from "./middleware/store.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
-/** What caches of every kind take. */
+/** The options of every cache. */
 interface Common {
-  /** How long an answer is given again; 1 hour unless set. */
+  /** How long an answer is kept; 1 hour unless given. */
   readonly timeToLive?: Duration.Input
   /**
-   * Which answers are kept. Unless set, all but those that a filter cut (`ContentFilter`) or that ended for a reason of
-   * the provider's own (`Other`): an answer cut at its `maxTokens` would be cut again.
+   * Which answers are kept. By default all but those with the finish reason `ContentFilter` or `Other`: an answer cut at
+   * its `maxTokens` would be cut again.
    */
   readonly cacheable?: (response: CompletionResponse.CompletionResponse) => boolean
   /**
-   * Who shares answers: those with the same scope in the same store, and no others. Give one for each tenant. Put into
-   * it what decides about answers but stands in no request, such as the base URL: two servers that speak OpenAI's
-   * protocol are both `"openai"`, and two fallbacks both `"fallback"`.
+   * Only layers with the same scope in the same store share answers. Give one for each tenant. Include everything that
+   * affects answers but is not in the request, for example the base URL: two servers with OpenAI's protocol may both be
+   * `"openai"`, and two fallbacks are both `"fallback"`.
    */
   readonly scope?: string
 }
 
 export interface MemoryOptions extends Common {
-  /** How many answers are kept in memory; the least recently used go first. 1,024 unless set. */
+  /** How many answers are kept in memory; the least recently used are removed first. 1,024 unless given. */
   readonly capacity?: number
 }
 
 export interface PersistedOptions extends Common {}
 
-/** Where answers are kept: never fails. */
+/** A store of answers that never fails. */
 interface Store {
   readonly get: (key: string) => Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>>
   readonly set: (key: string, response: CompletionResponse.CompletionResponse) => Effect.Effect<void>
@@ -80,19 +80,19 @@ interface Store {
 const isCacheable = ({ finishReason: { _tag } }: CompletionResponse.CompletionResponse): boolean =>
   _tag !== "ContentFilter" && _tag !== "Other"
 
-/** A copy of the answer as it is kept: without what was said of the call alone. */
+/** A copy of the answer for the store, without what belongs to the call alone. */
 const kept = (response: CompletionResponse.CompletionResponse): CompletionResponse.CompletionResponse => {
   const { attempts: _attempts, rateLimits: _rateLimits, ...rest } = response
   return CompletionResponse.make(structuredClone(rest))
 }
 
-/** The answer for those who did not pay for it. */
+/** The answer for callers who did not pay for it. */
 const replayed = (response: CompletionResponse.CompletionResponse): CompletionResponse.CompletionResponse => {
   const { cost: _cost, ...rest } = kept(response)
   return CompletionResponse.make({ ...rest, usage: TokenUsage.zero, cached: true })
 }
 
-/** The failure for those who did not pay for it. */
+/** The failure for callers who did not pay for it. */
 const shared = (error: LLMError): LLMError => {
   const { provider } = error
   const nothing = { choice: [], finishReason: { _tag: "None" }, usage: TokenUsage.zero, provider } as const
@@ -100,10 +100,10 @@ const shared = (error: LLMError): LLMError => {
   return makeError(error._tag, { ...error, attempts: undefined, partial })
 }
 
-// Entries of another form have other keys, and are never found.
+// Entries in another format have other keys, and are never found.
 const version = 1
 
-// After so long a reader has probably gone.
+// After this time a reader has probably gone.
 const longestPause = 30_000
 
 const sorted = (_: string, value: unknown): unknown =>
@@ -111,7 +111,7 @@ const sorted = (_: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
     : value
 
-/** The same JSON for equal requests; absent where a request cannot be written as JSON, such as one with a cycle in it. */
+/** The same JSON for equal requests; undefined for a request that cannot be written as JSON. */
 const canonical = (
   { model, provider }: Service,
   scope: string | undefined,
@@ -128,38 +128,38 @@ const canonical = (
     )
   )
 
-/** The one call that is made for all equal ones. */
+/** The one call that is sent for all equal ones. */
 interface Flight {
   readonly streamed: boolean
-  /** Since when its stream is not read on, in epoch milliseconds; unknown while the provider is waited for. */
+  /** Since when its stream is not read, in epoch milliseconds; undefined while it waits for the provider. */
   idleSince: number | undefined
-  /** Whether the caller who makes it has left. */
+  /** Whether the caller who sent it has left. */
   left: boolean
-  /** Whether someone was told, or is about to be, what it cost. */
+  /** Whether some caller gets its cost. */
   costReported: boolean
 }
 
 const makeFlight = (streamed: boolean): Flight => ({ streamed, idleSince: undefined, left: false, costReported: false })
 
-/** How a call ended: without an answer, when it was given up. */
+/** The end of a call; without a result if it was abandoned. */
 interface Landed {
   readonly flight: Flight
   readonly result: Result.Result<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
-  /** What those get for whom it was not made: whose it is may change it at once. */
+  /** The answer for the other callers: the owner may modify its own at once. */
   readonly copy: Option.Option<CompletionResponse.CompletionResponse>
 }
 
-/** Makes the one call. */
+/** Sends the one call. */
 class Call extends Context.Service<Call, Effect.Effect<Landed>>()("effect-llm/ResponseCache/Call") {}
 
 const encoder = new TextEncoder()
 
 const decorate = Effect.fnUntraced(function*(client: Service, store: Store, options: Common) {
   const { cacheable = isCacheable, scope } = options
-  // A clock that is set back must not make a reader who went look as if it came back.
+  // If the clock is set back, an idle reader must not seem active again.
   const currentTime = Steady.make()(Clock.currentTimeMillis)
   const { digestHex } = yield* Effect.provide(Digest.Digest, Digest.layerWebCrypto)
-  // What goes on at this moment, and no longer: of how many there are, none may be forgotten.
+  // The calls in flight. Unbounded, because none of them may be dropped.
   const landings = yield* Cache.makeWith((_key: string) => Call.use((call) => call), {
     capacity: Infinity,
     timeToLive: () => Duration.zero,
@@ -173,7 +173,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       onSome: (json) => Effect.asSome(digestHex(Digest.sha256, encoder.encode(json)))
     })
 
-  /** Waits until a flight is not read on any more, and takes it out of the way. */
+  /** Waits until the stream of a flight is idle, and removes it. */
   const stalled = Effect.fnUntraced(function*(lane: string, flight: Flight) {
     while (true) {
       const now = yield* currentTime
@@ -186,13 +186,13 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
     yield* Cache.invalidate(landings, lane)
   })
 
-  /** The answer from the store, of the call that is under way, or of this one: then it is told as it came. */
+  /** The answer from the store, of the call in flight, or of this call, which is returned unchanged. */
   const fly = Effect.fnUntraced(function*(
     key: string,
     flight: Flight,
     call: Effect.Effect<Option.Option<CompletionResponse.CompletionResponse>, LLMError>
   ) {
-    // Whoever wants a whole answer would wait as long as a reader of a stream likes to take: each joins its own kind.
+    // Completions and streams do not join each other: a completion would wait for the reader of a stream.
     const lane = `${flight.streamed ? "stream" : "completion"} ${key}`
     let own = false
     const make = Effect.gen(function*() {
@@ -228,7 +228,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
   })
 
   const completion: Service["completion"] = Effect.fnUntraced(function*(completion) {
-    // Vectors are no part of an answer that could be kept.
+    // Vectors are not part of the answer, so embeddings are not cached.
     if ((yield* Embedding) !== undefined) return yield* client.completion(completion)
     const key = yield* keyOf(completion)
     if (Option.isNone(key)) return yield* client.completion(completion)
@@ -244,7 +244,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
       const leads = yield* Deferred.make<void>()
       const answer = yield* Effect.acquireRelease(
         Deferred.make<Option.Option<CompletionResponse.CompletionResponse>, LLMError>(),
-        // Whoever waits for a stream that its reader left makes the call anew.
+        // A caller that waits for an abandoned stream sends the request again.
         (answer) => Deferred.succeed(answer, Option.none())
       )
       const flight = yield* Effect.forkScoped(
@@ -261,7 +261,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
           started = true
           const last = parts[parts.length - 1]!
           if (last._tag === "Finish") {
-            // The end is told when it is kept, so that an equal request after it finds it.
+            // The end is emitted after the answer is stored, so that an equal request after it finds it.
             yield* Deferred.succeed(answer, Option.some(last.response))
             yield* Fiber.await(flight)
           }
@@ -270,7 +270,7 @@ const decorate = Effect.fnUntraced(function*(client: Service, store: Store, opti
         })))
       return Stream.tapError(live, (error) => {
         if (started) return Effect.void
-        // Before its first part a stream fails as a completion does, so for all.
+        // Before its first part, a stream fails for all waiting callers, like a completion.
         own.costReported = true
         return Deferred.fail(answer, error)
       })
@@ -297,7 +297,7 @@ const memory = ({ capacity = 1024, timeToLive = "1 hour" }: MemoryOptions): Effe
     Cache.make<string, CompletionResponse.CompletionResponse>({
       capacity,
       timeToLive,
-      lookup: () => Effect.die("looked up only where it is set")
+      lookup: () => Effect.die("looked up before it is set")
     }),
     (cache) => ({
       get: (key) => Cache.getSuccess(cache, key),
@@ -317,11 +317,11 @@ class Entry extends Persistable.Class<{ readonly payload: { readonly key: string
   success: CompletionResponse.CompletionResponse
 }) {}
 
-// An entry that is not JSON cannot be read, but its store is there.
+// An entry that is not JSON cannot be read, but the store is reachable.
 const isGone = (error: unknown): boolean =>
   error instanceof Persistence.PersistenceError && !(error.cause instanceof SyntaxError)
 
-/** A store that fails counts as one that has nothing. What stood in it is not logged. */
+/** A failing store counts as empty. Its entries are not logged. */
 const orNothing = <A, E>(what: string, self: Effect.Effect<Option.Option<A>, E>): Effect.Effect<Option.Option<A>> =>
   Effect.catchCause(self, (cause) =>
     isGone(Cause.squash(cause))
@@ -357,14 +357,13 @@ const persisted = Effect.fnUntraced(function*({ timeToLive = "1 hour" }: Persist
 /**
  * Keeps answers in the `Persistence` of the context, for all clients with the same `scope` that share it: Redis
  * (`Persistence.layerRedis`), files (`Persistence.layerKvs` over `KeyValueStore.layerFileSystem`) or a database
- * (`Persistence.layerSql`). Nothing is kept in memory besides.
+ * (`Persistence.layerSql`). Nothing is kept in memory.
  *
- * An entry that cannot be read is a miss. So is everything while the store fails, or takes more than a second for one
- * operation: then calls go on without it, which is logged once, as its return is, and it is asked again after a second,
- * and after up to 30 seconds while it does not come back. No call fails for it. Answers are stored as they are: whoever
- * reads the store reads them.
+ * An entry that cannot be read is a miss. While the store fails, or takes more than a second for an operation, calls go
+ * on without it. That is logged once, as is its return. It is tried again after a second, and then after up to 30
+ * seconds. No call fails because of it. Answers are stored unencrypted: everyone with access to the store can read them.
  *
- * Calls that are equal at the same time are made once in each process.
+ * Concurrent equal calls are sent once by each process.
  */
 export const layerPersisted = (
   options: PersistedOptions = {}

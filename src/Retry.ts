@@ -10,14 +10,13 @@
  * )
  * ```
  *
- * - Each kind of failure has its own backoff, exponential, capped and jittered; a provider's own hint replaces it. The
- *   count of attempts is the call's own, shared by all kinds, so that mixed failures stay bounded.
+ * - Each kind of failure has its own backoff, exponential, capped and jittered; a provider's own hint replaces it. All
+ *   kinds share the call's count of attempts, so that mixed failures stay bounded.
  * - `ClientError` is never sent again, nor is a failure that says `retryable: false`.
- * - A stream is retried only until its first part: from then on a failure ends it, with what had come in `partial`, and
- *   nothing is ever sent twice.
- * - A wait that cannot end before the deadline is not begun: the call fails at once with the failure itself. Below a
- *   Fallback with another member ready, neither is a wait that is longer than its patience, nor a second try after a
- *   timeout.
+ * - A stream is retried only until its first part: after it, a failure ends the stream, with the answer so far in
+ *   `partial`.
+ * - A wait that would pass the deadline is not started: the call fails at once with its failure. The same holds below a
+ *   Fallback with another member ready, for a wait beyond its patience and for a second try after a timeout.
  */
 
 import * as Arr from "effect/Array"
@@ -45,7 +44,7 @@ export interface Backoff {
   readonly base: Duration.Input
   /** The longest wait before jitter. */
   readonly cap: Duration.Input
-  /** Calls in all, the first included; at least 1. */
+  /** The number of calls, including the first; at least 1. */
   readonly attempts: number
 }
 
@@ -58,10 +57,10 @@ export interface Retried {
   readonly delay: Duration.Duration
 }
 
-/** The backoff of each kind of failure, and the longest hint of a provider that is waited for. */
+/** The backoff of each kind of failure, and the longest hint of a provider that is honoured. */
 export interface Policy {
   readonly RateLimit: Backoff
-  /** `Transient` of every reason that is not named below. */
+  /** `Transient` with any reason that is not named below. */
   readonly Transient: Backoff
   /** `Transient · Overloaded`. */
   readonly Overloaded: Backoff
@@ -73,12 +72,12 @@ export interface Policy {
   /** A failure whose hint is longer than this is not retried. */
   readonly maxRetryAfter: Duration.Input
   /**
-   * The longest time for all attempts and waits together, or in a stream until its first part. A call that still runs
-   * then ends as `Transient · Timeout`; one whose next try could not begin before fails at once with its own failure.
-   * No limit unless set.
+   * The longest time for all attempts and waits together, or for a stream until its first part. A call that is still
+   * running then fails as `Transient · Timeout`. A call whose next try would begin later fails at once with its own
+   * failure. No limit unless given.
    */
   readonly deadline?: Duration.Input | undefined
-  /** Runs before each wait, such as to count retries. */
+  /** Runs before each wait, for example to count retries. */
   readonly onRetry?: ((retried: Retried) => Effect.Effect<unknown>) | undefined
 }
 
@@ -91,7 +90,7 @@ export type Options = Optional<Omit<Policy, Kind> & { readonly [K in Kind]: Opti
 
 const fast: Backoff = { base: "250 millis", cap: "5 seconds", attempts: 4 }
 
-/** The policy unless another is given. */
+/** The default policy. */
 export const defaultPolicy: Policy = {
   RateLimit: { base: "5 seconds", cap: "60 seconds", attempts: 8 },
   Transient: fast,
@@ -111,10 +110,10 @@ const kinds = [
   "EmptyResponse"
 ] as const satisfies ReadonlyArray<Kind>
 
-// The reasons of Transient that have a backoff of their own.
+// The reasons of Transient with their own backoff.
 const ownBackoff: ReadonlySet<string> = new Set(["Overloaded", "Timeout", "Malformed"] satisfies Array<Kind>)
 
-// What a schedule's parts look at: one type for all errors, since schedules that are joined intersect their inputs.
+// One input type for all parts of the schedule, because joined schedules intersect their inputs.
 type Failure = Pick<LLMError, "_tag" | "retryAfter" | "retryable" | "message"> & { readonly reason: string }
 
 const kindOf = ({ _tag, reason, retryable }: Failure): Kind | undefined => {
@@ -135,7 +134,7 @@ const backoff = ({ attempts, base, cap }: Backoff): Schedule.Schedule<Duration.D
     Schedule.upTo({ times: attempts - 1 })
   )
 
-// A hint is waited for in full, and never less: its jitter goes upward only.
+// A hint is always waited for in full: its jitter only adds time.
 const hinted = ({ duration, input }: { readonly duration: Duration.Duration; readonly input: Failure }) => {
   const { retryAfter } = input
   return retryAfter === undefined
@@ -163,7 +162,7 @@ const complete = (options: Options): Policy => {
   return { ...policy, ...Object.fromEntries(backoffs) }
 }
 
-/** The waits of a policy, as far as the failures themselves decide about them. */
+/** The waits of a policy, as far as they depend on the failures alone. */
 const waits = (policy: Policy): Schedule.Schedule<Duration.Duration, LLMError> => {
   const longest = Duration.fromInputUnsafe(policy.maxRetryAfter)
   const on = (kind: Kind): Schedule.Schedule<Duration.Duration, Failure> =>
@@ -174,12 +173,12 @@ const waits = (policy: Policy): Schedule.Schedule<Duration.Duration, LLMError> =
     Schedule.while(({ input: { retryAfter } }) =>
       retryAfter === undefined || Duration.isLessThanOrEqualTo(retryAfter, longest)
     ),
-    // The wait itself: without this it would be the backoff that a hint replaced.
+    // The actual wait: without this, the output would be the backoff that a hint replaced.
     Schedule.map(({ duration }) => duration)
   )
 }
 
-/** What is told of every wait, once it is certain that it is begun. */
+/** Reports every wait, once it is certain. */
 type Tell = (retried: Retried) => Effect.Effect<unknown>
 
 const telling = (policy: Policy): Tell => (retried) => {
@@ -196,8 +195,8 @@ const telling = (policy: Policy): Tell => (retried) => {
 /**
  * The retries of a policy as a schedule: its output is the wait. Every wait is logged as a warning.
  *
- * Throws when the policy cannot be kept, such as with 0 attempts. What belongs to a call and not to its failures, its
- * deadline and its patience, is kept by `layer` and `make`.
+ * Throws for an invalid policy, for example with 0 attempts. The deadline and patience of a call do not depend on its
+ * failures: `layer` and `make` handle them.
  */
 export const schedule = (options: Options = {}): Schedule.Schedule<Duration.Duration, LLMError> => {
   const policy = complete(options)
@@ -205,10 +204,10 @@ export const schedule = (options: Options = {}): Schedule.Schedule<Duration.Dura
   return Schedule.tap(waits(policy), ({ attempt, duration, input }) => tell({ attempt, delay: duration, error: input }))
 }
 
-// No schedule sends a failure again that cannot end otherwise.
+// No schedule retries a failure that would only repeat itself.
 const isFinal = (error: LLMError): boolean => error._tag === "ClientError" || error.retryable === false
 
-/** One call: what it has failed with, and how long it may wait. */
+/** One call: its failures, and how long it may wait. */
 interface Call {
   readonly failures: Failures.Failures
   readonly patience: Patience | undefined
@@ -220,7 +219,7 @@ const begin = (within: Duration.Duration): Effect.Effect<Call> =>
     return { failures: Failures.make(), patience: yield* Patience, bound: yield* Deadline.begin(within) }
   })
 
-/** Whether a wait can be begun: then it is taken off the patience. */
+/** Whether a wait may start: then it is subtracted from the patience. */
 const canWait = ({ bound: { deadline }, patience }: Call, error: LLMError, wait: number): Effect.Effect<boolean> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
     if (isFinal(error) || (deadline !== undefined && now + wait >= deadline.at)) return false
@@ -236,7 +235,7 @@ interface Settings {
 }
 
 const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<Service, "completion" | "stream"> => {
-  /** The schedule of a call: what it begins to wait for is certain, and told. */
+  /** The schedule of a call: its waits are certain, and reported. */
   const scheduleOf = (call: Call): Schedule.Schedule<unknown, LLMError> =>
     Schedule.while(
       schedule,
@@ -276,7 +275,7 @@ const decorate = (client: Service, { schedule, tell, within }: Settings): Pick<S
             started = true
             return before.length === 0 ? parts : Arr.map(parts, (part) => Attempts.ofPart(part, before))
           }),
-          // Until its first part nothing of a stream reached the caller; from then on nothing is sent again.
+          // After its first part, a stream is not retried.
           Stream.catch((error) => {
             if (!started) {
               failures.add(error)
@@ -309,27 +308,27 @@ const byPolicy = (client: Service, options: Options = {}) => {
   })
 }
 
-/** A client whose calls are retried. Throws when the policy cannot be kept. */
+/** A client whose calls are retried. Throws for an invalid policy. */
 export const make = (client: Service, options?: Options): Service => ({
   ...client,
   ...byPolicy(client, options)
 })
 
 /**
- * Retries the calls of the client below by a policy; what the options leave out keeps its default, field by field. A
- * policy that cannot be kept fails the layer as a defect that says what is wrong.
+ * Retries the calls of the client below by a policy; fields that are left out keep their defaults. An invalid
+ * policy is a defect of the layer that describes the problem.
  */
 export const layer = (options?: Options): Layer.Layer<LLMClient, never, LLMClient> =>
-  // The policy is read in here: around a fresh layer, Layer.suspend would be memoized and one for all providers again.
+  // The policy is read here, because Layer.suspend around a fresh layer would be memoized and shared by all providers.
   middleware((client) => byPolicy(client, options))
 
 /**
  * Retries the calls of the client below by your own schedule, which also decides about hints. `ClientError` and failures
- * that say `retryable: false` are not sent again even so, and no wait is begun that is longer than the call may wait.
+ * with `retryable: false` are still not sent again, and no wait is longer than the call may wait.
  * Nothing is logged: use `Schedule.tap`.
  *
  * However often it tries, answers and errors have the first and the last 50 failures in `attempts`; `LLMError.total`
- * counts those that were left out, too.
+ * also counts those that were left out.
  */
 export const layerSchedule = (
   schedule: Schedule.Schedule<unknown, LLMError>

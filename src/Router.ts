@@ -13,14 +13,14 @@
  * })
  * ```
  *
- * `*` stands for any text, even none; all else stands for itself, letter case included. No name may match two patterns,
- * so that their order means nothing.
+ * `*` matches any text, even an empty one; everything else matches itself, case-sensitively. No name may match two
+ * patterns, so their order does not matter.
  *
- * A layer is built when its first request comes, once, and lives as long as the router: a provider that nobody asks for
- * needs no key. A build that fails fails the request, and the next request tries again.
+ * A layer is built once, for its first request, and lives as long as the router: an unused provider needs no key. If the
+ * build fails, the request fails, and the next request tries again.
  *
  * A name that no pattern matches, and a completion without a name, fail as `ClientError · NotFound`. That is fallbackable,
- * so `Fallback.layer([Router.layer(routes), rest])` has `rest` for them. A name of more than 512 characters is refused.
+ * so `Fallback.layer([Router.layer(routes), rest])` sends them to `rest`. A name of more than 512 characters is refused.
  */
 
 import * as Config from "effect/Config"
@@ -38,14 +38,14 @@ import { isLLMError, type LLMError, make as makeError } from "./LLMError.ts"
 import * as Check from "./middleware/options.ts"
 import * as Pattern from "./middleware/patterns.ts"
 
-/** The layer for the models of a pattern, and what it is asked for. */
+/** The layer for the models of a pattern, and its model names. */
 export interface Route<E = unknown, R = unknown> {
   readonly layer: Layer.Layer<LLMClient, E, R>
-  /** The name by which this layer knows a model; undefined asks for the layer's own model. */
+  /** This layer's name for a model; undefined means the layer's default model. */
   readonly model?: (name: string) => string | undefined
 }
 
-/** A layer alone is asked for the models as completions name them. */
+/** A plain layer receives the model names of completions unchanged. */
 export type Target<E = unknown, R = unknown> = Layer.Layer<LLMClient, E, R> | Route<E, R>
 
 type ServicesOf<T> = T extends Target<unknown, infer R> ? R : never
@@ -56,7 +56,7 @@ const provider = "router"
 // Patterns
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The longest name that a request may name, and the longest pattern: names come from users, and are kept and logged. */
+/** The longest model name and pattern: names may come from users, and are stored and logged. */
 const longest = 512
 
 const toRoute = (pattern: string, target: Target): Route => {
@@ -110,7 +110,7 @@ const cannotCount = ({ model = "" }: Completion.Completion, { provider }: Servic
     description: "this provider does not count tokens before a call: use Estimate.inputTokens"
   })
 
-// What is wrong with a configuration names no values; of any other error no more is told than its name.
+// The message of a configuration error contains no values. Of any other error only the name is used.
 const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
   if (isLLMError(error)) return error
   const configuration = error instanceof Config.ConfigError
@@ -118,7 +118,7 @@ const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
   return makeError("ClientError", {
     provider,
     model,
-    // Most often a key is missing; another provider may have one.
+    // Usually a key is missing; another provider may have one.
     reason: configuration ? "Authentication" : "InvalidRequest",
     description: `the route ${pattern} could not be built: ${
       configuration ? error.cause.message : String(_tag ?? name ?? "its layer failed")
@@ -126,8 +126,8 @@ const notBuilt = (pattern: string, model: string, error: unknown): LLMError => {
   })
 }
 
-// Layers that are built when they are first asked for, each once. A build belongs to the scope around, not to whoever
-// asks: those that stop waiting do not stop it for others.
+// Layers that are built once, when they are first used. A build belongs to the outer scope: a caller that stops waiting
+// does not stop it for others.
 const lazily = Effect.fnUntraced(function*(memoMap: Layer.MemoMap, scope: Scope.Scope) {
   const context = yield* Effect.context<unknown>()
   return (layer: Layer.Layer<LLMClient, unknown, unknown>): Effect.Effect<Effect.Effect<Service, unknown>> =>
@@ -139,7 +139,7 @@ const lazily = Effect.fnUntraced(function*(memoMap: Layer.MemoMap, scope: Scope.
     )
 })
 
-/** What answers to a pattern. */
+/** The route of a pattern. */
 interface Built {
   readonly pattern: string
   readonly matches: (name: string) => boolean
@@ -148,7 +148,7 @@ interface Built {
 }
 
 const make = (routes: ReadonlyArray<Built>): Service => {
-  // The client for a completion, and the completion as that one is to get it.
+  // The client for a completion, and the completion with the client's name for the model.
   const routed = (completion: Completion.Completion) =>
     Effect.gen(function*() {
       const { model } = completion
@@ -167,7 +167,7 @@ const make = (routes: ReadonlyArray<Built>): Service => {
       Effect.flatMap(routed(completion), ({ client, completion }) => client.completion(completion)),
     stream: (completion) =>
       Stream.unwrap(Effect.map(routed(completion), ({ client, completion }) => client.stream(completion))),
-    // Which layers can count is known when they are built.
+    // Whether a layer can count is only known when it is built.
     countTokens: (completion) =>
       Effect.flatMap(
         routed(completion),
@@ -177,17 +177,17 @@ const make = (routes: ReadonlyArray<Built>): Service => {
 }
 
 /**
- * A client that chooses among layers by the model that a completion names. Patterns that share a name are refused when
- * the layer is built, as a defect that names both, and so is a record without any.
+ * A client that chooses a layer by the model of a completion. Patterns that share a name are a defect of the layer that
+ * names both; an empty record is a defect too.
  *
- * The router itself always can be built: what keeps a layer from being built fails the requests for it, as
- * `ClientError · Authentication` where it is the configuration, else as `ClientError · InvalidRequest`.
+ * The router itself can always be built. If one of its layers cannot, requests for it fail as
+ * `ClientError · Authentication` for a configuration error, otherwise as `ClientError · InvalidRequest`.
  */
 export const layer = <const Routes extends Readonly<Record<string, Target>>>(
   routes: Routes
 ): Layer.Layer<LLMClient, never, ServicesOf<Routes[keyof Routes]>> =>
-  // Not fresh: it decorates no client below, and like a provider's layer it is one for all that it is provided to. A
-  // layer that stands in several routes, or in a Fallback around, is built once: the memo map is that of all.
+  // Not fresh: it decorates no client below, so it is shared like a provider's layer. The memo map is shared too, so a
+  // layer that is used in several routes, or in an outer Fallback, is built once.
   Layer.fromBuildMemo((memoMap, scope) =>
     Effect.gen(function*() {
       checkPatterns(Object.keys(routes))

@@ -1,9 +1,9 @@
 /**
  * Keeps calls within a provider's limits before the provider has to refuse them: requests and tokens per minute, and
- * calls at once. A call that does not fit waits in a fair queue, first come, first served.
+ * concurrent calls. A call that does not fit waits in a first-come, first-served queue.
  *
  * Use it when several fibers, or several processes, share one account. It belongs below `Retry`, so that every attempt
- * is counted, and above `Budget`, so that a call that waits has reserved nothing.
+ * is counted, and above `Budget`, so that a waiting call has reserved nothing.
  *
  * ```ts
  * import { Anthropic, LLMClient, Retry, Throttle } from "effect-llm"
@@ -15,8 +15,8 @@
  * )
  * ```
  *
- * Tokens are estimated before a call, and corrected by what the provider reports after it. What providers say of their
- * own limits is kept too. A call that waits too long, or finds the queue full, fails as `RateLimit` with the code
+ * Tokens are estimated before a call, and corrected with the reported usage after it. Limits that providers report
+ * are respected too. A call that waits too long, or finds the queue full, fails as `RateLimit` with the code
  * `throttled` and `retryable: false`. `layer` counts in this process, `layerStore` in a store that several processes
  * share: see `docs/limits.md`.
  */
@@ -45,7 +45,7 @@ import * as Store from "./middleware/store.ts"
 
 export type { Tokens }
 
-/** Limits of each key; what is left out is not limited. */
+/** Limits of each key; those that are left out are off. */
 export interface Options {
   readonly requestsPerMinute?: number
   /** Input and output together. Cached input counts too. */
@@ -54,20 +54,20 @@ export interface Options {
   readonly outputTokensPerMinute?: number
   /** Calls that run at the same time in this process. */
   readonly concurrency?: number
-  /** Calls that may wait, for the store too; another one fails at once. As many as come, unless set. */
+  /** How many calls may wait, also for the store; another one fails at once. No limit unless given. */
   readonly maxQueue?: number
-  /** The longest that a call waits. 10 minutes unless set. */
+  /** The longest wait of a call; 10 minutes unless given. */
   readonly maxWait?: Duration.Input
   /**
-   * The output tokens to expect of a call that limits them neither by `maxTokens` nor in a provider's own words. 1,024
-   * unless set.
+   * The expected output tokens of a call that has no limit, neither `maxTokens` nor a provider's own field. 1,024 unless
+   * given.
    */
   readonly outputTokens?: number
   /** Your own estimate of what a call will use. */
   readonly estimate?: (completion: Completion) => Tokens
   /**
-   * Whose calls share the limits: those of one provider and model, unless set. A text comes before those, such as the
-   * name of the account; a function gives the whole key. It is written to logs and to the store: no secrets.
+   * Calls with the same key share the limits; the provider and the model unless given. A text is put before them, for
+   * example the name of the account; a function returns the whole key. It is written to logs and to the store: no secrets.
    */
   readonly key?: Limits.Key
 }
@@ -117,7 +117,7 @@ const check = (options: Options, more: object = {}): void => {
   Limits.checkKey(owner, options.key)
 }
 
-// An estimate may be anything; what is not a number of tokens counts as 0.
+// A custom estimate may be anything; invalid numbers count as 0.
 const whole = (value: number): number => value > 0 ? Math.ceil(value) : 0
 
 const estimateOf = ({ estimate, outputTokens = 1024 }: Options, completion: Completion, provider: string): Tokens => {
@@ -169,7 +169,7 @@ const decorate = (
       return Effect.fail(failure("RateLimit", completion, {
         reason,
         code: Limits.throttled,
-        // It has waited as long as it may: to wait as long again is not for a retry to decide.
+        // The call has waited as long as it may; a retry must not wait that long again.
         retryable: false,
         description: `our own limit, ${why}${what === undefined ? "" : `, waiting for ${what}`}`,
         retryAfter: Number.isFinite(until) && until > now ? Duration.millis(until - now) : undefined
@@ -183,7 +183,7 @@ const decorate = (
       return Effect.asVoid(writing(Effect.ignore(Lane.giveBack(ticket)), "left"))
     })
 
-  /** Waits until the call may go as far as this process knows. */
+  /** Waits until this process's own knowledge admits the call. */
   const enter = Effect.fnUntraced(
     function*(ticket: Lane.Ticket, completion: Completion, from: number, longest: number) {
       const { lane } = ticket
@@ -195,7 +195,7 @@ const decorate = (
         lane.blocked = blocked
         if (blocked === undefined) return
         if ((blocked.certain || longest === 0) && blocked.until > deadline) {
-          return yield* refusal(lane, completion, `it cannot go within ${Duration.format(Duration.millis(longest))}`)
+          return yield* refusal(lane, completion, `it cannot be sent within ${Duration.format(Duration.millis(longest))}`)
         }
         const duration = Duration.millis(blocked.until - now)
         yield* Effect.annotateLogs(Effect.logDebug("throttling completion"), {
@@ -209,7 +209,7 @@ const decorate = (
     }
   )
 
-  /** Asks the limits; whether the call goes. */
+  /** Takes from the limits; returns whether the call may be sent. */
   const take = (ticket: Lane.Ticket, completion: Completion): Effect.Effect<boolean, LLMError> =>
     Lane.take(ticket, limits).pipe(
       Effect.tapError((error) => {
@@ -231,7 +231,7 @@ const decorate = (
       (self) => asking(self, withdraw(ticket))
     )
 
-  /** Waits in the queue until the call may go. A store answers over a network, while others may ask it too. */
+  /** Waits in the queue until the call may be sent. Several calls may ask a shared store at the same time. */
   const admit = Effect.fnUntraced(function*(
     ticket: Lane.Ticket,
     completion: Completion,
@@ -246,7 +246,7 @@ const decorate = (
     yield* (shared ? identity : first)(asks)
   })
 
-  /** The longest that a call waits: no longer than its Fallback has patience, nor until its deadline. */
+  /** The longest wait of a call, within its Fallback's patience and before its deadline. */
   const longestWait = Effect.fnUntraced(function*(completion: Completion, today: number) {
     const patience = yield* Patience
     const deadline = yield* Deadline
@@ -287,7 +287,7 @@ const decorate = (
     return ticket
   })
 
-  /** Learns what the provider said of its limits, with its headers: those of a stream came when it began. */
+  /** Learns the limits in the provider's headers, which for a stream arrived when it began. */
   const settle = Effect.fnUntraced(function*(ticket: Lane.Ticket, ended: Ended) {
     const { estimate, lane, taken } = ticket
     if (ended._tag === "Failed" && Limits.isNotSent(ended.error)) {
@@ -299,7 +299,7 @@ const decorate = (
     Lane.learn(lane, limitsIn(ended)?.requests, seen)
     const wait = requestedWait(ended, Duration.millis(now.at - seen.at))
     Lane.pause(lane, wait, now.at)
-    // A place is free when a call has ended, not when a store far away knows of it.
+    // A permit is free when the call has ended; it does not wait for the store.
     if (shared) Lane.leave(ticket)
     const used = usedBy(ended, estimate)
     const known = Effect.all([
@@ -307,7 +307,7 @@ const decorate = (
       Effect.forEach(taken, (one) => Lane.correct(lane, one, one.limit.of(used)), Lane.atOnce(lane))
     ], Lane.atOnce(lane))
     yield* writing(
-      // A store that is gone learns nothing.
+      // The store may be unreachable.
       Effect.andThen(Effect.ignore(known), Effect.sync(() => Lane.leave(ticket))),
       ended._tag === "Left" ? "left" : "awaited"
     )
@@ -325,8 +325,8 @@ const decorate = (
 }
 
 /**
- * Keeps the calls of the client below within limits that are counted in this process. Options that cannot be kept, or
- * that do not exist, fail the layer as a defect that names them.
+ * Keeps the calls of the client below within limits that are counted in this process. Invalid or unknown options are a
+ * defect of the layer that names them.
  */
 export const layer = (options: Options): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => {

@@ -803,7 +803,7 @@ describe("below a Fallback whose next member is ready", () => {
       const error = yield* Effect.flip(below(client.completion(ask()), patience))
       assert.strictEqual(
         error.message,
-        "RateLimit: test m throttled, retry after 1m: our own limit, it cannot go within 10s, waiting for 1 requests"
+        "RateLimit: test m throttled, retry after 1m: our own limit, it cannot be sent within 10s, waiting for 1 requests"
           + " per minute"
       )
       assert.isFalse(error.retryable)
@@ -824,7 +824,7 @@ describe("below a Fallback whose next member is ready", () => {
       assert.strictEqual(patience.waiting, 0)
       // With none left it waits for nothing, and goes where nothing has to be waited for.
       const error = yield* Effect.flip(below(client.completion(ask()), patience))
-      assert.include(error.description, "it cannot go within 0")
+      assert.include(error.description, "it cannot be sent within 0")
       const free = yield* throttled({ concurrency: 1 })
       yield* below(free.client.completion(ask()), patience)
       assert.lengthOf(calls, 1)
@@ -860,7 +860,7 @@ it.effect("a call that cannot go before its deadline fails at once", () =>
     const call = (at: number) =>
       Effect.provideService(client.completion(ask()), LLMClient.Deadline, { at, attempts: [] })
     const error = yield* Effect.flip(call(64_999))
-    assert.include(error.description, "it cannot go within 59s 999ms")
+    assert.include(error.description, "it cannot be sent within 59s 999ms")
     assert.isFalse(error.retryable)
     const next = yield* Effect.forkChild(call(65_000))
     yield* TestClock.adjust("1 minute")
