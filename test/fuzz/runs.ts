@@ -16,13 +16,13 @@ const first = Math.floor(seed ?? (seconds === undefined ? 1 : Date.now() % 2 ** 
 /** How long a test may take. */
 export const timeout: number = ((seconds ?? 0) + 60) * 1000
 
-/** Runs cases until the time is up; where there is no time, as many as are given, or half of them in `npm test`. */
+/** Runs cases until the time is up; where there is no time, as many as are given, or a third of them in `npm test`. */
 export const cases = (
   runs: number,
   one: (random: Random, seed: number) => Effect.Effect<void>
 ): Effect.Effect<void> =>
   Effect.gen(function*() {
-    const most = runsOf(Math.ceil(runs / 2), runs)
+    const most = runsOf(Math.ceil(runs / 3), runs)
     const end = performance.now() + (seconds ?? 0) * 1000
     let index = 0
     for (; seconds === undefined ? index < most : performance.now() < end; index++) {

@@ -4,6 +4,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Arbitrary from "effect/Arbitrary"
 import { Message } from "../../src/index.ts"
 import { fromPrompt, toPrompt } from "../../src/interop/conversation.ts"
+import { full } from "../effort.ts"
 
 const Messages = Schema.Array(Message.Message)
 const stored = Schema.fromJsonString(Prompt.Prompt)
@@ -49,7 +50,7 @@ describe("a conversation as a prompt of effect/ai", () => {
           if (message._tag !== "System") { for (const { _tag } of message.content) seen.add(_tag) }
         }
         return Equal.equals(fromPrompt(throughJson(toPrompt(messages))), normal(messages))
-      }, { runs: 2200, seed: "conversations" })
+      }, { runs: 2200, seed: "conversations", ...!full && { size: 6 } })
       assert.strictEqual(result._tag, "Passed", Arbitrary.formatCheckFailure(result)?.slice(0, 3000))
       assert.isAbove(filled, 1000)
       assert.sameMembers([...seen], [

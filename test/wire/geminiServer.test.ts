@@ -13,13 +13,14 @@ import { classify } from "../../src/wire/failure.ts"
 import { gemini, server } from "../../src/wire/gemini/wire.ts"
 import type { JsonRecord } from "../../src/wire/json.ts"
 import type { Asked, WireRequest } from "../../src/wire/Wire.ts"
+import { full } from "../effort.ts"
 
 const wire = gemini("gemini")
 const model = "gemini-3-flash"
 const stamp = { seed: "seed", created: 0 }
 const asked: Asked = { completion: Completion.make({ prompt: "Hi" }), model, streamed: true, thoughts: true }
 const mintId = (index: number): string => Message.mintId("a", index)
-const runs = { arbitrary: { runs: 2000 } } as const
+const runs = { arbitrary: { runs: 2000, ...!full && { size: 5 } } }
 
 const decode = (body: JsonRecord, path = `/v1beta/models/${model}:generateContent`): Asked =>
   Result.getOrThrow(server.decode({ body, headers: {}, path }))
