@@ -195,7 +195,11 @@ const decorate = (
         lane.blocked = blocked
         if (blocked === undefined) return
         if ((blocked.certain || longest === 0) && blocked.until > deadline) {
-          return yield* refusal(lane, completion, `it cannot be sent within ${Duration.format(Duration.millis(longest))}`)
+          return yield* refusal(
+            lane,
+            completion,
+            `it cannot be sent within ${Duration.format(Duration.millis(longest))}`
+          )
         }
         const duration = Duration.millis(blocked.until - now)
         yield* Effect.annotateLogs(Effect.logDebug("throttling completion"), {
