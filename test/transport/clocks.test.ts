@@ -199,7 +199,7 @@ describe("a socket that is dead", () => {
       assert.deepStrictEqual([at, is], [300, "progress timeout after 5m"])
     }))
 
-  it.effect("keeps what had come, with its usage", () =>
+  it.effect("keeps the partial answer, with its usage", () =>
     Effect.gen(function*() {
       const { begin } = said.anthropic
       const { error } = yield* outcome({ provider: "anthropic", model: "m", body: [text(begin), "hang"] })
@@ -329,7 +329,7 @@ describe("below a Fallback", () => {
       assert.deepInclude(yield* ask("anthropic", hi("claude-opus-5-5"), body), { seconds: 40, is: "Hello" })
     }))
 
-  it.effect("a short answer is asked for whole, and has no clock of its first byte", () =>
+  it.effect("a short answer is not streamed, and has no timeout for its first byte", () =>
     Effect.gen(function*() {
       const { asked, layer } = headersAfter("30 seconds", [])
       const fiber = yield* LLMClient.completion(hi("m", { maxTokens: 1024 })).pipe(
