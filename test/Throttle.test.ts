@@ -166,7 +166,7 @@ describe("the queue", () => {
       const [, head] = yield* startAll(client, named(2))
       const error = yield* errorOf(head!)
       assert.deepStrictEqual(error.retryAfter, Duration.minutes(1))
-      assert.include(error.description, "cannot go within 10s")
+      assert.include(error.description, "cannot be sent within 10s")
       // How long a running call takes is not known: a slot is waited for.
       const busy = yield* throttled({ concurrency: 1, maxWait: "10 seconds" }, taking("1 minute"))
       const [, next] = yield* startAll(busy.client, named(2))
