@@ -63,7 +63,7 @@ export interface Options {
    * for longer, failures have `retryable: false`.
    */
   readonly maxRetryAfter?: Duration.Input
-  /** Which errors count as failures: `Transient` and `RateLimit` unless set. */
+  /** Which errors count as failures: `Transient` and `RateLimit` unless given. */
   readonly isFailure?: (error: LLMError) => boolean
   /**
    * Calls with the same key share a circuit; the provider and the model unless given. A text is put before them; a
