@@ -1,5 +1,5 @@
 /**
- * Anthropic's Messages API as an `LLMClient`, and every server that speaks it, by `baseUrl`.
+ * Anthropic's Messages API as an `LLMClient`, and compatible servers, with `baseUrl`.
  *
  * ```ts
  * import { Config, Redacted } from "effect"
@@ -17,13 +17,13 @@ import * as Provider from "./Provider.ts"
 import { anthropic } from "./wire/anthropic/wire.ts"
 
 export interface Options extends Provider.CommonOptions {
-  /** The version of the API, `2023-06-01` unless set. */
+  /** The version of the API, `2023-06-01` unless given. */
   readonly version?: string | undefined
-  /** Features in beta to switch on, by the names that Anthropic gives them. */
+  /** Beta features to enable, by Anthropic's names. */
   readonly betas?: ReadonlyArray<string> | undefined
   /**
-   * What happens to thinking of the history whose conversation was changed, on models that bind it to what stands before
-   * it: Anthropic drops it (`"drop"`, the default), which the answer says in its warnings, or refuses the request.
+   * What happens to thinking in a history that was changed before it, on models that bind thinking to the text before it:
+   * Anthropic drops it with a warning in the answer (`"drop"`, the default), or refuses the request.
    */
   readonly thinkingMismatch?: "drop" | "error" | undefined
 }
@@ -49,7 +49,7 @@ const layers = Provider.layers<Options>({
 export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
- * The provider from configuration: `ANTHROPIC_API_KEY` (or the variable named), `ANTHROPIC_BASE_URL` where set, and
- * what the options say. What is missing or unusable fails the layer as a `ConfigError`.
+ * The provider from configuration: `ANTHROPIC_API_KEY` (or the named variable), `ANTHROPIC_BASE_URL` if set, and the
+ * options. Missing or invalid configuration fails the layer with a `ConfigError`.
  */
 export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig

@@ -1,9 +1,9 @@
 /**
  * A ceiling on what an application, a tenant or a conversation may spend, in tokens, in US dollars, or both.
  *
- * Every call reserves what it may cost before it is sent, and settles what it did cost when it ends, so that concurrent
- * calls do not overrun the ceiling together. A call that does not fit fails as `ClientError` with reason `Budget`, and
- * nothing is sent. The request itself is not changed.
+ * Every call reserves its possible cost before it is sent, and settles its real cost when it ends, so that concurrent
+ * calls do not exceed the ceiling together. A call that does not fit fails as `ClientError` with reason `Budget`, and is
+ * not sent. The request is not changed.
  *
  * ```ts
  * import { Console, Effect } from "effect"
@@ -18,8 +18,8 @@
  * ```
  *
  * One `Budget` may stand over several providers. It lives in the memory of this process. Put it next to the provider,
- * below `Retry` and `Throttle`: then every attempt is a call of its own, and one that waits has reserved nothing. What
- * each way to end costs, and how far a ceiling can be overrun, is in `docs/limits.md`.
+ * below `Retry` and `Throttle`: then every attempt counts as a call, and a waiting one has reserved nothing. What
+ * each outcome costs, and how far a ceiling can be exceeded, is in `docs/limits.md`.
  */
 
 import * as Clock from "effect/Clock"
@@ -39,14 +39,13 @@ import { mostOutput, outputLimits } from "./middleware/outputLimits.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
 /**
- * What tokens cost in US dollars, where the provider does not say itself. `model` is the one that answered, as far as is
- * known; before a call it is the one asked for, by the request or as the layer's own, and empty when that is not known.
- * `at` is the time in epoch milliseconds. `undefined`, or what is not a number of at least 0, says that the price is not
- * known.
+ * The price of tokens in US dollars, if the provider does not report the cost. `model` is the model that answered, if it
+ * is known; before a call it is the requested model or the layer's default, and empty if there is none. `at` is the time
+ * in epoch milliseconds. `undefined`, or anything but a number of at least 0, means that the price is not known.
  */
 export type Price = (usage: TokenUsage.TokenUsage, model: string, provider: string, at: number) => number | undefined
 
-/** A table of prices, such as `Prices.table` of `effect-llm/Prices`. */
+/** A table of prices, for example `Prices.table` of `effect-llm/Prices`. */
 export interface Prices {
   readonly of: Price
 }
@@ -58,37 +57,37 @@ export interface Options {
   readonly tokens?: number
   /** The ceiling in US dollars. */
   readonly usd?: number
-  /** What tokens cost: a table of prices, or a function of your own. */
+  /** What tokens cost: a table of prices, or your own function. */
   readonly prices?: Prices | Price
   /**
-   * US dollars for a million tokens of models whose price is not known. Without it their calls are refused where there
-   * is a ceiling in US dollars.
+   * US dollars for a million tokens of models whose price is not known. Without it their calls are refused if there is a
+   * ceiling in US dollars.
    */
   readonly unknownPrice?: { readonly input: number; readonly output: number }
   /**
-   * The output tokens to reserve for a request that limits them in no way; 4,096 unless set. The tokens of reasoning that
-   * a request asks for are added. An answer may be longer: the budget is then overrun by that.
+   * The output tokens to reserve for a request without an output limit; 4,096 unless given. The requested reasoning tokens
+   * are added. A longer answer exceeds the budget by the difference.
    */
   readonly reserve?: number
   /**
-   * Sends what is reserved as the limit of a request that names none, so that longer answers end there with `MaxTokens`.
-   * A model that reasons unasked may then have nothing left to answer with: give it a `reserve` that is large enough.
+   * Sends the reserve as the output limit of a request that has none, so that longer answers end there with `MaxTokens`.
+   * A model that reasons by default may then have no tokens left for its answer: give it a large enough `reserve`.
    */
   readonly impose?: boolean
 }
 
-/** Tokens, US dollars, and the calls they went to: answers and failures, those aside that were never sent. */
+/** Tokens, US dollars, and the number of calls: answers and failures, except for those that were never sent. */
 export interface Spent {
   readonly tokens: TokenUsage.TokenUsage
-  /** As far as the provider or the prices say. */
+  /** As far as the provider or the prices tell. */
   readonly cost: number
   readonly calls: number
 }
 
 export interface Usage extends Spent {
-  /** What the calls under way have reserved. */
+  /** What the calls in flight have reserved. */
   readonly reserved: { readonly calls: number; readonly tokens: number; readonly cost: number }
-  /** Beyond 1,000 of them, which may be names that users chose, the rest is counted as the model `"other"`. */
+  /** At most 1,000 models, because users may choose the names; the rest is counted as the model `"other"`. */
   readonly models: ReadonlyArray<Spent & { readonly provider: string; readonly model: string }>
 }
 
@@ -102,9 +101,9 @@ interface Reservation {
 
 /** A budget; safe to share between fibers and providers. */
 export interface Budget {
-  /** What was spent since the start or the last `reset`, in all and by model. */
+  /** What was spent since the start or the last `reset`, in total and by model. */
   readonly usage: Effect.Effect<Usage>
-  /** Starts again from zero, as at the beginning of a day. Calls under way keep what they reserved, and count anew. */
+  /** Starts again from zero, for example every day. Calls in flight keep their reservations, and count after the reset. */
   readonly reset: Effect.Effect<void>
   /** A client whose calls are kept within the budget. */
   readonly apply: (client: Service) => Service
@@ -165,7 +164,7 @@ const check = (options: Options): void => {
   }
 }
 
-/** A call that the provider was asked to make, and as much of an answer as it gave. */
+/** A call that was sent to the provider, and its partial answer. */
 interface Attempt {
   readonly provider: string
   readonly model: string
@@ -175,14 +174,14 @@ interface Attempt {
 
 const attempted = (failures: ReadonlyArray<LLMError>): ReadonlyArray<Attempt> =>
   failures
-    // Neither what was never sent is a call, nor the failure of a call that another one shared.
+    // Not counted: calls that were never sent, and shared failures of another call.
     .filter((error) => error.partial === undefined ? !isNotSent(error) : error.partial.cached !== true)
     .map((error) => {
       const { model, partial, provider } = error
       return { provider, model: partial?.model ?? model, answer: partial, error }
     })
 
-// The codes of failures of a connection that was never made: nothing was sent.
+// The codes of failures to connect: nothing was sent.
 const unconnected = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -199,18 +198,18 @@ const unconnected = new Set([
 const isUnconnected = (code = ""): boolean =>
   unconnected.has(code) || /^(?:CERT_|ERR_TLS_|ERR_SSL_|UNABLE_TO_)/.test(code)
 
-// When we or the client below did not wait any longer, or the connection broke, the provider may go on and bill it. One
-// that itself says that it was late has not answered.
+// After our own timeout, or a broken connection, the provider may go on and bill the call. A provider that itself reports
+// a timeout has not answered.
 const isGivenUp = ({ _tag, code, reason, status = 0 }: LLMError): boolean =>
   _tag === "Transient" && status < 400 && (reason === "Timeout" || reason === "Network" && !isUnconnected(code))
 
-// Whose answer was given again has been charged for it.
+// A cached answer was charged before.
 const answered = (response: CompletionResponse, asked: string): ReadonlyArray<Attempt> =>
   response.cached === true
     ? []
     : [{ provider: response.provider, model: response.model ?? asked, answer: response }]
 
-// Some servers count nothing, and a stream that breaks did so before the provider's last count.
+// Some servers report no usage, and a broken stream lacks the provider's last report.
 const tokensOf = (answer: CompletionResponse, failed: boolean, inputTokens: number): TokenUsage.TokenUsage => {
   const output = Estimate.outputTokens(answer)
   const { usage } = answer
@@ -221,8 +220,7 @@ const tokensOf = (answer: CompletionResponse, failed: boolean, inputTokens: numb
 }
 
 /**
- * Makes a budget of which nothing is spent. Options that cannot be kept, such as a ceiling of 0, are a defect that
- * names them.
+ * Makes a budget of which nothing is spent. Invalid options, for example a ceiling of 0, are a defect that names them.
  */
 export const make = (options: Options): Effect.Effect<Budget> =>
   Effect.sync(() => {
@@ -243,7 +241,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
         (usage.inputTokens * unknownPrice.input + usage.outputTokens * unknownPrice.output) / 1_000_000
     }
 
-    // Where one answer took several passes, each has the price of its own model.
+    // If one answer took several passes, each has the price of its own model.
     const priceOfAnswer = (answer: CompletionResponse, usage: TokenUsage.TokenUsage, model: string, at: number) => {
       const passes = usage === answer.usage ? answer.passes ?? [] : []
       return (passes.length === 0 ? [{ model, usage }] : passes)
@@ -352,7 +350,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
           } else if (error !== undefined && isGivenUp(error)) leave(provider, model, 0)
           else count(provider, model, TokenUsage.zero, 0)
         }
-        // What a list of failures has left out was called, too.
+        // Failures that were left out of the list count as calls too.
         for (const { model, omitted, provider } of failures) {
           if (omitted === undefined) continue
           const { count: calls, usage } = omitted
@@ -360,7 +358,7 @@ export const make = (options: Options): Effect.Effect<Budget> =>
         }
       })
 
-    // Where it is asked to, and nothing else limits the answer.
+    // Only with `impose`, and if nothing else limits the answer.
     const imposed = (client: Service): Calls => {
       if (!impose) return client
       const limited = (completion: Completion.Completion): Completion.Completion => {
@@ -387,8 +385,8 @@ export const make = (options: Options): Effect.Effect<Budget> =>
   })
 
 /**
- * Keeps the client below within a budget: one of your own, which other layers may share and which says what was spent,
- * or one that is made with the layer, for this client alone.
+ * Keeps the client below within a budget. Takes a budget from `make`, which other layers may share and which reports what
+ * was spent, or options for a budget of this layer alone.
  */
 export const layer = (budget: Budget | Options): Layer.Layer<LLMClient, never, LLMClient> =>
   "apply" in budget

@@ -1,5 +1,5 @@
 /**
- * Stops calling a provider that keeps failing, and finds out with single calls whether it is back.
+ * Stops calling a provider that keeps failing, and probes with single calls whether it is back.
  *
  * Use it below a fallback, which then moves on at once instead of waiting for each call to fail. It belongs below
  * `Retry`, so that it sees every attempt.
@@ -10,10 +10,10 @@
  * const Claude = LLMClient.compose(Retry.layer(), CircuitBreaker.layer(), Anthropic.layerConfig())
  * ```
  *
- * Each provider and model has a circuit of its own. It opens when half of at least 10 attempts within 60 seconds
- * failed, for 8 seconds, and half as long again each time that it opens anew, up to 20 seconds; a provider's hint
- * keeps it open for longer. Then one call tries it. Calls that it refuses fail as `Transient · Overloaded` with the
- * code `circuit_open`. `make` gives a handle that says which circuits are open; `layerStore` shares them between
+ * Each provider and model has its own circuit. It opens when half of at least 10 attempts within 60 seconds have failed:
+ * for 8 seconds, and half as long again each time it reopens, up to 20 seconds. A provider's hint keeps it open for
+ * longer. Then one call probes it. Refused calls fail as `Transient · Overloaded` with the code
+ * `circuit_open`. `make` returns a handle that lists open circuits; `layerStore` shares them between
  * processes. What counts as a failure and what the defaults cost is in `docs/limits.md`.
  */
 
@@ -41,7 +41,7 @@ import * as Steady from "./middleware/steady.ts"
 /** When a circuit opens, and for how long. */
 export interface Options {
   /**
-   * Opens a circuit by the share of failures: when at least `threshold` (0.5) of at least `minimumCalls` (10) attempts
+   * Opens a circuit by the failure rate: when at least `threshold` (0.5) of at least `minimumCalls` (10) attempts
    * within `window` (60 seconds) failed. Each process counts its own attempts. This is the default.
    */
   readonly rate?: {
@@ -49,25 +49,25 @@ export interface Options {
     readonly minimumCalls?: number
     readonly window?: Duration.Input
   }
-  /** Opens a circuit after so many failures in a row instead, counted in the store where there is one. */
+  /** Opens a circuit after this many failures in a row instead, counted in the store if there is one. */
   readonly failures?: number
   /**
-   * How long a circuit stays open: 8 seconds, 12, 18, and then 20 unless set. Of a schedule, the n-th opening in a row
-   * takes the n-th delay.
+   * How long a circuit stays open: 8 seconds, 12, 18, and then 20 unless given. With a schedule, the n-th opening in a
+   * row uses the n-th delay.
    */
   readonly openDuration?: Circuit.OpenDuration
-  /** The longest that a provider's own hint keeps a circuit open. 5 minutes unless set. */
+  /** The longest time that a provider's hint keeps a circuit open; 5 minutes unless given. */
   readonly maxOpenDuration?: Duration.Input
   /**
-   * The longest wait that a failure may still be retried after, as in the policy of `Retry`: 60 seconds unless set. While
-   * the circuit is open for longer, failures say `retryable: false`.
+   * The longest wait before a retry, as in the policy of `Retry`: 60 seconds unless given. While the circuit stays open
+   * for longer, failures have `retryable: false`.
    */
   readonly maxRetryAfter?: Duration.Input
-  /** Which errors count as failures: `Transient` and `RateLimit` unless set. */
+  /** Which errors count as failures: `Transient` and `RateLimit` unless given. */
   readonly isFailure?: (error: LLMError) => boolean
   /**
-   * Whose calls share a circuit: those of one provider and model, unless set. A text comes before those; a function
-   * gives the whole key. It is written to logs and to the store: no secrets.
+   * Calls with the same key share a circuit; the provider and the model unless given. A text is put before them; a
+   * function returns the whole key. It is written to logs and to the store: no secrets.
    */
   readonly key?: Limits.Key
 }
@@ -77,21 +77,21 @@ export interface StoreOptions extends Options, Limits.StoreOptions {}
 
 /** A circuit that is not closed. */
 export interface State {
-  /** The provider and the model, or what the option `key` made of them. */
+  /** The provider and the model, or the key from the option `key`. */
   readonly key: string
-  /** `"Open"` refuses all calls; `"HalfOpen"` is tried by a call, or will be by the next one. */
+  /** `"Open"` refuses all calls; `"HalfOpen"` is probed by a call, or will be by the next one. */
   readonly state: "Open" | "HalfOpen"
-  /** When it opened, in epoch milliseconds; one that another process opened, when this one found out. */
+  /** When it opened, in epoch milliseconds; if another process opened it, when this one noticed. */
   readonly since: number
   /** Until when it refuses calls, in epoch milliseconds. */
   readonly until: number
-  /** How many times in a row it opened; 0 where another process knows. */
+  /** How many times in a row it opened; 0 if only another process knows. */
   readonly openings: number
 }
 
 /** The circuits of one or several clients. */
 export interface CircuitBreaker {
-  /** The circuits that are not closed, as far as this process knows: what a dashboard shows. */
+  /** The circuits that are not closed, as far as this process knows; for dashboards. */
   readonly states: Effect.Effect<ReadonlyArray<State>>
   /** A client whose calls go through the circuits. */
   readonly apply: (client: Service) => Service
@@ -131,10 +131,10 @@ const check = (options: Options, more: object = {}): void => {
 
 const isFailureByDefault = ({ _tag }: LLMError): boolean => _tag === "Transient" || _tag === "RateLimit"
 
-/** How a call ended, or that it is a stream which began: then it is under way still. */
+/** How a call ended, or that it is a stream with a first part, which is still in flight. */
 type Seen = Ended | { readonly _tag: "Began" }
 
-/** A call that runs: its fiber stands for it in the circuit until its outcome is known. */
+/** A call in flight: its fiber represents it in the circuit until its outcome is known. */
 interface Running {
   readonly circuit: Circuit.Circuit
   readonly fiber: Fiber.Fiber<Seen, Breaker.CircuitBreakerError>
@@ -143,18 +143,18 @@ interface Running {
   readonly patience: Patience | undefined
 }
 
-/** How a call waits until its end is written down. */
+/** How a call waits until its end is recorded. */
 type Written = (fiber: Fiber.Fiber<unknown, unknown>, ended: Ended) => Effect.Effect<unknown>
 
 const leaving: Ended = { _tag: "Left", streamed: false, characters: 0 }
 
-// A store may take its time, for which nobody who leaves waits.
+// An interrupted caller does not wait for the store.
 const unlessLeft: Written = (fiber, ended) =>
   ended._tag === "Left" ? Effect.void : Effect.interruptible(Fiber.await(fiber))
 
 const refusals = {
   CircuitOpen: "the circuit is open after failures",
-  CircuitHalfOpen: "the circuit is open after failures, and a call is trying whether that is over",
+  CircuitHalfOpen: "the circuit is open after failures, and a call is probing it",
   CircuitBreakerStoreError: "the circuit store cannot be reached"
 } satisfies Record<Breaker.CircuitBreakerErrorReason["_tag"], string>
 
@@ -174,7 +174,7 @@ const makeWith = Effect.fnUntraced(function*(
   const circuits = Keyed.make((key) => Circuit.make(key, Duration.toMillis(window)), Circuit.isIdle)
   const breaker = yield* Effect.provideService(
     Breaker.make({
-      // A share of failures within a time is counted here: what the store is told of is the failure that opens it.
+      // The failure rate is counted here: the store only learns of the failure that opens the circuit.
       tripPolicy: Breaker.consecutive(failures ?? 1),
       openDuration: yield* Circuit.openings(owner, openDuration),
       maxOpenDuration,
@@ -182,11 +182,11 @@ const makeWith = Effect.fnUntraced(function*(
     }),
     Breaker.CircuitBreakerStore,
     Circuit.learning(yield* Breaker.CircuitBreakerStore)
-    // Nothing of it has to be released.
+    // It has nothing to release.
   ).pipe(Scope.provide(Scope.makeUnsafe()))
 
   const opens = ({ circuit, epoch, probe }: Circuit.Admitted, failed: boolean, now: number): boolean => {
-    // Failures in a row are counted by the store.
+    // The store counts failures in a row.
     if (failures !== undefined || probe) return failed
     if (epoch !== circuit.window.epoch()) return false
     const counted = circuit.window.add(failed, now)
@@ -234,7 +234,7 @@ const makeWith = Effect.fnUntraced(function*(
       return Effect.fail(movesOn(patience, error, wait) ? Limits.notRetryable(error) : error)
     })
 
-  /** Fails the call that was let in to try, while a provider asks to be left alone: the store may not know. */
+  /** Fails an admitted probe while the provider asks clients to wait, which the store may not know. */
   const whileAskedToWait = ({ hint, key }: Circuit.Circuit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
       hint <= now
@@ -252,7 +252,7 @@ const makeWith = Effect.fnUntraced(function*(
         classify: (exit) => Exit.isSuccess(exit) ? outcome(admitted, exit.value) : Breaker.ignored
       }),
       Effect.provideService(Circuit.Admitting, admitted),
-      // It would report every call that the store does not know of; that the store is gone is said once.
+      // It would log every call that the store does not know. That the store is unreachable is logged once.
       Effect.provideService(References.UnhandledLogLevel, undefined)
     )
 
@@ -284,7 +284,7 @@ const makeWith = Effect.fnUntraced(function*(
     Effect.flatMap(Deferred.succeed(seen, ended), (first) => {
       if (first) return Effect.asVoid(written(fiber, ended))
       if (ended._tag !== "Failed") return Effect.void
-      // A stream that closed its circuit with its first part. A circuit that is open by now learns nothing but the hint.
+      // A stream that closed its circuit with its first part. If the circuit is open again, it only learns the hint.
       const admitted = Circuit.admitting(circuit)
       const late = Effect.catch(counted(admitted, Effect.succeed(ended)), () => outcome(admitted, ended))
       return Effect.flatMap(
@@ -293,7 +293,7 @@ const makeWith = Effect.fnUntraced(function*(
       )
     })
 
-  /** The caller's next try would meet the open circuit: whether it should wait for that. */
+  /** The caller's next try would be refused by the open circuit: decides whether it should wait. */
   const mapError = ({ circuit, patience }: Running, error: LLMError): Effect.Effect<LLMError> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       const wait = circuit.open === undefined ? 0 : Circuit.until(circuit) - now
@@ -329,7 +329,7 @@ const makeWith = Effect.fnUntraced(function*(
       const begin = before(client)
       const calls = around(client, {
         before: (completion, restore) => steady(begin(completion, restore)),
-        // A stream that tries the circuit may take long, or wait for its reader: that it answers is enough to let others in.
+        // A probing stream may take long or wait for its reader: its first part is enough to close the circuit.
         began: ({ admitted, fiber, seen }) =>
           admitted.probe
             ? Effect.andThen(Deferred.succeed(seen, { _tag: "Began" }), Effect.asVoid(Fiber.await(fiber)))
@@ -343,8 +343,7 @@ const makeWith = Effect.fnUntraced(function*(
 })
 
 /**
- * Makes circuits that are all closed, and that say which of them are open. Options that cannot be kept, or that do not
- * exist, are a defect that names them.
+ * Makes closed circuits, with a handle that lists open ones. Invalid or unknown options are a defect that names them.
  */
 export const make = (options: Options = {}): Effect.Effect<CircuitBreaker> =>
   Effect.suspend(() => {
@@ -379,8 +378,8 @@ const applied = <R>(circuits: Effect.Effect<CircuitBreaker, never, R>) =>
   middleware((client) => Effect.map(circuits, ({ apply }) => apply(client)))
 
 /**
- * Breaks the circuit to the client below when it keeps failing: one of your own circuits, which other layers may share
- * and which say what is open, or circuits that are made with the layer, for this client alone.
+ * Breaks the circuit to the client below when it keeps failing. Takes circuits from `make`, which other layers may share
+ * and which list what is open, or options for circuits of this layer alone.
  */
 export const layer = (circuits: CircuitBreaker | Options = {}): Layer.Layer<LLMClient, never, LLMClient> =>
   applied(isCircuitBreaker(circuits) ? Effect.succeed(circuits) : make(circuits))

@@ -1,8 +1,8 @@
 /**
  * Bridges to `effect/ai`, both ways.
  *
- * `layerLanguageModel` makes any `LLMClient` a `LanguageModel`, with all that stands below it (retry, fallback, limits,
- * caches): for `Chat`, `Toolkit`, MCP and code that is written against effect/ai.
+ * `layerLanguageModel` makes any `LLMClient` a `LanguageModel`, with its middleware (retry, fallback, limits, caches): for
+ * `Chat`, `Toolkit`, MCP and other code that uses effect/ai.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -17,8 +17,7 @@
  * )
  * ```
  *
- * `layerClient` makes any `LanguageModel` an `LLMClient`: for the providers that effect/ai has and we have not, below our
- * middleware.
+ * `layerClient` makes any `LanguageModel` an `LLMClient`, to use effect/ai's other providers below our middleware.
  *
  * Import it by its path, `effect-llm/EffectAi`: programs that do not use effect/ai do not load it.
  */

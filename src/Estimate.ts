@@ -1,6 +1,6 @@
 /**
- * How many tokens a request will cost, as well as one can say before it is sent. The provider's own count corrects it
- * afterwards; where the provider counts beforehand, ask `countTokens` of the client.
+ * Estimates the tokens of a request before it is sent. The provider's reported usage corrects it afterwards. If the
+ * provider can count tokens, use `LLMClient.countTokens`.
  *
  * ```ts
  * import { Completion, Estimate } from "effect-llm"
@@ -13,7 +13,7 @@
  * | text, and documents of text | a token for 3.5 characters |
  * | other documents, such as a PDF | a page of 2,000 tokens for each 50 kB, at least 1,500 |
  * | audio and video | a token for 400 bytes, at least 1,500 |
- * | images, and what lies behind a URL or an id | 1,500 each |
+ * | images, and content by URL or id | 1,500 each |
  */
 
 import * as Result from "effect/Result"
@@ -23,10 +23,10 @@ import type { CompletionResponse } from "./CompletionResponse.ts"
 import type { Base64, Message } from "./Message.ts"
 import * as TokenUsage from "./TokenUsage.ts"
 
-// English text has about four characters to a token, JSON about three; an estimate errs on the side of more.
+// English text has about four characters per token, JSON about three; the estimate is rather too high.
 const perToken = 3.5
 
-// What providers charge for an image of usual size; other media cost at least as much.
+// What providers charge for an image of common size; other media cost at least as much.
 const perMedium = 1500
 
 // A page of a PDF is charged as its text and, by some, as a picture of it. Pages with pictures take about 50 kB; those
@@ -36,7 +36,7 @@ const documentBytesPerToken = 25
 // Providers charge about 32 tokens for a second of sound, which takes 16 kB, and 300 for one of video, which takes more.
 const mediaBytesPerToken = 400
 
-/** Tokens of that many characters, about. */
+/** The estimated tokens of this many characters. */
 export const ofCharacters = (count: number): number => Math.ceil(count / perToken)
 
 // A value that cannot be written as JSON cannot be sent either: its estimate does not matter.
@@ -77,7 +77,7 @@ const ofContent = (content: Content): number => {
   }
 }
 
-/** An estimate of the tokens that a request makes a model read: its messages, tools and schemas. */
+/** An estimate of the input tokens of a request: its messages, tools and schemas. */
 export const inputTokens = (completion: Completion): number => {
   const { outputSchema, preamble = "", tools } = completion
   let tokens = ofCharacters(preamble.length) + (outputSchema === undefined ? 0 : json(outputSchema))
@@ -89,7 +89,7 @@ export const inputTokens = (completion: Completion): number => {
   return tokens
 }
 
-/** How many characters of an answer a part of its stream brings. */
+/** How many characters of the answer a stream part contains. */
 export const charactersOf = (part: CompletionPart): number => {
   switch (part._tag) {
     case "TextDelta":
@@ -102,13 +102,13 @@ export const charactersOf = (part: CompletionPart): number => {
   }
 }
 
-/** An estimate of the tokens of an answer, as far as it came. */
+/** An estimate of the output tokens of an answer, complete or partial. */
 export const outputTokens = ({ choice }: CompletionResponse): number =>
   choice.reduce((sum, content) => sum + ofContent(content), 0)
 
 /**
- * What an answer cost that broke off: as the provider had reported it by then, and as the estimates say where it had
- * not. A count of output that is less than half of what came was told before it came: estimates are not as far off.
+ * The usage of an answer that broke off: as reported by the provider, or else estimated. A reported output count below
+ * half of the estimate was sent before most of the answer, and is replaced: estimates are more accurate than that.
  */
 export const ofBroken = (
   reported: TokenUsage.TokenUsage,

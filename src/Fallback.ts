@@ -64,7 +64,7 @@ export interface PatienceOptions {
 }
 
 export interface Options {
-  /** Whether the next member is asked after this failure: `whenFallbackable` unless set. */
+  /** Whether the next member is asked after this failure: `whenFallbackable` unless given. */
   readonly when?: ((error: LLMError) => boolean) | undefined
   /** How long each member but the last may wait; `false` gives each of them its full policies. */
   readonly patience?: PatienceOptions | false | undefined

@@ -34,13 +34,12 @@ const layers = Provider.layers<Options>({
 export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
- * The provider from configuration: `GEMINI_API_KEY`, else `GOOGLE_AI_API_KEY` (or the variable named),
- * `GEMINI_BASE_URL` where set, and what the options say. What is missing or unusable fails the layer as a
- * `ConfigError`.
+ * The provider from configuration: `GEMINI_API_KEY`, else `GOOGLE_AI_API_KEY` (or the named variable), `GEMINI_BASE_URL` if
+ * set, and the options. Missing or invalid configuration fails the layer with a `ConfigError`.
  */
 export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig
 
-/** The provider behind an OAuth proxy at `url`, which wants a key but does not look at it: `GEMINI_API_KEY`, if set. */
+/** The provider behind an OAuth proxy at `url`, which requires a key but ignores it: `GEMINI_API_KEY`, if set. */
 export const layerProxy = (
   url: string,
   options?: Omit<Options, "apiKey" | "baseUrl">

@@ -1,6 +1,6 @@
 /**
- * The one service for calling language models. Providers are layers of it; so are retry and all other middleware,
- * which take an `LLMClient` and give a better one.
+ * The service for calling language models. Providers are layers of it; so are retry and all other middleware, which
+ * wrap an `LLMClient`.
  *
  * ```ts
  * import { Console, Effect } from "effect"
@@ -30,19 +30,19 @@ import type { TokenUsage } from "./TokenUsage.ts"
 import type { Task, Vector } from "./vectors.ts"
 
 export class LLMClient extends Context.Service<LLMClient, {
-  /** The name of this instance: "anthropic", "openai", "deepseek", "my-vllm". Errors, limits and caches go by it. */
+  /** The name of this instance, for errors, limits and caches: "anthropic", "openai", "deepseek", "my-vllm". */
   readonly provider: string
-  /** The model of completions that name none, where the layer has one. */
+  /** The default model, if the layer has one. */
   readonly model?: string
-  /** Where the provider is, for telemetry. */
+  /** The address of the provider, for telemetry. */
   readonly baseUrl?: string
-  /** Runs a request and gives the whole answer. */
+  /** Runs a request and returns the whole answer. */
   readonly completion: (completion: Completion) => Effect.Effect<CompletionResponse, LLMError>
-  /** Runs a request and gives the answer as it arrives; the last part holds all of it. */
+  /** Runs a request and streams the answer; the last part contains all of it. */
   readonly stream: (completion: Completion) => Stream.Stream<CompletionPart, LLMError>
-  /** The input tokens of a request as the provider counts them, where it can be asked. */
+  /** The input tokens of a request as counted by the provider; absent if it cannot count. */
   readonly countTokens?: (completion: Completion) => Effect.Effect<number, LLMError>
-  /** The most that one call of `Embeddings` sends here; absent where there are none, or where it depends on the call. */
+  /** The limits of one call of `Embeddings`; absent if there are no embeddings, or if it depends on the call. */
   readonly embeds?: { readonly texts: number; readonly tokens: number }
 }>()("effect-llm/LLMClient") {}
 
@@ -56,17 +56,17 @@ export const completion = (completion: Completion): Effect.Effect<CompletionResp
 /**
  * Streams a request with the `LLMClient` in the context.
  *
- * `Finish` comes exactly once, last, with the answer that `completion` gives. A stream that fails has none; the error's
- * `partial` is the answer as far as it had come. Whoever stops reading closes the HTTP request.
+ * `Finish` comes exactly once, last, with the answer that `completion` returns. A stream that fails has none; the
+ * error's `partial` is the answer so far. A reader that stops closes the HTTP request.
  */
 export const stream = (completion: Completion): Stream.Stream<CompletionPart, LLMError, LLMClient> =>
   Stream.unwrap(LLMClient.useSync((client) => client.stream(completion)))
 
 /**
- * Streams a request, and waits for its first part: what fails before it is a failure of the effect, and the stream that
- * the effect gives begins with it. So a server can choose its status before it sends the first byte.
+ * Streams a request, and waits for its first part. A failure before it is a failure of the effect; the returned stream
+ * begins with it. A server can thus choose its HTTP status before it sends the first byte.
  *
- * The request goes on as long as the scope: whoever closes it ends the stream and the HTTP request.
+ * Closing the scope ends the stream and the HTTP request.
  */
 export const streamStarted = (
   completion: Completion
@@ -82,8 +82,7 @@ export const streamStarted = (
 const isUnsupported = ({ reason }: LLMError): boolean => reason === "Unsupported"
 
 /**
- * The input tokens of a request: as the provider counts them where it can be asked, which takes a request, else by
- * `Estimate.inputTokens`.
+ * The input tokens of a request: counted by the provider if it can, which takes a request, else `Estimate.inputTokens`.
  */
 export const countTokens = (completion: Completion): Effect.Effect<number, LLMError, LLMClient> =>
   LLMClient.use(({ countTokens }) =>
@@ -99,10 +98,10 @@ export const countTokens = (completion: Completion): Effect.Effect<number, LLMEr
 /**
  * Makes a middleware layer from a function that replaces some members of a client and keeps the rest.
  *
- * The function may give the members as an effect that makes them: what it fails with and requires is in the layer's
- * type, and resources of its scope live as long as the layer. What it throws is a defect of the layer.
+ * The function may return the members in an effect. Its errors and requirements are in the layer's type, and resources in
+ * its scope live as long as the layer. What it throws is a defect of the layer.
  *
- * The layer is fresh: one value provided over two providers in one graph decorates each of them.
+ * The layer is fresh: one value that is provided over two providers in one graph decorates each of them.
  */
 export const middleware = <E = never, R = never>(
   f: (client: Service) => Partial<Service> | Effect.Effect<Partial<Service>, E, R>
@@ -122,14 +121,14 @@ type AnyLayer = Layer.Layer<LLMClient, unknown, unknown>
 type ErrorOf<L> = L extends Layer.Layer<infer _A, infer E, infer _R> ? E : never
 type ServicesOf<L> = L extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
 
-/** What a stack requires: each layer gets its client from the next one, the last one from outside. */
+/** The requirements of a stack: each layer gets its client from the next one, the last one from outside. */
 type Requirements<Layers extends ReadonlyArray<AnyLayer>> = Layers extends
   readonly [...infer Outer extends ReadonlyArray<AnyLayer>, infer Inner]
   ? Exclude<ServicesOf<Outer[number]>, LLMClient> | ServicesOf<Inner>
   : never
 
 /**
- * Makes one middleware of several: the first one stands outermost and gets a call first.
+ * Combines several middleware into one: the first is the outermost and gets a call first.
  *
  * ```ts
  * import { CircuitBreaker, LLMClient, Retry, Throttle } from "effect-llm"
@@ -137,8 +136,8 @@ type Requirements<Layers extends ReadonlyArray<AnyLayer>> = Layers extends
  * const careful = LLMClient.compose(Retry.layer(), CircuitBreaker.layer(), Throttle.layer({ concurrency: 8 }))
  * ```
  *
- * It is fresh as a whole: one value provided over two providers decorates each of them, with limits and circuits of its
- * own. (Layers that are put together with `Layer.provide` are not: the second provider would get the first one's.)
+ * It is fresh as a whole: one value that is provided over two providers decorates each of them, with separate limits and
+ * circuits. (Layers that are combined with `Layer.provide` are not: the second provider would share the first one's.)
  */
 export const compose = <const Layers extends readonly [AnyLayer, ...ReadonlyArray<AnyLayer>]>(
   ...layers: Layers
@@ -148,67 +147,66 @@ export const compose = <const Layers extends readonly [AnyLayer, ...ReadonlyArra
   ) as Layer.Layer<LLMClient, ErrorOf<Layers[number]>, Requirements<Layers>>
 
 /**
- * How long a call may wait below a `Fallback` while another member is ready. There is one value for each call of a
- * member; the last member's has no limits, and so it says no more than that the call is below a Fallback.
+ * How long a call may wait below a `Fallback` while another member is ready. Each call of a member has its own value. The
+ * last member's has no limits: it only shows that the call is below a Fallback.
  */
 export interface Patience {
   /**
-   * Milliseconds of waiting that are left to backoffs, queues and circuits together. Whoever is about to wait for longer
-   * fails at once instead; whoever waits takes its wait off.
+   * The remaining milliseconds of waiting for backoffs, queues and circuits together. A layer that would wait for longer
+   * fails at once instead; one that waits subtracts its wait.
    */
   waiting: number
   /** The longest wait for the first byte of the answer, in milliseconds. */
   readonly firstByte: number
   /**
-   * Whether the Fallback moves on after this failure: where it does not, nothing is gained by failing early. Absent, it
-   * moves on after every failure that is fallbackable.
+   * Whether the Fallback moves on after this failure: if not, failing early is useless. Without it, the Fallback moves on
+   * after every fallbackable failure.
    */
   readonly when?: (error: LLMError) => boolean
 }
 
-/** The patience of the call that runs; `undefined` where there is no Fallback above. */
+/** The patience of the current call; `undefined` without a Fallback above. */
 export const Patience = Context.Reference<Patience | undefined>("effect-llm/LLMClient/Patience", {
   defaultValue: () => undefined
 })
 
-/** When the call that runs must be over: the `deadline` of a `Fallback` or a `Retry` around it. */
+/** When the current call must end: the `deadline` of an outer `Fallback` or `Retry`. */
 export interface Deadline {
-  /** Milliseconds since the epoch. Whoever is about to wait until then or longer fails at once instead. */
+  /** Epoch milliseconds. A layer that would wait until then or longer fails at once instead. */
   readonly at: number
-  /** What a call had cost that the deadline cut: whoever is interrupted adds the attempts that it knows of. */
+  /** The attempts of a call that the deadline ended: each interrupted layer adds those that it knows. */
   readonly attempts: Array<LLMError>
 }
 
-/** The deadline of the call that runs; `undefined` where there is none. */
+/** The deadline of the current call; `undefined` if it has none. */
 export const Deadline = Context.Reference<Deadline | undefined>("effect-llm/LLMClient/Deadline", {
   defaultValue: () => undefined
 })
 
-/** What the provider has reported of the call that runs: for whoever settles a call that its caller leaves. */
+/** What the provider has reported about the current call, for settling a call that its caller leaves. */
 export interface Reported {
-  /** The usage so far; undefined while nothing is known. Set by the provider's layer, read when the call is left. */
+  /** The usage so far, if any. Set by the provider's layer, read when the caller leaves. */
   usage: () => TokenUsage | undefined
 }
 
-/** The place where the provider's layer puts what was reported; `undefined` where nobody asks. */
+/** Where the provider's layer puts the reported usage; `undefined` if nobody reads it. */
 export const Reported = Context.Reference<Reported | undefined>("effect-llm/LLMClient/Reported", {
   defaultValue: () => undefined
 })
 
 /**
- * What a call embeds, where it completes nothing. `Embeddings` sends texts as the `completion` that they are the prompt
- * of, so that retries, limits, budgets and circuits hold for them as they are; the provider's layer sees this, and puts
- * the vectors here.
+ * The texts that a call embeds. `Embeddings` sends them as a `completion` with the texts as its prompt, so that retries,
+ * limits, budgets and circuits apply unchanged. The provider's layer reads this, and puts the vectors here.
  */
 export interface Embedding {
   readonly texts: ReadonlyArray<string>
   readonly dimensions: number | undefined
   readonly task: Task | undefined
-  /** One for each text, once the call is answered. */
+  /** One for each text, after the call. */
   vectors: ReadonlyArray<Vector> | undefined
 }
 
-/** What the call that runs embeds; `undefined` for a completion. */
+/** What the current call embeds; `undefined` for a completion. */
 export const Embedding = Context.Reference<Embedding | undefined>("effect-llm/LLMClient/Embedding", {
   defaultValue: () => undefined
 })

@@ -22,16 +22,16 @@ import * as OpenRouterApi from "./OpenRouter.ts"
 import * as Retry from "./Retry.ts"
 
 const baseUrl = Schema.optionalKey(Schema.String)
-/** What answers and errors call this instance. */
+/** The name of this instance in answers and errors. */
 const name = Schema.optionalKey(Schema.String)
-/** The environment variable that holds the key, in place of the provider's usual one. */
+/** The environment variable of the key, instead of the provider's usual one. */
 const apiKeyEnv = Schema.optionalKey(Schema.String)
 
 export const Anthropic = Schema.TaggedStruct("Anthropic", { name, baseUrl, apiKeyEnv })
 export const Gemini = Schema.TaggedStruct("Gemini", { name })
-/** Gemini behind an OAuth proxy; comes with retry applied. */
+/** Gemini behind an OAuth proxy; retry is included. */
 export const GeminiProxy = Schema.TaggedStruct("GeminiProxy", { url: Schema.String })
-/** OpenAI, or a server that is compatible with it: one that is known by name (`preset`), or any by its `baseUrl`. */
+/** OpenAI, or a compatible server: a known one by `preset`, or any other by `baseUrl`. */
 export const OpenAi = Schema.TaggedStruct("OpenAi", {
   name,
   baseUrl,

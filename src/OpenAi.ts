@@ -1,6 +1,6 @@
 /**
- * OpenAI as an `LLMClient`, by its Responses API or by Chat Completions; and every server that speaks either, by
- * `baseUrl`: vLLM, llama.cpp, Ollama, DeepSeek, Groq, Mistral and many more.
+ * OpenAI as an `LLMClient`, with its Responses API or Chat Completions; and compatible servers, with `baseUrl`: vLLM,
+ * llama.cpp, Ollama, DeepSeek, Groq, Mistral and many more.
  *
  * ```ts
  * import { Config } from "effect"
@@ -9,7 +9,7 @@
  * // the key from OPENAI_API_KEY
  * OpenAi.layerConfig({ model: Config.succeed("gpt-6-luna") })
  *
- * // a server on this machine, which needs no key
+ * // a local server, which needs no key
  * OpenAi.layer({ baseUrl: "http://localhost:11434/v1", model: "qwen3" })
  * ```
  */
@@ -22,8 +22,8 @@ import type { Wire } from "./wire/Wire.ts"
 
 export interface Options extends Provider.CommonOptions {
   /**
-   * The API that is spoken: `"responses"` at OpenAI's own address and `"chat"` elsewhere, unless set. Responses knows no
-   * stop sequences; on Chat Completions the models of today take tools only without reasoning.
+   * The API to use: `"responses"` at OpenAI's own address and `"chat"` elsewhere, unless given. Responses does not support
+   * stop sequences; with Chat Completions, current models accept tools only without reasoning.
    */
   readonly api?: "responses" | "chat" | undefined
   readonly organization?: string | undefined
@@ -63,8 +63,8 @@ const layers = Provider.layers<Options>({
 export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
- * The provider from configuration: `OPENAI_API_KEY` (or the variable named), `OPENAI_BASE_URL` where set, and what the
- * options say. What is missing or unusable fails the layer as a `ConfigError`.
+ * The provider from configuration: `OPENAI_API_KEY` (or the named variable), `OPENAI_BASE_URL` if set, and the options.
+ * Missing or invalid configuration fails the layer with a `ConfigError`.
  */
 export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig
 
@@ -72,18 +72,18 @@ export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig
 // Presets
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The name of a server that is known: "groq", "deepseek", "ollama" and others. */
+/** The name of a preset: "groq", "deepseek", "ollama" and others. */
 export type PresetName = Presets.Name
 
-/** The names of all servers that are known. */
+/** The names of all presets. */
 export const presetNames: ReadonlyArray<PresetName> = Object.keys(Presets.presets) as Array<PresetName>
 
-// Nobody's address: a server of which everyone has their own needs a base URL.
+// A reserved address: self-hosted servers need a base URL.
 const nowhere = "https://base-url-is-missing.invalid"
 
 /**
- * The layers of a server that is known by name: its address, the variables of its key, its API, and what it takes in
- * another way than OpenAI. `layer` and `layerConfig` take the options of `OpenAi`.
+ * The layers of a known server: its address, key variables, API, and differences from OpenAI. `layer` and `layerConfig`
+ * take the options of `OpenAi`.
  *
  * ```ts
  * import { Config } from "effect"
@@ -108,7 +108,7 @@ export const preset = (name: PresetName): Provider.Layers<Options> => {
     check: (options) =>
       isApi(options)
         ?? (known.baseUrl === undefined && options.baseUrl === undefined
-          ? `baseUrl: give the address of your own, or set ${known.baseUrlVariable}`
+          ? `baseUrl: give the address of your server, or set ${known.baseUrlVariable}`
           : undefined),
     keyVariables: known.keyVariables,
     baseUrlVariable: known.baseUrlVariable,

@@ -38,7 +38,7 @@ const layers = Provider.layers<Options>({
 export const layer: Provider.FromOptions<Options> = layers.layer
 
 /**
- * The provider from configuration: the variable named, else `OPENROUTER_API_KEY`; `OPENROUTER_BASE_URL` where set; and
- * what the options say. What is missing or unusable fails the layer as a `ConfigError`.
+ * The provider from configuration: `OPENROUTER_API_KEY` (or the named variable), `OPENROUTER_BASE_URL` if set, and the
+ * options. Missing or invalid configuration fails the layer with a `ConfigError`.
  */
 export const layerConfig: Provider.FromConfig<Options> = layers.layerConfig

@@ -1,5 +1,5 @@
 /**
- * Answers as values: a Schema says what is asked for, and reads what comes.
+ * Answers as values: a Schema describes the request, and decodes the answer.
  *
  * ```ts
  * import { Console, Effect, Schema } from "effect"
@@ -14,9 +14,9 @@
  * })
  * ```
  *
- * Every Schema that JSON can say will do. All providers are asked in the same form, so a `Fallback` may move on at any
- * time. For servers that know no schemas there is `StructuredOutput.layer`. This module has a path of its own, since
- * what it is made of is loaded with it.
+ * Every Schema with a JSON form is supported. The form is the same for all providers, so a `Fallback` may move on at any
+ * time. For servers without support for schemas, use `StructuredOutput.layer`. The module has its own path, because it
+ * loads further modules.
  */
 
 import * as Arr from "effect/Array"
@@ -42,14 +42,14 @@ export type { Output } from "./output/form.ts"
 // One value
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** A value, and the answer that held it; the answers that did not match are in `response.attempts`, with their usage. */
+/** A value and its answer. The answers that did not match are in `response.attempts`, with their usage. */
 export interface ObjectResponse<A> {
   readonly value: A
   readonly response: CompletionResponse.CompletionResponse
 }
 
 export interface Options {
-  /** How often an answer that does not match goes back to the model, with what is wrong with it; once unless set. */
+  /** How often an answer that does not match goes back to the model, with the error; once unless given. */
   readonly repairs?: number | undefined
 }
 
@@ -57,15 +57,15 @@ const asking = (completion: Completion.Completion, { jsonSchema }: Form<Output>)
   Completion.outputSchema(jsonSchema)(completion)
 
 /**
- * Asks for a value of a Schema.
+ * Requests a value of a Schema.
  *
  * | answer | failure |
  * |---|---|
  * | is not JSON, or does not match | `EmptyResponse · MalformedOutput`, once `repairs` are used up; the answer is in `partial` |
  * | cut by `maxTokens` | `ClientError · OutputBudget` |
  * | cut by the provider's filter | `ClientError · ContentFilter` |
- * | calls tools instead | `ClientError · Unsupported`: that is `ToolLoop`'s |
- * | a Schema that cannot be asked for | `ClientError · Unsupported`, before anything is sent, with its path |
+ * | calls tools instead | `ClientError · Unsupported`: use `ToolLoop` |
+ * | a Schema that is not supported | `ClientError · Unsupported`, before anything is sent, with its path |
  */
 export const object = <S extends Output>(
   completion: Completion.Completion,
@@ -100,18 +100,18 @@ export const object = <S extends Output>(
 export type ObjectPart<A> =
   | ReasoningDelta
   /**
-   * The value as far as it has come, in the JSON form that is asked for (an optional field may be null, a record is a
-   * list of entries), not checked against the Schema. Texts grow, lists and objects fill up, nothing is taken back.
+   * The value so far, in the requested JSON form (an optional field may be null, a record is a list of entries), not
+   * checked against the Schema. Texts grow, lists and objects fill up, and nothing is removed.
    */
   | { readonly _tag: "Partial"; readonly json: Schema.Json }
   | { readonly _tag: "Finish"; readonly value: A; readonly response: CompletionResponse.CompletionResponse }
 
-// Where the answer stands apart from what the model says on its way, the latter is no part of it.
+// If the provider separates the final answer from commentary, the commentary is not part of it.
 const isAnswer = ({ phase }: TextDelta): boolean => phase !== "commentary"
 
 /**
- * Asks for a value of a Schema, and shows it while it is written. Each `Partial` is a value of its own. A stream is not
- * repaired, since what was shown cannot be taken back; it fails as `object` does.
+ * Requests a value of a Schema, and shows it while it is written. Each `Partial` is a separate value. A stream is not
+ * repaired, because what was shown cannot be undone; it fails like `object`.
  */
 export const stream = <S extends Output>(
   completion: Completion.Completion,
@@ -122,7 +122,7 @@ export const stream = <S extends Output>(
     const form = yield* Read.ask(completion, schema, client.provider)
     const growing = Growing.make(form.wrapped)
     return client.stream(asking(completion, form)).pipe(
-      // What one chunk of the network brings is shown once.
+      // Emits one partial value for each network chunk.
       Stream.chunks,
       Stream.map((parts) => {
         const out: Array<Exclude<ObjectPart<never>, { readonly _tag: "Finish" }> | Answered> = []
@@ -157,8 +157,8 @@ export type ElementPart<A> =
   | { readonly _tag: "Finish"; readonly response: CompletionResponse.CompletionResponse }
 
 /**
- * Asks for a list of values of a Schema, and gives each as soon as it is whole. An element that does not match ends the
- * stream, and the request with it, as `EmptyResponse · MalformedOutput`; the text up to it is in `partial`.
+ * Requests a list of values of a Schema, and emits each as soon as it is complete. An element that does not match ends
+ * the stream and the request as `EmptyResponse · MalformedOutput`; the text up to it is in `partial`.
  */
 export const elements = <S extends Output>(
   completion: Completion.Completion,
@@ -172,7 +172,7 @@ export const elements = <S extends Output>(
     const found = Growing.elements()
     let text = ""
     let count = 0
-    // The answer as far as it has come; what it costs is known at its end alone.
+    // The answer so far; its usage is only known at the end.
     const partial = (): CompletionResponse.CompletionResponse =>
       CompletionResponse.make({
         choice: [{ _tag: "Text", text }],
@@ -183,7 +183,7 @@ export const elements = <S extends Output>(
       })
     const element = (json: unknown) => {
       const index = count++
-      // Each is read as a list of one, in the form that was asked for.
+      // Each is read as a list of one element, in the requested form.
       const values = form.decode({ value: [json] }) as Effect.Effect<
         ReadonlyArray<S["Type"]>,
         Schema.SchemaError,

@@ -1,6 +1,6 @@
 /**
- * What every provider is made of: a wire, an address and credentials. Use it to write a provider of your own, with the
- * timeouts, limits, redaction and typed failures of the others; retry and the rest are layers above it.
+ * The parts of every provider: a wire, an address and credentials. Use it to write your own provider, with the timeouts,
+ * limits, redaction and typed failures of the others; retry and other middleware are layers above it.
  *
  * ```ts
  * import { OpenAi, Provider } from "effect-llm"
@@ -58,26 +58,26 @@ export type {
 // Options
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How long one attempt may take; what is left out keeps its default. An infinite duration turns a clock off. */
+/** The timeouts of one attempt; those that are left out keep their defaults. An infinite duration turns one off. */
 export interface TimeoutOptions {
   /**
-   * Until anything arrives, pings and comments included, counted from the headers. One minute where the provider pings
-   * while a model thinks (Anthropic, OpenRouter), else as `progress`, since silence is legal there.
+   * Until anything arrives, pings and comments included, counted from the headers. One minute if the provider sends pings
+   * while a model thinks (Anthropic, OpenRouter), else the same as `progress`.
    */
   readonly bytes?: Duration.Input | undefined
-  /** Until an event that changes the answer. 5 minutes, or 10 at effort high and above, unless set. */
+  /** Until an event that changes the answer. 5 minutes, or 10 at effort high and above, unless given. */
   readonly progress?: Duration.Input | undefined
-  /** Until the first part of the answer. As `progress` unless set. */
+  /** Until the first part of the answer. The same as `progress` unless given. */
   readonly firstPart?: Duration.Input | undefined
-  /** For the whole answer. 60 minutes, or 10 for one that is not read as a stream, unless set. */
+  /** For the whole answer. 60 minutes, or 10 for one that is not read as a stream, unless given. */
   readonly total?: Duration.Input | undefined
 }
 
-/** How much of what comes back for one request is taken in; what is left out keeps its default. */
+/** How much of a response is read; limits that are left out keep their defaults. */
 export interface LimitOptions {
-  /** A whole body, streamed or not, in bytes once it is decompressed; "64 MiB" unless set. */
+  /** A whole body after decompression, streamed or not, in bytes; "64 MiB" unless given. */
   readonly body?: ByteSize.Input | undefined
-  /** One event of a streamed answer, in characters, a number or a size such as "1 MiB"; "32 MiB" unless set. */
+  /** One event of a streamed answer, in characters, a number or a size such as "1 MiB"; "32 MiB" unless given. */
   readonly event?: ByteSize.Input | undefined
 }
 
@@ -85,30 +85,30 @@ export interface LimitOptions {
 export interface CommonOptions {
   /** The API key; not needed when `baseUrl` is local. */
   readonly apiKey?: Redacted.Redacted | undefined
-  /** Where the API is, for gateways and compatible servers; the provider's own address unless set. */
+  /** The address of the API, for gateways and compatible servers; the provider's own unless given. */
   readonly baseUrl?: string | undefined
   /**
-   * What answers, errors and the keys of limits and caches call this instance. The vendor's name at the vendor's own
-   * address and the host elsewhere, unless set. What a history holds of another name's reasoning and ids is not sent.
+   * The name of this instance in answers, errors and the keys of limits and caches. Unless given, the vendor's name at the
+   * vendor's own address, and the host elsewhere. Reasoning and ids in a history from another name are not sent.
    */
   readonly name?: string | undefined
-  /** The model of completions that name none. */
+  /** The default model. */
   readonly model?: string | undefined
-  /** What holds of models instead of what is known of them, by their names or the beginnings of these: see `Models`. */
+  /** Facts about models that replace the built-in ones, by name or prefix: see `Models`. */
   readonly models?: Models.Overrides | undefined
-  /** Further HTTP headers of every request. */
+  /** Additional HTTP headers of every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** How long one attempt may take; `false` lets it take for ever. */
+  /** The timeouts of one attempt; `false` turns them off. */
   readonly timeouts?: TimeoutOptions | false | undefined
-  /** How large an answer may be; one that is larger fails as `Transient · Malformed`, and the connection closes. */
+  /** The size limits of an answer; a larger one fails as `Transient · Malformed`, and the connection closes. */
   readonly limits?: LimitOptions | undefined
   /**
-   * Whether `completion` reads a stream underneath, so that a whole answer has a stream's clocks and partial output and
-   * outlives idle proxies. `"auto"` (the default) does so at the vendor's own address and below a `Fallback`, unless
-   * `maxTokens` is at most 1,024 and no fallback is ready. A server that refuses to stream is asked again, and that is remembered.
+   * Whether `completion` uses a stream internally, so that a whole answer has a stream's timeouts and partial output, and
+   * survives idle proxies. `"auto"` (the default) does so at the vendor's own address and below a `Fallback`, unless
+   * `maxTokens` is at most 1,024 and no fallback is ready. If a server refuses to stream, it is asked without, later too.
    */
   readonly whole?: "stream" | "unary" | "auto" | undefined
-  /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless set. */
+  /** Sends `traceparent` and `b3` headers to the provider and records a span of each HTTP request; off unless given. */
   readonly tracePropagation?: boolean | undefined
 }
 
@@ -125,28 +125,28 @@ const commonNames = {
   tracePropagation: true
 } satisfies Record<keyof CommonOptions, true>
 
-/** What a provider is, besides its options. */
+/** The definition of a provider. */
 export interface Definition<Options extends CommonOptions> {
-  /** Whose `providerParams` apply, and the name of an instance at its own address: "anthropic". */
+  /** The key of its `providerParams`, and the name of an instance at its own address: "anthropic". */
   readonly vendor: string
-  /** The name of instances of a server that is compatible with the vendor's, wherever it is. */
+  /** The fixed name of instances of a compatible server, whatever its address. */
   readonly preset?: string
-  /** The wire that is spoken at an address, by the name of the instance. */
+  /** The wire for an address and the name of the instance. */
   readonly wire: (settings: { readonly name: string; readonly baseUrl: URL; readonly options: Options }) => Wire
   /** The vendor's own address. */
   readonly baseUrl: string
-  /** What a base URL may end with that the path of a request brings along; the first that fits counts. */
+  /** Endings of a base URL that are also in the path of a request, and are removed; the first match is used. */
   readonly endings?: ReadonlyArray<string>
-  /** The environment variables of the key; the first that is set counts. */
+  /** The environment variables of the key; the first that is set is used. */
   readonly keyVariables: ReadonlyArray<string>
   readonly baseUrlVariable: string
   /** The headers that hold the key, or an effect that puts credentials on a request. */
   readonly auth: (key: string) => Readonly<Record<string, string>> | Auth
-  /** Headers from options. */
+  /** Headers from the options. */
   readonly headers?: (options: Options) => Readonly<Record<string, string | undefined>>
-  /** The names of the options that this provider has besides the common ones. */
+  /** The names of the options besides the common ones. */
   readonly options?: ReadonlyArray<Exclude<keyof Options, keyof CommonOptions> & string>
-  /** What is wrong with these, if anything. */
+  /** The problem with these options, if any. */
   readonly check?: (options: Options) => string | undefined
 }
 
@@ -156,7 +156,7 @@ export interface Definition<Options extends CommonOptions> {
 
 const localHost = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\]|0\.0\.0\.0)$/
 
-/** Whether a URL is of this machine, where servers need no key. */
+/** Whether a URL is local, where servers need no key. */
 export const isLocal = (url: URL): boolean => localHost.test(url.hostname)
 
 /** Whether a URL is at the vendor's own address: the same host, or another one of its domain. */
@@ -212,7 +212,7 @@ const present = (headers: Readonly<Record<string, string | undefined>>): Record<
 
 const or = (names: ReadonlyArray<string>): string => names.join(" or ")
 
-// What keeps a provider from being called: a key that is missing, or an option that cannot be used.
+// Why a provider cannot be called: a missing key, or an invalid option.
 interface Problem {
   readonly _tag: "Key" | "Option"
   readonly description: string
@@ -220,7 +220,8 @@ interface Problem {
 
 const problem = (_tag: Problem["_tag"]) => (description: string): Problem => ({ _tag, description })
 
-const wrongKey = "apiKey holds characters that no key has, such as a space or a line break: check where it comes from"
+const wrongKey =
+  "apiKey contains characters that no key has, such as a space or a line break: check where it comes from"
 
 // Keys from files and shells often end in a newline.
 const keyOf = ({ apiKey }: CommonOptions): string => apiKey === undefined ? "" : Redacted.value(apiKey).trim()
@@ -234,7 +235,7 @@ const checkKey = (key: string, baseUrl: URL, keyVariables: ReadonlyArray<string>
 
 const none: Auth = Effect.succeed
 
-// The caller's own headers win over those that hold the key.
+// The caller's headers win over those that hold the key.
 const toAuth = (auth: Readonly<Record<string, string>> | Auth): Auth =>
   typeof auth === "function"
     ? auth
@@ -312,7 +313,7 @@ const checkNames = <Options extends CommonOptions>(
 const configError = ({ description }: Problem) =>
   new Config.ConfigError(new ConfigProvider.SourceError({ message: description }))
 
-// The first of the variables that holds more than blanks.
+// The first variable that is not blank.
 const firstOf = (names: ReadonlyArray<string>): Effect.Effect<string | undefined, Config.ConfigError> =>
   Effect.map(
     Effect.forEach(names, (name) => Config.withDefault(Config.String(name), "")),
@@ -335,9 +336,9 @@ const fromEnvironment = <Options extends CommonOptions>(
     return yield* Effect.mapError(Effect.fromResult(toEndpoint(definition, options, keyVariables)), configError)
   })
 
-/** Where `layerConfig` looks besides its options. */
+/** The settings of `layerConfig` besides the options. */
 export interface Variables {
-  /** The environment variable that holds the key, in place of the provider's usual one. */
+  /** The environment variable of the key, instead of the provider's usual one. */
   readonly apiKeyEnv?: string
 }
 
@@ -346,7 +347,7 @@ export interface FromOptions<Options extends CommonOptions> {
   (options: Options): Layer.Layer<LLMClient, never, HttpClient>
 }
 
-/** Builds a provider's layer from configuration; `options` take the place of what the environment says. */
+/** Builds a provider's layer from configuration; `options` win over the environment. */
 export interface FromConfig<Options extends CommonOptions> {
   (
     options?: Config.Wrap<Partial<Options>>,
@@ -363,9 +364,9 @@ export interface Layers<Options extends CommonOptions> {
 /**
  * Makes the layers of a provider from its definition.
  *
- * `layer` always builds: without a key each call fails as `ClientError · Authentication`, since another provider may
- * help. An option that no program should give, such as a negative size or a misspelt name, is a defect when the layer is
- * built. `layerConfig` fails with a `ConfigError` for whatever the configuration lacks or holds wrongly.
+ * `layer` can always be built: without a key each call fails as `ClientError · Authentication`, because another provider
+ * may have one. An invalid option, for example a negative size or a misspelt name, is a defect when the layer is built.
+ * `layerConfig` fails with a `ConfigError` if the configuration is incomplete or invalid.
  */
 export const layers = <Options extends CommonOptions>(
   definition: Definition<Options>,

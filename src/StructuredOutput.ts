@@ -1,6 +1,6 @@
 /**
- * Structured output for servers that know none: what `outputSchema` asks for is asked for in another way, and what comes
- * is put into the form that the caller expects. Completions without an `outputSchema` pass as they are.
+ * Structured output for servers that do not support it: requests the value of `outputSchema` in another way, and converts
+ * the answer to the form that the caller expects. Completions without an `outputSchema` are not changed.
  *
  * ```ts
  * import { Layer } from "effect"
@@ -11,9 +11,9 @@
  * )
  * ```
  *
- * - `tool`: the answer is the call of a tool that the model has to call. For models that are trained to call tools. One
- *   that cannot be made to call a tool is asked to.
- * - `instructions`: the schema stands in the system text. For all others; nothing holds the model to it.
+ * - `tool`: the answer is the call of a tool, which the model is forced to call if the server supports that. For models
+ *   that are trained to call tools.
+ * - `instructions`: the schema is in the system text. For all others; the model may ignore it.
  */
 
 import * as Arr from "effect/Array"
@@ -36,7 +36,7 @@ export interface Options {
 type Response = CompletionResponse.CompletionResponse
 type Schema = NonNullable<Completion.Completion["outputSchema"]>
 
-/** A completion that is asked in another way. */
+/** A completion that requests its value in another way. */
 interface Way {
   readonly completion: Completion.Completion
   readonly answer: (response: Response) => Response
@@ -50,7 +50,7 @@ const withPreamble = ({ preamble = "" }: Completion.Completion, more: string): s
   preamble === "" ? more : `${preamble}\n\n${more}`
 
 // ---------------------------------------------------------------------------------------------------------------------
-// As the call of a tool
+// By a tool call
 // ---------------------------------------------------------------------------------------------------------------------
 
 const nameFor = (tools: ReadonlyArray<ToolDefinition>, name = "answer"): string =>
@@ -62,23 +62,23 @@ const mayForce = (client: Service, { model = client.model ?? "", reasoning }: Co
     || (forcedTools === "withoutEnabledThinking" && (reasoning === undefined || reasoning.effort === "none"))
 }
 
-/** The caller's own choice, with the answer as one more of the tools to choose from. */
+/** The caller's tool choice, extended by the answer's tool. */
 const choiceOf = ({ toolChoice, tools }: Completion.Completion, name: string, forced: boolean): ToolChoice => {
   const choose = (choice: ToolChoice): ToolChoice => forced ? choice : { _tag: "Auto" }
-  // Where there is no other tool to call, only the answer is left. What the tables do not know, the wire may.
+  // Without other tools, only the answer can be called.
   if (tools.length === 0 || toolChoice?._tag === "None") {
     return choose({ _tag: "Specific", names: [name], otherwise: "auto" })
   }
   return toolChoice?._tag === "Specific" ? toolChoice : choose({ _tag: "Required", otherwise: "auto" })
 }
 
-// What the model says beside the answer is no part of it.
+// Text besides the answer is not part of it.
 const aside = <A extends CompletionPart | Message.AssistantContent>(content: A): A =>
   "text" in content && content._tag.startsWith("Text") && !("phase" in content)
     ? { ...content, phase: "commentary" }
     : content
 
-/** The answer with the first call of the tool as its text; further ones are left out. */
+/** The answer with the first call of the tool as its text; further calls are left out. */
 const spoken = (name: string, text?: string) => (response: Response): Response => {
   const first = response.choice.findIndex((content) => content._tag === "ToolCall" && content.name === name)
   const choice = response.choice.flatMap((content, index): Array<Message.AssistantContent> => {
@@ -142,7 +142,7 @@ const asTool: Ask = (client, completion, parameters) => {
       outputSchema: undefined,
       ...(!forced && { preamble: withPreamble(completion, `Give the final answer by a call of the tool ${name}.`) }),
       tools: [...completion.tools, { name, description, parameters }],
-      // Without the power to force one call, others are kept from being made by not being offered.
+      // If a call cannot be forced, the other tools are not offered.
       ...(!forced && !keepsTools && { tools: [{ name, description, parameters }] }),
       toolChoice: choiceOf(completion, name, forced)
     }),
@@ -205,6 +205,6 @@ export const make = (client: Service, options: Options): Partial<Service> => {
   }
 }
 
-/** The middleware: innermost, next to the provider, so that what stands above sees answers as they are asked for. */
+/** The middleware: put it innermost, next to the provider, so that the layers above see answers in the requested form. */
 export const layer = (options: Options): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => make(client, options))

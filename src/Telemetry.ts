@@ -1,24 +1,23 @@
 /**
- * Spans and metrics by OpenTelemetry's conventions for generative AI, for whatever tracer and exporter the application
- * has: `effect/observability`, or the OpenTelemetry SDK.
+ * Spans and metrics by OpenTelemetry's conventions for generative AI, for the application's tracer and exporter:
+ * `effect/observability`, or the OpenTelemetry SDK.
  *
  * ```ts
  * import { Anthropic, LLMClient, Retry, Telemetry } from "effect-llm"
  *
  * const Claude = LLMClient.compose(
- *   Telemetry.layer(), // one span and the metrics of each call, with all that it took
+ *   Telemetry.layer(), // one span and the metrics of each call, with all its attempts
  *   Retry.layer(),
- *   Telemetry.layerAttempts(), // one span for each time that it is sent
+ *   Telemetry.layerAttempts(), // one span for each attempt
  *   Anthropic.layerConfig()
  * )
  * ```
  *
- * - A span `chat <model>` says what was asked for, what came and what it cost. It ends with the call, streamed or not,
- *   answered, failed or left.
- * - What was said is in none of it, unless `content` lets it through. Of a failure stand there its kind and the
- *   provider's code and status; the provider's words only with `words`.
- * - Without a tracer no spans are made. Metrics are counted all the same, since nobody can know who reads them; they cost
- *   little.
+ * - A span `chat <model>` records the request's settings, the outcome and the usage. It ends with the call, streamed or
+ *   not: answered, failed or interrupted.
+ * - Message content is only recorded through `content`. Of a failure, the kind and the provider's code and status are
+ *   recorded; the provider's words only with `words`.
+ * - Without a tracer no spans are made. Metrics are always counted, because they may be read at any time; they are cheap.
  */
 
 import type * as Arr from "effect/Array"
@@ -56,30 +55,30 @@ import * as Spans from "./middleware/spans.ts"
 import type { Content } from "./middleware/transcript.ts"
 import type { TokenUsage } from "./TokenUsage.ts"
 
-/** What `layerAttempts` takes. */
+/** The options of `layerAttempts`. */
 export interface AttemptOptions {
   /**
-   * Lets what was said into the spans (`gen_ai.input.messages`, `gen_ai.output.messages`): takes a message and gives what
-   * may be recorded of it, undefined for nothing. The bytes of images and other media are never recorded.
+   * Records messages in the spans (`gen_ai.input.messages`, `gen_ai.output.messages`): takes a message and returns the part
+   * that may be recorded, undefined for nothing. The bytes of images and other media are never recorded.
    */
   readonly content?: Content | undefined
-  /** Records a provider's own words about a failure, which may repeat parts of the request; off unless set. */
+  /** Records a provider's words about a failure, which may repeat parts of the request; off unless given. */
   readonly words?: boolean | undefined
   /**
-   * Which names are used: `"current"`, those of OpenTelemetry's repository for generative AI; `"earlier"`, those before
-   * it (`gen_ai.client.token.usage`, `gen_ai.client.operation.duration`), which many backends still read; or `"both"`.
-   * `"current"` unless set.
+   * Which names to use: `"current"`, those of OpenTelemetry's repository for generative AI; `"earlier"`, the previous ones
+   * (`gen_ai.client.token.usage`, `gen_ai.client.operation.duration`), which many backends still read; or `"both"`.
+   * `"current"` unless given.
    */
   readonly names?: Convention | "both" | undefined
 }
 
-/** What `layer` takes. */
+/** The options of `layer`. */
 export interface Options extends AttemptOptions {
-  /** Whether metrics are counted; they are unless set. */
+  /** Whether metrics are counted; true unless given. */
   readonly metrics?: boolean | undefined
 }
 
-/** The conversation to which the calls within belong, for their spans (`gen_ai.conversation.id`). */
+/** Sets the conversation of the calls inside, for their spans (`gen_ai.conversation.id`). */
 export const ConversationId = Context.Reference<string | undefined>("effect-llm/Telemetry/ConversationId", {
   defaultValue: () => undefined
 })
@@ -88,12 +87,12 @@ export const ConversationId = Context.Reference<string | undefined>("effect-llm/
 // Calls
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What is fixed of a client, for all its calls. */
+/** The fixed data of a client. */
 interface Settings extends Spans.Settings {
   readonly client: Service
   readonly attempt: boolean
   readonly server: Instruments.Address | undefined
-  /** The metrics, where they are counted. */
+  /** The metrics, if they are counted. */
   readonly series: ((labels: Instruments.Labels) => Instruments.Series) | undefined
 }
 
@@ -101,19 +100,19 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 interface Call {
   readonly span: Tracer.Span | undefined
-  /** Where the metrics of the caller are. */
+  /** The context with the caller's metrics. */
   readonly context: Context.Context<never>
   readonly clock: Clock
   readonly started: bigint
   readonly model: string | undefined
-  /** When parts came last, and the series in which the times between them are counted. */
+  /** When the last parts arrived, and the series for the times between them. */
   last: bigint | undefined
   chunks: Instruments.Series | undefined
 }
 
 const secondsBetween = (from: bigint, to: bigint): number => Number(to - from) / 1e9
 
-/** Whether spans go anywhere: Effect's own tracer keeps them to itself. */
+/** Whether spans are exported: Effect's default tracer does not export them. */
 const isTraced = (fiber: AnyFiber): boolean =>
   fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer && fiber.getRef(References.TracerEnabled)
 
@@ -166,7 +165,7 @@ const begin = (settings: Settings, completion: Completion, streamed: boolean): E
     )
   )
 
-/** Takes in parts of a stream that came together. */
+/** Records parts of a stream that arrived together. */
 const see = (settings: Settings, call: Call, parts: ReadonlyArray<CompletionPart>): void => {
   const now = call.clock.monotonicTimeNanosUnsafe()
   const { context, last, model, span, started } = call
@@ -198,7 +197,7 @@ const spend = (series: Instruments.Series, usage: TokenUsage, context: Context.C
 
 type SeriesOf = NonNullable<Settings["series"]>
 
-/** What failures cost, with those before them: tokens are paid for whether the answer came to its end or not. */
+/** The cost of failures and their attempts: tokens are billed whether or not the answer is complete. */
 const spendOnFailures = (
   seriesOf: SeriesOf,
   failures: ReadonlyArray<LLMError>,
@@ -217,7 +216,7 @@ const measure = (seriesOf: SeriesOf, call: Call, ended: Ended, provider: string)
   const duration = secondsBetween(started, clock.monotonicTimeNanosUnsafe())
   if (ended._tag === "Answered") {
     const { attempts, cached, model: responseModel, provider, usage } = ended.response
-    // No model has worked for an answer from a cache.
+    // A cached answer took no work of a model.
     if (cached === true) return
     const series = seriesOf({ provider: providerName(provider), requestModel: model, responseModel })
     series.update("duration", duration, context)
@@ -270,7 +269,7 @@ const through = (settings: Settings, call: Call): Calls => {
   }
 }
 
-/** Calls with a span each. */
+/** Each call has a span. */
 const traced = (settings: Settings): Calls => {
   const calls = (streamed: boolean): Calls =>
     around<Call>(settings.client, {
@@ -283,7 +282,7 @@ const traced = (settings: Settings): Calls => {
 
 type Parts = Arr.NonEmptyReadonlyArray<CompletionPart>
 
-/** The same without a span, where nothing has to be given back: it costs a fraction. */
+/** The same without a span, at a fraction of the cost. */
 const countCompletion = (
   settings: Settings,
   completion: Completion,
@@ -380,10 +379,10 @@ const settingsOf = (client: Service, options: Options, attempt: boolean): Settin
   return { client, attempt, content, words, names: wanted, server, series }
 }
 
-/** A span and metrics for each call of the client below. Stands outermost: what retries and fallbacks do is within. */
+/** A span and metrics for each call of the client below. Put it outermost, so that it includes retries and fallbacks. */
 export const layer = (options: Options = {}): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => observe(settingsOf(client, options, false)))
 
-/** A span for each time that a call is sent. Stands below what sends again: Retry and Fallback. */
+/** A span for each attempt of a call. Put it below Retry and Fallback. */
 export const layerAttempts = (options: AttemptOptions = {}): Layer.Layer<LLMClient, never, LLMClient> =>
   middleware((client) => observe(settingsOf(client, options, true)))

@@ -1,6 +1,6 @@
 /**
- * Calls a model, runs the tools that it calls, sends their results back, and so on, until it answers. The tools are those
- * of `effect/ai`: a `Toolkit` with its handlers, one's own or an MCP server's.
+ * Calls a model, runs the tools that it calls, and returns their results, until it answers. The tools are those of
+ * `effect/ai`: a `Toolkit` with its handlers, your own or an MCP server's.
  *
  * ```ts
  * import { Console, Effect, Schema } from "effect"
@@ -19,8 +19,8 @@
  * )
  * ```
  *
- * `run` asks for whole answers, which can be retried at any point; `stream` starts each call as soon as it is whole,
- * while the model still writes. This module has a path of its own, since `effect/ai` is loaded with it.
+ * `run` requests whole answers, which can be retried at any point; `stream` starts each call as soon as it is complete,
+ * while the model is still writing. The module has its own path, because it loads `effect/ai`.
  */
 
 import * as Cause from "effect/Cause"
@@ -37,14 +37,14 @@ import * as Loop from "./toolLoop/loop.ts"
 import type { Emit, Failure, LoopPart, Options, Outcome, Progress, Tools, Value } from "./toolLoop/model.ts"
 
 export {
-  /** The definition of a tool of `effect/ai`, as it is sent. */
+  /** The definition of an `effect/ai` tool, as it is sent. */
   definition
 } from "./toolLoop/call.ts"
 export type { Answered, LoopPart, Options, Outcome, Progress, Stopped, Tools, Turn } from "./toolLoop/model.ts"
 
 /**
- * How far a loop had come that failed: `Effect.tapCause((cause) => save(ToolLoop.progress(cause)))`. Where an answer had
- * come in the turn in which it failed, that turn is the last of `turns`.
+ * The progress of a failed loop: `Effect.tapCause((cause) => save(ToolLoop.progress(cause)))`. If the failed turn already
+ * had an answer, it is the last of `turns`.
  */
 export const progress = <E>(cause: Cause.Cause<E>): Progress | undefined =>
   Context.get(Cause.annotations(cause), Loop.SoFar)
@@ -54,8 +54,8 @@ type Needs<T extends Call.Tools, S extends Output, R> = LLMClient | Call.Service
 const whole = (client: Service): Loop.Ask => client.completion
 
 /**
- * Runs the loop to its end. Whole answers are asked for, so that a `Retry` or a `Fallback` below may ask again at any
- * point; calls run when the answer is there.
+ * Runs the loop to its end. It requests whole answers, so that a `Retry` or `Fallback` below may resend at any point;
+ * calls run after the answer.
  */
 export const run = <
   T extends Call.Tools,
@@ -71,7 +71,7 @@ export const run = <
 ): Effect.Effect<Outcome<Value<S>>, Failure<T, EX | E>, Needs<T, S, RX | R>> =>
   LLMClient.use((client) => Loop.loop(whole(client), () => Effect.void, client, completion, tools, options))
 
-// Shows the parts of an answer while they come, and starts calls with them.
+// Emits the parts of an answer as they arrive, and starts calls with them.
 const streamed = (client: Service, emit: Emit): Loop.Ask => (completion, begin) =>
   Effect.gen(function*() {
     let response: CompletionResponse | undefined
@@ -86,12 +86,12 @@ const streamed = (client: Service, emit: Emit): Loop.Ask => (completion, begin) 
     return response ?? (yield* Effect.die(new Error("ToolLoop: a stream without Finish")))
   })
 
-// Parts that wait to be read: a model that writes faster than it is read is read more slowly.
+// Buffered parts: a slow reader slows down the stream.
 const bufferSize = 16
 
 /**
- * Runs the loop, and shows what happens; the last part is `Done`, with the outcome. A call starts as soon as it is
- * whole. Whoever stops reading ends the request and the calls that run.
+ * Runs the loop and emits its events; the last part is `Done`, with the outcome. A call starts as soon as it is complete.
+ * A reader that stops ends the request and the running calls.
  */
 export const stream = <
   T extends Call.Tools,

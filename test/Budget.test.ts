@@ -184,7 +184,7 @@ describe("Budget", () => {
     ["a failure without an answer costs nothing", Effect.fail(rateLimit), TokenUsage.zero, 1],
     ["an empty answer costs its usage", Effect.fail(empty), usage(2, 5), 1],
     [
-      "a broken answer costs at least what had come",
+      "a broken answer costs at least what had arrived",
       Effect.fail(failure("Transient", "Network", {
         partial: answer(usage(9, 1), { choice: [Message.text("x".repeat(35))] })
       })),
@@ -234,7 +234,7 @@ describe("Budget", () => {
       }
     }))
 
-  it.effect("a stream that is left costs the request and what had come; an interrupted completion, all it reserved", () =>
+  it.effect("an interrupted stream costs the request and what had arrived; an interrupted completion, all it reserved", () =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({ tokens: 1000, usd: 1000, prices: price })
       const client = yield* over({
@@ -582,7 +582,7 @@ describe("Budget", () => {
     }))
 
   it.effect.each(["throttled", "circuit_open", "store_unreachable", "ClientError"])(
-    "what was refused before it was sent is no call: %s",
+    "what was refused before it was sent does not count as a call: %s",
     (code) =>
       Effect.gen(function*() {
         const budget = yield* Budget.make({ tokens: 100_000 })

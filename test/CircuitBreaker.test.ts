@@ -66,7 +66,7 @@ describe("a circuit", () => {
       assert.lengthOf(calls, 6)
     }))
 
-  it.effect("opens unless told otherwise when half of at least 10 attempts failed", () =>
+  it.effect("opens by default when half of at least 10 attempts failed", () =>
     Effect.gen(function*() {
       const { calls, outcome, says } = yield* broken()
       yield* times(9, outcome)
@@ -590,7 +590,7 @@ describe("what counts as a failure", () => {
       assert.lengthOf(calls, 4)
     }))
 
-  it.effect("is no call that was given up", () =>
+  it.effect("is not an interrupted call", () =>
     Effect.gen(function*() {
       const { calls, client, says } = yield* broken({ failures: 1 })
       says(Effect.never)

@@ -266,7 +266,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
         return { error: error as LLMError.LLMError, seen }
       })
 
-    it.effect("in the middle of a stream, with what had come", () =>
+    it.effect("in the middle of a stream, with the partial answer", () =>
       Effect.gen(function*() {
         const { error, seen } = yield* streamed([...start, down])
         assert.deepStrictEqual([error._tag, error.reason, error.status], ["Transient", "Overloaded", 529])
@@ -288,7 +288,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
         assert.strictEqual(cut.error.partial?.text, "Hel")
       }))
 
-    it.effect("when the answer is none, whole and streamed", () =>
+    it.effect("when the answer is a failure, whole and streamed", () =>
       Effect.gen(function*() {
         const { error, seen } = yield* streamed([finish])
         assert.deepStrictEqual([error._tag, error.reason], ["EmptyResponse", "NoContent"])
@@ -298,7 +298,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
         assert.deepStrictEqual([whole._tag, whole.reason], ["EmptyResponse", "NoContent"])
       }))
 
-    it.effect("when it is asked for what a LanguageModel has no option for", () =>
+    it.effect("when a LanguageModel has no option for a field", () =>
       Effect.gen(function*() {
         const request = Completion.make({
           prompt: "x",
@@ -352,7 +352,7 @@ describe("a LanguageModel of effect/ai as a client", () => {
       ])
     }))
 
-  it.effect("sends the preamble as the first message, and a Schema as it was asked for", () =>
+  it.effect("sends the preamble as the first message, and a Schema unchanged", () =>
     Effect.gen(function*() {
       const { asked, layer } = model({ whole: [[{ type: "text", text: `{"name":"A","age":1,"tags":[]}` }, finish]] })
       const request = Completion.make({ preamble: "Be brief.", prompt: "Who?", outputSchema: Person })

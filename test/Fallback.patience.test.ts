@@ -150,7 +150,7 @@ describe("a member whose circuit is known to be open", () => {
       assert.deepStrictEqual(first.patiences.map(figures), [[10_000, 12_000], endless, [10_000, 12_000]])
     }))
 
-  it.effect("is known for the model that was asked for alone, and for as long as it is told", () =>
+  it.effect("is known only for the requested model, and only for the reported time", () =>
     Effect.gen(function*() {
       const first = failing()
       const client = yield* over([first.layer, failing(open).layer])

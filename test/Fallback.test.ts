@@ -391,7 +391,7 @@ describe("Fallback.layer", () => {
       assert.strictEqual(only.builds.opened, 1)
     }))
 
-  it.effect("is made anew, its members too, where it is fresh", () =>
+  it.effect("is built again with its members if it is fresh", () =>
     Effect.gen(function*() {
       const only = fake("only")
       const fresh = Layer.fresh(Fallback.layer([only.layer, only.layer]))

@@ -141,7 +141,7 @@ describe("object", () => {
       '{"list":[{"_tag":"A"},{"_tag":"B"}]}'
     ]))))
 
-  it.effect("finds the JSON in a fence, in words, and without the field that a list is asked for in", () =>
+  it.effect("finds the JSON in a fence, in words, and without the field around a list", () =>
     Effect.gen(function*() {
       for (let index = 0; index < 3; index++) {
         const { value } = yield* Output.object(ask, Recipe, { repairs: 0 })
@@ -192,7 +192,7 @@ describe("object", () => {
       })
   )
 
-  it.effect("is not asked for again by a Retry below", () =>
+  it.effect("is not sent again by a Retry below", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Output.object(ask, Recipe, { repairs: 0 }))
       assert.strictEqual(error.reason, "MalformedOutput")
@@ -368,7 +368,7 @@ describe("stream", () => {
       assert.deepStrictEqual(last._tag === "Finish" && last.value, { name: "Egg", minutes: 10, note: "soft é" })
     }))
 
-  it.effect("shows a list and a text without the field that they are asked for in", () =>
+  it.effect("shows a list and a text without the field around them", () =>
     Effect.gen(function*() {
       const list = yield* collected(Output.stream(ask, Schema.Array(Schema.String)), [
         TestLLM.parts(['{"value":', '["a",', '"b', 'c"]}'])
@@ -623,7 +623,7 @@ describe("elements", () => {
       }
     }))
 
-  it.effect("fails where there is no list, or where it was cut", () =>
+  it.effect("fails without a list, or if it was cut", () =>
     Effect.gen(function*() {
       for (const text of ["no", '{"value":{"0":1}}', '{"other":[1]}', '{"value":[1']) {
         const { error } = yield* collected(Output.elements(ask, Schema.Int), [text])

@@ -255,7 +255,7 @@ describe("ResponseCache", () => {
       )
     }))
 
-  it.effect("a request that is no JSON goes on to the client", () =>
+  it.effect("a request that is not JSON goes on to the client", () =>
     Effect.gen(function*() {
       const { asked, client } = provider(Effect.fail(failure))
       const cache = yield* cached(client)
@@ -447,7 +447,7 @@ describe("ResponseCache, calls at the same time", () => {
     { arbitrary: { runs: 150 } }
   )
 
-  it.effect("all who wait meet the failure of the one call, and the next call is made anew", () =>
+  it.effect("all who wait meet the failure of the one call, and the next call is sent again", () =>
     Effect.gen(function*() {
       const gate = yield* Deferred.make<never, LLMError.LLMError>()
       const { asked, client } = provider(Deferred.await(gate), Effect.succeed(answer))
@@ -516,7 +516,7 @@ describe("ResponseCache, calls at the same time", () => {
       }
     }))
 
-  it.effect("those who wait for a stream that is not read on make the call anew after 30 seconds, one for all", () =>
+  it.effect("callers that wait for an idle stream send the request again after 30 seconds, one for all", () =>
     Effect.gen(function*() {
       const { asked, client } = provider()
       const cache = yield* cached(client)
@@ -576,7 +576,7 @@ describe("ResponseCache, calls at the same time", () => {
     }))
 
   it.effect.each(["leaves", "fails"] as const)(
-    "when a stream that others wait for %s after its first part, one of them makes the call anew",
+    "when a stream that others wait for %s after its first part, one of them sends the request again",
     (how) =>
       Effect.gen(function*() {
         const gate = yield* Deferred.make<never, LLMError.LLMError>()
@@ -808,7 +808,7 @@ describe("ResponseCache.layerPersisted", () => {
       assert.deepStrictEqual(logged.slice(1), ["the answer store is back"])
     }))
 
-  it.effect("a caller that leaves while the store is asked is no failure of the store", () =>
+  it.effect("a caller that leaves during an operation is not a failure of the store", () =>
     Effect.gen(function*() {
       const { layer, logged } = warnings()
       const { asked, client } = provider()
@@ -825,7 +825,7 @@ describe("ResponseCache.layerPersisted", () => {
       assert.deepStrictEqual([logged, asked], [[], []])
     }))
 
-  it.effect("in files survives a restart; what is corrupt or of another form is a miss, and written anew", () =>
+  it.effect("in files survives a restart; what is corrupt or in another format is a miss, and is rewritten", () =>
     Effect.gen(function*() {
       const fs = yield* FileSystem.FileSystem
       const directory = yield* fs.makeTempDirectoryScoped()

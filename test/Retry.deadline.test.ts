@@ -68,7 +68,7 @@ describe("a deadline over all attempts", () => {
       }
     }))
 
-  it.effect("is not waited for: a wait that cannot end before it is not begun, and the failure itself is told", () =>
+  it.effect("is not waited for: a wait that would pass it is not started, and the call fails with its own failure", () =>
     Effect.gen(function*() {
       const failing = clientOf({
         completion: () => Effect.fail(overloaded),
@@ -131,7 +131,7 @@ describe("a deadline over all attempts", () => {
       assert.strictEqual(millis, 120_000)
     }))
 
-  it.effect("is refused when it is no duration", () =>
+  it.effect("is refused when it is not a duration", () =>
     Effect.gen(function*() {
       const layer = Layer.provide(Retry.layer({ deadline: -1 }), Layer.succeed(LLMClient.LLMClient, clientOf({})))
       const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))

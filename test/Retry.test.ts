@@ -127,7 +127,7 @@ describe("with the jitter factor held at 1", () => {
       8000,
       16_000
     ]],
-    ["a malformed answer is asked for once more", malformed, [250]],
+    ["a malformed answer is requested once more", malformed, [250]],
     ["a call that timed out is made once more", failure("Transient", "Timeout"), [250]],
     ["a client error is sent once", invalid, []],
     [
@@ -604,7 +604,7 @@ describe("policy", () => {
       assert.deepStrictEqual((yield* waitsOf(always(overloaded), policy)).waits, [1000, 2000, 4000, 8000, 16_000])
     }).pipe(middle))
 
-  it.effect("one attempt is no retry", () =>
+  it.effect("one attempt is not retried", () =>
     Effect.gen(function*() {
       const once = { base: "1 second", cap: "1 second", attempts: 1 } as const
       assert.deepStrictEqual((yield* waitsOf(always(server), { Transient: once })).waits, [])

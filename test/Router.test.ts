@@ -174,7 +174,7 @@ for (const [way, call] of Object.entries(ways)) {
         assert.isBelow(performance.now() - start, 1_000)
       }))
 
-    it.effect("builds a layer when it is first asked for, once, and closes it with its own scope", () =>
+    it.effect("builds a layer once, when it is first used, and closes it with its own scope", () =>
       Effect.gen(function*() {
         const [first, second] = [fake("first"), fake("second")]
         yield* Effect.scoped(Effect.gen(function*() {
@@ -204,7 +204,7 @@ for (const [way, call] of Object.entries(ways)) {
         assert.deepStrictEqual(slow.builds, { begun: 1, opened: 1, closed: 0 })
       }))
 
-    it.effect("goes on building when all who asked have gone, for whoever asks next", () =>
+    it.effect("goes on building for the next request when all callers have left", () =>
       Effect.gen(function*() {
         const gate = yield* Deferred.make<void>()
         const slow = fake("slow", Deferred.await(gate))
@@ -402,7 +402,7 @@ describe("Router.layer", () => {
       assert.include(yield* refusalOf({ "": layer }), "Router routes: give patterns that are not empty")
     }))
 
-  it.effect("refuses a route that is none, and what a route does not have", () =>
+  it.effect("refuses an invalid route, and unknown fields of a route", () =>
     Effect.gen(function*() {
       const routes = (route: unknown) => ({ a: route as typeof layer })
       assert.include(yield* refusalOf(routes(undefined)), `Router routes["a"]: give a layer`)

@@ -84,7 +84,7 @@ const endless = Effect.gen(function*() {
 
 describe("Telemetry", () => {
   describe("the span of a call", () => {
-    it.effect("says what was asked for, what came and what it cost", () =>
+    it.effect("records the request, the answer and the usage", () =>
       Effect.gen(function*() {
         const { spans } = yield* observed(over([said])(call))
         const { attributes, name, span } = only(spans)
@@ -277,7 +277,7 @@ describe("Telemetry", () => {
         assert.include(JSON.stringify(only((yield* run(true)).spans).events), secret)
       }))
 
-    it.effect("says what had come of the answer", () =>
+    it.effect("records the partial answer", () =>
       Effect.gen(function*() {
         const broken = TestLLM.parts(["Because", { _tag: "Transient", reason: "Truncated" }], { usage })
         const { spans } = yield* observed(over([broken])(streamed))
@@ -317,14 +317,14 @@ describe("Telemetry", () => {
     const names = ["gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages"]
     const contents = (seen: Seen) => names.map((name) => seen.attributes[name])
 
-    it.effect("is in no span unless asked for", () =>
+    it.effect("is not in a span by default", () =>
       Effect.gen(function*() {
         const { metrics, spans } = yield* observed(over([reply])(LLMClient.completion(conversation)))
         const all = JSON.stringify([spans.map(({ attributes, events }) => [attributes, events]), metrics.map(String)])
         for (const word of ["brief", "Look", "sky", "blue", "Why", "Hm", "Rayleigh"]) assert.notInclude(all, word)
       }))
 
-    it.effect("is in the form of the conventions when asked for, without the bytes of media", () =>
+    it.effect("is in the form of the conventions on request, without the bytes of media", () =>
       Effect.gen(function*() {
         const { spans } = yield* observed(
           over([reply], { content: (message) => message })(LLMClient.completion(conversation))
@@ -522,7 +522,7 @@ describe("Telemetry", () => {
         assert.deepStrictEqual(sums(points(metrics, "gen_ai.client.inference.usage.input_tokens")), [30])
       }).pipe(inThread))
 
-    it.effect("are not counted when told so", () =>
+    it.effect("are not counted when turned off", () =>
       Effect.gen(function*() {
         const { metrics, spans } = yield* observed(
           over([said, said], { metrics: false })(Effect.andThen(call, streamed))
@@ -654,7 +654,7 @@ describe("Telemetry", () => {
     }
   })
 
-  it.effect("makes no spans where there is no tracer, or tracing is off", () =>
+  it.effect("makes no spans without a tracer, or when tracing is off", () =>
     Effect.gen(function*() {
       const parents: Array<unknown> = []
       const client: LLMClient.Service = {
@@ -683,7 +683,7 @@ describe("Telemetry", () => {
       assert.strictEqual(yield* observing.countTokens!(ask), 5)
     }))
 
-  it.effect("refuses options that do not exist or are of no use", () =>
+  it.effect("refuses unknown and useless options", () =>
     Effect.gen(function*() {
       const cases: ReadonlyArray<readonly [Layer.Layer<LLMClient.LLMClient, never, LLMClient.LLMClient>, string]> = [
         [Telemetry.layer({ names: "newest" as never }), `Telemetry names: give "current", "earlier" or "both"`],

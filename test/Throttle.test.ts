@@ -166,7 +166,7 @@ describe("the queue", () => {
       const [, head] = yield* startAll(client, named(2))
       const error = yield* errorOf(head!)
       assert.deepStrictEqual(error.retryAfter, Duration.minutes(1))
-      assert.include(error.description, "cannot go within 10s")
+      assert.include(error.description, "cannot be sent within 10s")
       // How long a running call takes is not known: a slot is waited for.
       const busy = yield* throttled({ concurrency: 1, maxWait: "10 seconds" }, taking("1 minute"))
       const [, next] = yield* startAll(busy.client, named(2))
@@ -379,7 +379,7 @@ describe("tokens per minute", () => {
       assert.lengthOf(calls, free ? 2 : 1)
     }))
 
-  it.effect("are counted for a stream that was left, by what had come", () =>
+  it.effect("are counted for an interrupted stream, by what had arrived", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled({ outputTokensPerMinute: 1000, outputTokens: 999 }, () => Effect.never)
       yield* Stream.runDrain(Stream.take(client.stream(ask("left")), 1))
@@ -414,7 +414,7 @@ describe("tokens per minute", () => {
       assert.deepStrictEqual(calls.map(({ name }) => name), ["0", "free"])
     }))
 
-  it.effect("are asked for again and again at no cost", () =>
+  it.effect("are checked repeatedly at no cost", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled(
         { requestsPerMinute: 4, outputTokensPerMinute: 1000, estimate: freeOrNot },
@@ -586,7 +586,7 @@ describe("what the provider says", () => {
       assert.deepStrictEqual(calls.map(({ at }) => at), [0, 65_000, 65_000])
     }))
 
-  it.effect("when a stream began is no news when it has passed", () =>
+  it.effect("when a stream began are ignored when they have expired", () =>
     Effect.gen(function*() {
       const { calls, throttle } = yield* beside(streaming(0, "40 seconds", Effect.succeed(left(0, 30))), atOnce)
       yield* TestClock.adjust("40 seconds")
@@ -885,7 +885,7 @@ describe("a store", () => {
     return { calls, client: yield* through(layer, client) }
   })
 
-  it.effect("far away is asked for all limits in one round trip, by many calls at a time", () =>
+  it.effect("on a network is asked for all limits in one round trip, by many calls at a time", () =>
     Effect.gen(function*() {
       const limits = { requestsPerMinute: 100, inputTokensPerMinute: 1e6, outputTokensPerMinute: 1e6 }
       // More than was estimated: the store is to be told.
@@ -1073,7 +1073,7 @@ describe("options", () => {
       assert.match(defect, new RegExp(`Throttle ${option}: give`))
     }))
 
-  it.effect("of an estimate that is no number count as nothing", () =>
+  it.effect("of an estimate that is not a number count as nothing", () =>
     Effect.gen(function*() {
       const { calls, client } = yield* throttled({ tokensPerMinute: 10, estimate: costing(Number.NaN, -5) })
       yield* startAll(client, named(3))

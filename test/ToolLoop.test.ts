@@ -396,7 +396,7 @@ describe("failures", () => {
       )
     }).pipe((test) => scripted(test, [calls(rome), calls({ name: "strict", arguments: {} })])))
 
-  it.effect("sends every failure back where it is told to", () =>
+  it.effect("sends every failure back on request", () =>
     Effect.gen(function*() {
       const { messages, stopped } = yield* ToolLoop.run(ask, Tools, { failures: "return" })
       assert.strictEqual(stopped, "Answer")
@@ -653,7 +653,7 @@ describe("stream", () => {
 describe("a value at the end", () => {
   const Report = Schema.Struct({ city: Schema.String, note: Schema.optionalKey(Schema.String) })
 
-  it.effect("is read, and asked for again where it does not match", () =>
+  it.effect("is decoded, and requested again if it does not match", () =>
     Effect.gen(function*() {
       const outcome = yield* ToolLoop.run(ask, Tools, { schema: Report })
       assert.strictEqual(outcome.stopped, "Answer")

@@ -602,7 +602,7 @@ describe("failover over the transport", () => {
 
   for (const [name, after] of Object.entries(breaks)) {
     spokenRow(
-      `4: after ${name} a whole answer is whole, and a stream ends with what had come`,
+      `4: after ${name} a whole answer is whole, and a stream ends with the partial answer`,
       ({ protocol, way }) =>
         Effect.gen(function*() {
           const [steps, reason, calls] = after(protocol)
@@ -634,7 +634,7 @@ describe("failover over the transport", () => {
   }
 
   spokenRow(
-    "12: a cut stream cost what had come, where the provider had not reported it",
+    "12: a cut stream cost what had arrived, if the provider had not reported it",
     ({ protocol, way }) =>
       Effect.gen(function*() {
         const { head, pieces } = spoken[protocol]
@@ -690,7 +690,7 @@ describe("failover over the transport", () => {
     }))
 
   spokenRow(
-    "12: the attempt that a deadline interrupts is told of, with what had come",
+    "12: the attempt that a deadline interrupts is reported, with its partial answer",
     ({ protocol, way }) =>
       Effect.gen(function*() {
         const { head, pieces } = spoken[protocol]

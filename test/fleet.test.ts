@@ -95,7 +95,7 @@ describe("processes that share a Redis", () => {
   )
 
   withRedis(
-    "wait for what one of them was told",
+    "wait for the hint that one of them received",
     Effect.gen(function*() {
       const server = yield* R.server
       const told = noting(() => Effect.fail(failure("RateLimit", "Requests", { retryAfter: Duration.seconds(30) })))

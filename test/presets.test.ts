@@ -69,7 +69,7 @@ describe("presets", () => {
       }))
   }
 
-  it.effect("another API can be asked for", () =>
+  it.effect("another API can be chosen", () =>
     Effect.gen(function*() {
       const { sent } = yield* run("xai", { apiKey: Redacted.make("k"), api: "chat" })
       assert.strictEqual(sent.url.pathname, "/v1/chat/completions")

@@ -120,7 +120,7 @@ describe("npm start", { timeout: 30_000 }, () => {
       assert.notInclude(asked[0], '"stream"')
     }).pipe(Effect.provide([NodeServices.layer, NodeHttpServer.layerTest])))
 
-  it.live("prints a failure in the middle of a stream in one line, below what had come, and asks once", () =>
+  it.live("prints a failure in the middle of a stream in one line, below the partial answer, and asks once", () =>
     Effect.gen(function*() {
       const { asked, baseUrl } = yield* serve({ failure: { _tag: "StreamError", afterEvents: 3 } })
       const { code, stderr, stdout } = yield* start(["Hello"], { OPENAI_BASE_URL: baseUrl })
@@ -141,7 +141,7 @@ describe("npm start", { timeout: 30_000 }, () => {
       assert.match(keyless.stderr, /^apiKey is missing: give the option apiKey, or set OPENAI_API_KEY\n$/)
     }).pipe(Effect.provide([NodeServices.layer, NodeHttpServer.layerTest])))
 
-  it.live("names the providers there are when asked for another", () =>
+  it.live("names the known providers for an unknown one", () =>
     Effect.gen(function*() {
       const { code, stderr } = yield* start(["--provider", "acme"])
       assert.strictEqual(code, 1)

@@ -131,7 +131,7 @@ describe("a conversation as a prompt of effect/ai", () => {
     assert.deepStrictEqual(fromPrompt(prompt), [Message.assistant(["a", "b", "c", "behind c"])])
   })
 
-  it("ignores what stands under our key and is none of ours", () => {
+  it("ignores foreign data under our key", () => {
     const options = { "effect-llm": { index: "one", content: 5 } }
     const prompt = Prompt.fromMessages([
       Prompt.userMessage({ content: [Prompt.textPart({ text: "a", options })] }),

@@ -49,7 +49,7 @@ const surrounded = (
 }
 
 describe("around", () => {
-  it.effect("a failure is told as the surrounding says, after it is settled", () =>
+  it.effect("the caller gets the failure from mapError, after the call is settled", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
       const other = LLMError.make("Transient", { provider: "test", model: "", reason: "Network", description: "" })
@@ -178,7 +178,7 @@ describe("around", () => {
       assert.deepStrictEqual(self.log, ["before", { _tag: "Failed", error, streamed: true }])
     }))
 
-  it.effect("a stream that is left is settled with what had come", () =>
+  it.effect("an interrupted stream is settled with what had arrived", () =>
     Effect.gen(function*() {
       const self = surrounded({
         stream: () => Stream.concat(Stream.fromIterable(deltas), Stream.fromEffect(Effect.never))

@@ -95,7 +95,7 @@ describe("a store that is gone", () => {
       assert.strictEqual(yield* outcome, "gone: it did not answer before")
     }))
 
-  it.effect("may still do what it was asked: whoever asked is told what it says in the end", () =>
+  it.effect("may still execute the operation: the caller receives its late result", () =>
     Effect.gen(function*() {
       const { ask, operation, says } = yield* fake
       const late: Array<string> = []

@@ -22,7 +22,7 @@ describe("a window of a minute", () => {
     assert.approximately(failures / attempts, 0.5, 0.01)
   })
 
-  it("begins anew when it is cleared", () => {
+  it("starts from zero when it is cleared", () => {
     const window = Window.make(60_000)
     window.add(true, 0)
     const epoch = window.epoch()

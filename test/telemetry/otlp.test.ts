@@ -181,7 +181,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
       assert.deepStrictEqual(dataPoints.map(({ asInt }) => asInt), [operation!.all["gen_ai.usage.input_tokens"]])
     }))
 
-  it.live("gets a provider's words only when they are asked for", () =>
+  it.live("gets a provider's words only on request", () =>
     Effect.gen(function*() {
       const simulator: Simulator.Options = { failures: Array.from({ length: 8 }, () => limit) }
       for (const words of [false, true]) {

@@ -199,7 +199,7 @@ describe("a socket that is dead", () => {
       assert.deepStrictEqual([at, is], [300, "progress timeout after 5m"])
     }))
 
-  it.effect("keeps what had come, with its usage", () =>
+  it.effect("keeps the partial answer, with its usage", () =>
     Effect.gen(function*() {
       const { begin } = said.anthropic
       const { error } = yield* outcome({ provider: "anthropic", model: "m", body: [text(begin), "hang"] })
@@ -329,7 +329,7 @@ describe("below a Fallback", () => {
       assert.deepInclude(yield* ask("anthropic", hi("claude-opus-5-5"), body), { seconds: 40, is: "Hello" })
     }))
 
-  it.effect("a short answer has the clock of its first byte, too; one that is asked for in one piece has none", () =>
+  it.effect("a short answer has a timeout for its first byte, too; one that is not streamed has none", () =>
     Effect.gen(function*() {
       const { asked, layer } = headersAfter("30 seconds", [])
       const ask = (whole: "auto" | "unary") =>

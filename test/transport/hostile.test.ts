@@ -92,7 +92,7 @@ describe("a body that is nested too deeply to walk through", () => {
     }))
 })
 
-it.effect("names that are objects with words of their own are no defect", () =>
+it.effect("names of built-in object properties are not a defect", () =>
   Effect.gen(function*() {
     const body =
       `{"content":[{"type":"tool_use","id":"1","name":{"toString":1},"partial_json":"{"}],"stop_reason":"end_turn"}`

@@ -221,7 +221,7 @@ describe.each([
       yield* gone
     }))
 
-  it.live("that breaks the connection gives a typed failure with what had come", () =>
+  it.live("that breaks the connection gives a typed failure with the partial answer", () =>
     Effect.gen(function*() {
       const { baseUrl } = yield* serve((response) => {
         streaming(response)

@@ -25,7 +25,7 @@ const names = Object.keys(layers) as ReadonlyArray<keyof typeof layers>
 
 const hi = (model: string) => Completion.make({ prompt: "Hi", model })
 
-describe("what is told of models", () => {
+describe("overrides of models", () => {
   const takesNoSampling = { sampling: "none" } as const
 
   for (const name of ["anthropic", "responses", "gemini"] as const) {

@@ -440,7 +440,7 @@ describe("no rendering of a failure shows a key", () => {
     { arbitrary: { seed: "attempts", runs: runs(1, 12) } }
   )
 
-  it.effect("not even of a header that cannot be sent, or of a key that is no key", () =>
+  it.effect("not even of a header that cannot be sent, or of an invalid key", () =>
     Effect.gen(function*() {
       const secret = "sk-line-1\nsk-line-2"
       const shows = (texts: Readonly<Record<string, string>>) => {
@@ -473,7 +473,7 @@ describe("no rendering of a failure shows a key", () => {
     }))
 })
 
-describe("what is no secret stays", () => {
+describe("what is not a secret stays", () => {
   const kept = "It is production, at level high, for acme."
   const body = `data: ${JSON.stringify({ choices: [{ delta: { content: kept } }] })}\n\n`
 

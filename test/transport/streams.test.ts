@@ -179,7 +179,7 @@ const spellings: { readonly [name: string]: (body: string) => string } = {
   "with names, ids and unknown fields": (body) => body.replaceAll("data: ", "event: message\nid: 7\nfoo: bar\ndata: "),
   "with times to reconnect": (body) => `retry: 10\n\n${body}`,
   "without the last empty line": (body) => body.replace(/\n+$/, ""),
-  "with frames that are no objects": (body) =>
+  "with frames that are not objects": (body) =>
     `${event("null")}${body.replace("\n\n", `\n\n${event("[]")}${event("7")}`)}`,
   "with empty data": (body) => `data:\n\ndata: \n\n${body}`
 }
@@ -305,7 +305,7 @@ describe("an error in a stream", () => {
         }
       }))
 
-    it.effect(`${name}: behind content keeps what had come`, () =>
+    it.effect(`${name}: behind content keeps the partial answer`, () =>
       Effect.gen(function*() {
         const { deltas, error } = yield* streamText(name, begun[name] + event(failures[name]) + event("[DONE]"))
         assert.deepInclude(error, overloaded)
@@ -322,7 +322,7 @@ describe("an error in a stream", () => {
         }
       }))
 
-    it.effect(`${name}: an event that is not JSON is Malformed, with what had come`, () =>
+    it.effect(`${name}: an event that is not JSON is Malformed, with the partial answer`, () =>
       Effect.gen(function*() {
         const { error } = yield* streamText(name, begun[name] + event("{ not JSON"))
         assert.deepInclude(error, { _tag: "Transient", reason: "Malformed" })
@@ -364,7 +364,7 @@ describe("an error in a stream", () => {
       assert.deepInclude(answer, { text: "Hello", finishReason: { _tag: "MaxTokens" } })
     }))
 
-  it.effect("an empty error is none", () =>
+  it.effect("an empty error is ignored", () =>
     Effect.gen(function*() {
       const { answer } = yield* streamText(
         "compatible",
@@ -389,13 +389,13 @@ describe("Chat Completions", () => {
       assert.deepInclude(ended.answer, { text: "Hello", finishReason: { _tag: "Stop" } })
     }))
 
-  it.effect("[DONE] and nothing else is no answer", () =>
+  it.effect("[DONE] alone is not an answer", () =>
     Effect.gen(function*() {
       const { error } = yield* streamText("compatible", event("[DONE]"))
       assert.strictEqual(error?._tag, "Transient")
     }))
 
-  it.effect("parallel calls that share index 0 are told apart by their ids", () =>
+  it.effect("parallel calls that share index 0 are distinguished by their ids", () =>
     Effect.gen(function*() {
       const streamed = yield* streamText(
         "compatible",
@@ -492,7 +492,7 @@ describe("Chat Completions", () => {
       }))
   }
 
-  it.effect("arguments that are not JSON are no call", () =>
+  it.effect("arguments that are not JSON are not a call", () =>
     Effect.gen(function*() {
       const half = call({ index: 0, id: "a", function: { name: "f", arguments: '{"x":' } })
       const malformed = yield* streamText("compatible", events(half, finish("tool_calls")))
@@ -811,7 +811,7 @@ describe("Anthropic", () => {
       assert.deepStrictEqual(called.answer?.finishReason, { _tag: "ToolUse" })
     }))
 
-  it.effect("a message without content, or a gateway's null, is no failure of the stream", () =>
+  it.effect("a message without content, or a gateway's null, does not fail the stream", () =>
     Effect.gen(function*() {
       const rest = [
         block(0, { type: "text", text: "" }),

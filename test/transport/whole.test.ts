@@ -231,12 +231,12 @@ describe("a stream is read underneath", () => {
   const cases = [
     ["at the vendor's own address", OpenAi.layer({ apiKey, api: "chat" }), hi, true],
     ["not elsewhere", OpenAi.layer(elsewhere), hi, false],
-    ["elsewhere where that is asked for", OpenAi.layer({ ...elsewhere, whole: "stream" }), hi, true],
-    ["nowhere where that is asked for", OpenAi.layer({ apiKey, api: "chat", whole: "unary" }), hi, false],
+    ["elsewhere on request", OpenAi.layer({ ...elsewhere, whole: "stream" }), hi, true],
+    ["nowhere on request", OpenAi.layer({ apiKey, api: "chat", whole: "unary" }), hi, false],
     ["not for a short answer", OpenAi.layer({ apiKey, api: "chat" }), Completion.maxTokens(1024)(hi), false],
     ["for one that is longer", OpenAi.layer({ apiKey, api: "chat" }), Completion.maxTokens(1025)(hi), true],
     [
-      "for a short answer where that is asked for",
+      "for a short answer on request",
       OpenAi.layer({ apiKey, api: "chat", whole: "stream" }),
       Completion.maxTokens(16)(hi),
       true
@@ -301,7 +301,7 @@ describe("a server that does not stream", () => {
       }).pipe(Effect.provide(Layer.provide(OpenAi.layer({ apiKey, api: "chat" }), layer)))
     }))
 
-  it.effect("is remembered only once it has answered: a 400 about something else may name streams too", () =>
+  it.effect("is remembered only once it has answered: a 400 about something else may mention streams, too", () =>
     Effect.gen(function*() {
       const { asked, layer } = answering((streamed) =>
         asked.length <= 2 || !streamed ? [400, refusal] : [200, chatStream]
@@ -314,7 +314,7 @@ describe("a server that does not stream", () => {
       }).pipe(Effect.provide(Layer.provide(OpenAi.layer({ apiKey, api: "chat" }), layer)))
     }))
 
-  it.effect("is told by its words: another 400 is what it is, and nothing is sent twice", () =>
+  it.effect("is recognized by its words: another 400 stays a failure, and nothing is sent twice", () =>
     Effect.gen(function*() {
       const wrong = JSON.stringify({ error: { message: "temperature is wrong", type: "invalid_request_error" } })
       const { asked, layer } = answering(() => [400, wrong])
@@ -326,7 +326,7 @@ describe("a server that does not stream", () => {
     }))
 })
 
-it.effect("a stream that breaks off under a completion is asked for again, at any point", () =>
+it.effect("a stream that breaks off under a completion is sent again, at any point", () =>
   Effect.gen(function*() {
     const bodies = [chatStream.slice(0, 40), chatStream.slice(0, chatStream.indexOf("\n\n") + 2), chatStream]
     let sent = 0
