@@ -6,7 +6,11 @@ import { exec } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 
-const checks = ["lint", "house", "types", "diagnostics"]
+// Beside each other, the threads of one check only get in the way of another.
+const checks = { lint: "", house: "", types: " --singleThreaded", diagnostics: "" }
+
+// The type checkers are Go programs: they take a third less time where their collector runs less often.
+const env = { GOGC: "400", ...process.env }
 
 const root = join(import.meta.dirname, "..")
 const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
@@ -14,17 +18,19 @@ const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 }
 
 const failed: Array<string> = []
-await Promise.all(checks.map((name) =>
-  new Promise<void>((resolve) => {
-    const start = performance.now()
-    exec(scripts[name]!, { cwd: root, maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
-      if (error !== null) failed.push(name)
-      const took = ((performance.now() - start) / 1000).toFixed(1)
-      process.stdout.write(`== ${name}: ${error === null ? "passed" : "FAILED"} in ${took} s\n${stdout}${stderr}`)
-      resolve()
+await Promise.all(
+  Object.entries(checks).map(([name, options]) =>
+    new Promise<void>((resolve) => {
+      const start = performance.now()
+      exec(scripts[name]! + options, { cwd: root, env, maxBuffer: 1 << 28 }, (error, stdout, stderr) => {
+        if (error !== null) failed.push(name)
+        const took = ((performance.now() - start) / 1000).toFixed(1)
+        process.stdout.write(`== ${name}: ${error === null ? "passed" : "FAILED"} in ${took} s\n${stdout}${stderr}`)
+        resolve()
+      })
     })
-  })
-))
+  )
+)
 if (failed.length > 0) {
   process.stdout.write(`\nFailed: ${failed.join(", ")}\n`)
   process.exitCode = 1

@@ -58,8 +58,10 @@ const typeCheck = (all: ReadonlyArray<Snippet>): Array<string> => {
     })
   )
   const tsc = join(root, "node_modules/typescript/bin/tsc")
-  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", folder, "--pretty", "false"], {
+  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", folder, "--pretty", "false", "--singleThreaded"], {
     cwd: folder,
+    // Its collector of garbage takes a third of the time otherwise.
+    env: { GOGC: "400", ...process.env },
     encoding: "utf8"
   })
   const problems = stdout.split("\n").filter((line) => line !== "").map((line) =>
