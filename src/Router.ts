@@ -70,13 +70,13 @@ const toRoute = (pattern: string, target: Target): Route => {
 
 const checkPatterns = (patterns: ReadonlyArray<string>): void => {
   if (patterns.length === 0) Check.refuse("Router", "routes", "at least one pattern")
-  for (const [index, pattern] of patterns.entries()) {
+  for (const pattern of patterns) {
     if (pattern === "") Check.refuse("Router", "routes", "patterns that are not empty")
     if (pattern.length > longest) Check.refuse("Router", "routes", `patterns of at most ${longest} characters`)
-    const other = patterns.slice(0, index).find((earlier) => Pattern.overlap(earlier, pattern))
-    if (other !== undefined) {
-      Check.refuse("Router", "routes", `patterns that share no name, unlike "${other}" and "${pattern}"`)
-    }
+  }
+  const pair = Pattern.overlapping(patterns)
+  if (pair !== undefined) {
+    Check.refuse("Router", "routes", `patterns that share no name, unlike "${pair[0]}" and "${pair[1]}"`)
   }
 }
 

@@ -40,3 +40,23 @@ export const overlap = (one: string, other: string): boolean => {
   }
   return following[0]!
 }
+
+const prefixOf = (pattern: string): string => pattern.split("*", 1)[0]!
+
+/** Two of the patterns that match a common name, in their order; undefined if no two of them do. */
+export const overlapping = (patterns: ReadonlyArray<string>): readonly [string, string] | undefined => {
+  const sorted = patterns.map((pattern, index) => ({ pattern, index, prefix: prefixOf(pattern) }))
+    .sort((a, b) => a.prefix < b.prefix ? -1 : a.prefix > b.prefix ? 1 : a.index - b.index)
+  // Only patterns whose text before the first `*` begins with that of the other can match a common name. Sorted, those
+  // stand in a row before the other, so that hundreds of routes are not compared with each other.
+  const candidates: typeof sorted = []
+  for (const next of sorted) {
+    while (candidates.length > 0 && !next.prefix.startsWith(candidates.at(-1)!.prefix)) candidates.pop()
+    const other = candidates.find(({ pattern }) => overlap(pattern, next.pattern))
+    if (other !== undefined) {
+      return other.index < next.index ? [other.pattern, next.pattern] : [next.pattern, other.pattern]
+    }
+    candidates.push(next)
+  }
+  return undefined
+}

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { matches, overlap } from "../../src/middleware/patterns.ts"
+import { matches, overlap, overlapping } from "../../src/middleware/patterns.ts"
 
 // The same cases in every run.
 Arbitrary.configureGlobal({ check: { seed: "patterns" } })
@@ -49,4 +49,22 @@ describe("a pattern", () => {
     const times = [1, 2, 4, 8, 16].map((factor) => millis(6_250 * factor))
     assert.isBelow(times.at(-1)!, 20, `100,000 letters: ${times.join(", ")} ms`)
   })
+})
+
+describe("several patterns", () => {
+  it.effect.prop(
+    "overlap where two of them do, and those two are named in their order",
+    { patterns: Schema.Array(text(["a", "b", "*"], 4)).check(Schema.isMaxLength(6)) },
+    ({ patterns }) =>
+      Effect.sync(() => {
+        const all = patterns.map((letters) => letters.join(""))
+        const pairs = all.flatMap((one, index) =>
+          all.slice(index + 1).flatMap((other) => overlap(one, other) ? [`${one} ${other}`] : [])
+        )
+        const found = overlapping(all)
+        if (found === undefined) assert.deepStrictEqual(pairs, [])
+        else assert.include(pairs, found.join(" "))
+      }),
+    { arbitrary: { runs: 500 } }
+  )
 })
