@@ -29,6 +29,7 @@ import * as Router from "../src/Router.ts"
 import * as Throttle from "../src/Throttle.ts"
 import * as TokenUsage from "../src/TokenUsage.ts"
 import { inThread } from "./clients.ts"
+import { runs } from "./effort.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A provider that does as it is told
@@ -472,14 +473,14 @@ describe("interruption at every step", () => {
       for (const [title, acts] of Object.entries(scripts)) {
         it.effect(`${name}, ${mode}, ${title}`, () =>
           Effect.gen(function*() {
-            // Steps of a quarter of a second go through every wait and every call.
+            // Steps of a quarter of a second, or in a sample of half a second, go through every wait and every call.
             for (let step = -1; step < 60; step++) {
               const { client, main, other } = yield* build(name, acts)
               const { run, see } = call(client, mode)
               const fiber = yield* Effect.forkChild(run, { startImmediately: true })
               if (step >= 0) {
                 yield* arrived(fiber, main, 0)
-                yield* TestClock.adjust(Duration.millis(step * 250))
+                yield* TestClock.adjust(Duration.millis(step * runs(500, 250)))
               }
               const done = fiber.pollUnsafe() !== undefined
               yield* Fiber.interrupt(fiber)
