@@ -2,6 +2,7 @@
  * What OpenAI's two protocols, Chat Completions and Responses, share: headers, error codes and media formats. Sources:
  * OpenAI API, "Error codes", "Rate limits".
  */
+import type { Effort } from "../Models.ts"
 import { capacity, client } from "./failure.ts"
 import * as Hints from "./hints.ts"
 import type { Failures, MessageRule } from "./Wire.ts"
@@ -63,3 +64,14 @@ export const words: Failures["words"] = {
   unsupported_parameter: client("Unsupported"),
   unknown_parameter: client("Unsupported")
 }
+
+const budgets: ReadonlyArray<readonly [most: number, effort: Effort]> = [
+  [0, "none"],
+  [1024, "minimal"],
+  [4096, "low"],
+  [16_384, "medium"],
+  [Infinity, "high"]
+]
+
+/** The effort that corresponds to a budget of reasoning tokens. */
+export const effortOf = (budget: number): Effort => budgets.find(([most]) => budget <= most)?.[1] ?? "high"

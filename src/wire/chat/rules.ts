@@ -9,6 +9,7 @@ import type * as Message from "../../Message.ts"
 import * as Models from "../../Models.ts"
 import type { ToolChoice } from "../../Tool.ts"
 import { hasOtherTools } from "../encode.ts"
+import { effortOf } from "../openai.ts"
 import type { Refused } from "../Wire.ts"
 import type { Speaker } from "./messages.ts"
 import type { Dialect } from "./shape.ts"
@@ -44,16 +45,6 @@ const hasTools = (completion: Completion.Completion, { name, vendor }: Speaker):
 // ---------------------------------------------------------------------------------------------------------------------
 // Reasoning
 // ---------------------------------------------------------------------------------------------------------------------
-
-const budgets: ReadonlyArray<readonly [most: number, effort: Models.Effort]> = [
-  [0, "none"],
-  [1024, "minimal"],
-  [4096, "low"],
-  [16_384, "medium"],
-  [Infinity, "high"]
-]
-
-const effortOf = (budget: number): Models.Effort => budgets.find(([most]) => budget <= most)?.[1] ?? "high"
 
 interface Asked {
   readonly reasoning: Completion.Reasoning

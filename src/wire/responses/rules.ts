@@ -5,6 +5,7 @@
 import * as Completion from "../../Completion.ts"
 import type { Warning } from "../../CompletionResponse.ts"
 import * as Models from "../../Models.ts"
+import { effortOf } from "../openai.ts"
 import type { Refused } from "../Wire.ts"
 import type { Options } from "./shape.ts"
 
@@ -16,17 +17,6 @@ export interface Fitted {
 
 /** OpenAI's minimum for `max_output_tokens`. */
 const leastTokens = 16
-
-// The efforts that correspond to budgets.
-const budgets: ReadonlyArray<readonly [most: number, effort: Models.Effort]> = [
-  [0, "none"],
-  [1024, "minimal"],
-  [4096, "low"],
-  [16_384, "medium"],
-  [Infinity, "high"]
-]
-
-const effortOf = (budget: number): Models.Effort => budgets.find(([most]) => budget <= most)?.[1] ?? "high"
 
 type Change = Partial<Pick<Completion.Completion, "maxTokens" | "reasoning" | "seed" | "temperature" | "topP">>
 

@@ -4,10 +4,9 @@
  */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
 import { rootProblem, strictProblem } from "../openai/strict.ts"
-import { emptyArray, refusal } from "../openai/words.ts"
+import { duplicateName, emptyArray, invalidName, refusal } from "../openai/words.ts"
 import type { Body } from "./body.ts"
 
 interface Range {
@@ -131,26 +130,10 @@ export const functionsOf = (body: Body) =>
 const functionNames: Rule<Body> = (body) => {
   for (const [index, tool] of (body.tools ?? []).entries()) {
     const name = tool.type === "function" ? tool.function.name : "custom"
-    const place = `tools[${index}].function.name`
-    if (!/^[a-zA-Z0-9_-]+$/.test(name)) {
-      return refusal(
-        `Invalid '${place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.`,
-        place,
-        "invalid_value"
-      )
-    }
-    if (name.length > 64) {
-      return refusal(
-        `Invalid '${place}': string too long. Expected a string with maximum length 64, but got a string with length ${name.length} instead.`,
-        place,
-        "string_above_max_length"
-      )
-    }
+    const rejection = invalidName(name, `tools[${index}].function.name`)
+    if (rejection !== undefined) return rejection
   }
-  const twice = firstDuplicate(functionsOf(body).map((one) => one.name))
-  return twice === undefined
-    ? undefined
-    : refusal(`Duplicate function name '${twice}' in 'tools'.`, "tools", "invalid_value")
+  return duplicateName(functionsOf(body).map(({ name }) => name))
 }
 
 const functionSchemas: Rule<Body> = (body) => {

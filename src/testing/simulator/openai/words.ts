@@ -2,7 +2,7 @@
  * OpenAI's refusals, in the words of both Chat Completions and Responses. Source: OpenAI API reference, "Error codes".
  */
 import type { Rejection } from "../exchange.ts"
-import { isObject, type JsonObject } from "../json.ts"
+import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
 import type * as Shape from "../shape.ts"
 import { indexed, nameOf } from "../shape.ts"
 
@@ -71,3 +71,29 @@ export const emptyArray = (place: string): Rejection =>
     place,
     "empty_array"
   )
+
+/** Why the name of a function is invalid, if it is; `place` is its field. */
+export const invalidName = (name: string, place: string): Rejection | undefined => {
+  if (!/^[a-zA-Z0-9_-]+$/.test(name)) {
+    return refusal(
+      `Invalid '${place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.`,
+      place,
+      "invalid_value"
+    )
+  }
+  return name.length > 64
+    ? refusal(
+      `Invalid '${place}': string too long. Expected a string with maximum length 64, but got a string with length ${name.length} instead.`,
+      place,
+      "string_above_max_length"
+    )
+    : undefined
+}
+
+/** The refusal of functions that share a name. */
+export const duplicateName = (names: ReadonlyArray<string>): Rejection | undefined => {
+  const twice = firstDuplicate(names)
+  return twice === undefined
+    ? undefined
+    : refusal(`Duplicate function name '${twice}' in 'tools'.`, "tools", "invalid_value")
+}

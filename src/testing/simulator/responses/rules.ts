@@ -1,10 +1,10 @@
 /** The rules of the Responses API beyond the shape of the body, in OpenAI's words. */
 import * as Result from "effect/Result"
 import { firstRejection, isUnknownModel, type Rejection, type Rule } from "../exchange.ts"
-import { firstDuplicate, isObject, type JsonObject } from "../json.ts"
+import { isObject, type JsonObject } from "../json.ts"
 import { rules as modelRules } from "../openai/models.ts"
 import { rootProblem, strictProblem } from "../openai/strict.ts"
-import { emptyArray, refusal, rejectionOf } from "../openai/words.ts"
+import { duplicateName, emptyArray, invalidName, refusal, rejectionOf } from "../openai/words.ts"
 import * as Shape from "../shape.ts"
 import { type Body, decode, type Item } from "./body.ts"
 
@@ -84,26 +84,10 @@ const storedItems: Rule<Body> = (body) => {
 const names: Rule<Body> = (body) => {
   const all = functionsOf(body)
   for (const [index, { name }] of all.entries()) {
-    const place = `tools[${index}].name`
-    if (!/^[a-zA-Z0-9_-]+$/.test(name)) {
-      return refusal(
-        `Invalid '${place}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.`,
-        place,
-        "invalid_value"
-      )
-    }
-    if (name.length > 64) {
-      return refusal(
-        `Invalid '${place}': string too long. Expected a string with maximum length 64, but got a string with length ${name.length} instead.`,
-        place,
-        "string_above_max_length"
-      )
-    }
+    const rejection = invalidName(name, `tools[${index}].name`)
+    if (rejection !== undefined) return rejection
   }
-  const twice = firstDuplicate(all.map(({ name }) => name))
-  return twice === undefined
-    ? undefined
-    : refusal(`Duplicate function name '${twice}' in 'tools'.`, "tools", "invalid_value")
+  return duplicateName(all.map(({ name }) => name))
 }
 
 const schemas: Rule<Body> = (body) => {
